@@ -1,0 +1,45 @@
+"""nebulines: emission lines of galaxies and nebulae, measured.
+
+Example:
+    >>> import nebulines as nl
+    >>> nl.constants.SPEED_OF_LIGHT_KMS
+    299792.458
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nebulines.fitting.fit import fit as fit
+    from nebulines.io import read as read
+    from nebulines.spectra import Cube as Cube
+    from nebulines.spectra import Spectra as Spectra
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it; imported on first use, so that `import nebulines`
+# and `nebulines --help` stay fast
+_HOMES = {
+    "fit": "nebulines.fitting.fit",
+    "read": "nebulines.io",
+    "Spectra": "nebulines.spectra",
+    "Cube": "nebulines.spectra",
+    "constants": "nebulines.constants",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nebulines' has no attribute {name!r}")
+    module = importlib.import_module(_HOMES[name])
+    if module.__name__ == f"nebulines.{name}":
+        return module
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
