@@ -53,11 +53,11 @@ class LineSpread:
             )
         if self.shape not in ("gaussian", "sinc"):
             raise UsageError(f"line-spread shape must be gaussian or sinc, not {self.shape!r}")
-        if self.shape == "sinc" and self.fwhm_cm1 is None:
-            if self.resolution is None or self.reference_wavelength is None:
-                raise UsageError(
-                    "a sinc line spread needs fwhm_cm1, or resolution and reference_wavelength"
-                )
+        incomplete = self.resolution is None or self.reference_wavelength is None
+        if self.shape == "sinc" and self.fwhm_cm1 is None and incomplete:
+            raise UsageError(
+                "a sinc line spread needs fwhm_cm1, or resolution and reference_wavelength"
+            )
         for name in ("resolution", "fwhm_cm1"):
             value = getattr(self, name)
             if value is not None:

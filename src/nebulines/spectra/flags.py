@@ -40,7 +40,7 @@ class Flag(IntFlag):
 
 _MEANING = {
     Flag.NO_DATA: "no usable channel or line: nothing was fitted",
-    Flag.LOW_SNR: "no line reaches the detection threshold: velocity and broadening are not measured",
+    Flag.LOW_SNR: "no line is detected: velocity and broadening are not measured",
     Flag.AT_BOUND: "velocity or broadening ended at the edge of its allowed range",
     Flag.NOT_CONVERGED: "the least-squares iteration had not converged at its last step",
     Flag.POOR_FIT: "reduced chi2 is too large for noise alone",
