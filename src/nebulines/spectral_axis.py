@@ -30,7 +30,7 @@ def refractive_index(vacuum_wavelength: Any) -> Any:
 
     Example:
         >>> round(float(refractive_index(6564.6)), 8)
-        1.00027624
+        1.00027625
     """
     s2 = (1e4 / np.asarray(vacuum_wavelength, float)) ** 2
     return 1.0 + 0.05792105 / (238.0185 - s2) + 0.00167917 / (57.362 - s2)
