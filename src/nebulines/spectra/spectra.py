@@ -9,6 +9,7 @@ import numpy as np
 
 from nebulines.errors import InputError
 from nebulines.instruments.line_spread import LineSpread
+from nebulines.spectra.lazy import LazyArray
 from nebulines.spectral_axis import SpectralAxis
 
 
@@ -26,6 +27,9 @@ class Spectra:
         instrument: name of the instrument row, or None.
         unit: FITS unit string of ``flux``.
         meta: whatever a header should carry on: ``SPECSYS``, ``source``, ``OBJECT`` ...
+
+    ``flux``, ``variance`` and ``mask`` of a large file may be `LazyArray`: slices of the set
+    (``spectra[1000:2000]``) then read only their own rows, into plain arrays.
 
     Example:
         >>> axis = SpectralAxis(np.linspace(6500.0, 6600.0, 101), "wavelength", "air")
@@ -45,7 +49,7 @@ class Spectra:
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        flux = np.asarray(self.flux)
+        flux = _as_array(self.flux)
         if flux.ndim == 1:
             flux = flux[None, :]
         if flux.ndim != 2 or flux.shape[1] != self.axis.n_channels:
@@ -57,7 +61,7 @@ class Spectra:
         for name in ("variance", "mask"):
             value = getattr(self, name)
             if value is not None:
-                value = np.asarray(value)
+                value = _as_array(value)
                 if value.ndim == 1:
                     value = value[None, :]
                 if value.shape != flux.shape:
@@ -85,3 +89,8 @@ class Spectra:
             line_spread=None if self.line_spread is None else self.line_spread.rows(index),
             redshift=None if self.redshift is None else self.redshift[index],
         )
+
+
+def _as_array(value: Any) -> Any:
+    """An array; one that stays on disk until it is sliced is kept as it is."""
+    return value if isinstance(value, LazyArray) else np.asarray(value)
