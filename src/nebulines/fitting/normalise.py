@@ -1,0 +1,119 @@
+"""Spectra in units of their own noise: what the compiled fit reads.
+
+Fluxes of 1e-17 and of 1e4 counts both become numbers of order one, so that float32 serves; a
+row's mean is taken out (the continuum absorbs it) and given back with the result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.spectra import Spectra
+
+
+class Normalised(NamedTuple):
+    """n spectra in units of their noise.
+
+    Attributes:
+        data: (n, m) float32, (flux - level) / scale; 0 where not used.
+        weight: (n, m) float32 inverse variance of ``data``; 0 where not used.
+        level, scale: (n,) in the unit of the flux.
+        bad_variance: (n,) zero, negative or non-finite variances were left out.
+        estimated: True when the noise is unknown and the weights are 0 or 1.
+        uniform: (n,) every channel is used and the weights are those of the first row.
+    """
+
+    data: np.ndarray
+    weight: np.ndarray
+    level: np.ndarray
+    scale: np.ndarray
+    bad_variance: np.ndarray
+    estimated: bool
+    uniform: np.ndarray
+
+    def rows(self, index: np.ndarray | slice) -> Normalised:
+        """A subset of the rows."""
+        return Normalised(
+            self.data[index],
+            self.weight[index],
+            self.level[index],
+            self.scale[index],
+            self.bad_variance[index],
+            self.estimated,
+            self.uniform[index],
+        )
+
+
+def normalise(spectra: Spectra, *, estimate_noise: bool) -> Normalised:
+    """Bring spectra to units of their noise and decide which channels can be used.
+
+    Args:
+        spectra: the data.
+        estimate_noise: ignore variances and treat the noise as unknown, constant in a row.
+
+    Returns:
+        A `Normalised`; a row without any usable channel has scale 1 and zero weights.
+    """
+    flux = np.ascontiguousarray(spectra.flux, np.float32)
+    used = np.isfinite(flux)
+    if spectra.mask is not None:
+        used &= ~np.asarray(spectra.mask, bool)
+    n = len(flux)
+    bad_variance = np.zeros(n, bool)
+    variance = None if estimate_noise else spectra.variance
+    if variance is not None:
+        variance = np.asarray(variance)
+        with np.errstate(invalid="ignore"):
+            good = np.isfinite(variance) & (variance > 0)
+        bad_variance = np.any(used & ~good, axis=1)
+        used &= good
+    whole = used.all(axis=1)
+    if not whole.all():
+        flux = np.where(used, flux, np.float32(0.0))
+    count = np.maximum(used.sum(axis=1), 1)
+    level = flux.sum(axis=1, dtype=np.float64) / count
+    if variance is None:
+        scale = _noise_from_differences(flux, used)
+        weight = used.astype(np.float32)
+    else:
+        scale = _typical_noise(variance, used)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            weight = (scale[:, None] ** 2 / variance).astype(np.float32)
+        if not whole.all():
+            weight = np.where(used, weight, np.float32(0.0))
+    data = (flux - level[:, None].astype(np.float32)) / scale[:, None].astype(np.float32)
+    if not whole.all():
+        data = np.where(used, data, np.float32(0.0))
+    uniform = whole & (np.abs(weight - weight[:1]) <= 1e-5 * weight[:1]).all(axis=1)
+    return Normalised(data, weight, level, scale, bad_variance, variance is None, uniform)
+
+
+def _typical_noise(variance: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(n,) root mean square of the noise over the used channels (harmonic, so that a few
+    enormous variances do not matter)."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        inverse = np.where(used, 1.0 / variance.astype(np.float64), 0.0).sum(axis=1)
+    count = used.sum(axis=1)
+    ok = (inverse > 0) & np.isfinite(inverse) & (count > 0)
+    return np.sqrt(np.where(ok, count / np.where(ok, inverse, 1.0), 1.0))
+
+
+def _noise_from_differences(flux: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(n,) noise from the median absolute difference of neighbouring channels,
+    sigma = MAD / (0.6745 sqrt 2); robust against lines."""
+    if flux.shape[1] < 3:
+        return np.ones(len(flux))
+    difference = np.abs(np.diff(flux, axis=1))
+    both = used[:, 1:] & used[:, :-1]
+    if both.all():
+        middle = np.median(difference, axis=1)
+    else:
+        padded = np.sort(np.where(both, difference, np.inf), axis=1)
+        at = np.maximum(both.sum(axis=1) // 2 - (both.sum(axis=1) > 0), 0)
+        middle = np.take_along_axis(padded, at[:, None], axis=1)[:, 0]
+    sigma = middle.astype(np.float64) / (0.6745 * np.sqrt(2.0))
+    spread = np.sqrt(np.mean(flux.astype(np.float64) ** 2, axis=1))
+    sigma = np.where(np.isfinite(sigma) & (sigma > 1e-6 * spread), sigma, spread)
+    return np.where(np.isfinite(sigma) & (sigma > 0), sigma, 1.0)

@@ -1,0 +1,81 @@
+"""Cholesky for many small symmetric matrices at once.
+
+LAPACK spends microseconds on each matrix of a batch; written out element by element, with the
+batch as the vector axis, a 6 x 6 factorisation costs a few nanoseconds a matrix.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+_TINY = 1e-30
+
+
+def cholesky(matrix: Array) -> list[list[Array]]:
+    """Lower factor of symmetric positive matrices (..., p, p), as p x p arrays (...).
+
+    A non-positive pivot is replaced by a tiny number, so that a singular matrix gives a large,
+    finite solution instead of NaN.
+    """
+    p = matrix.shape[-1]
+    lower: list[list[Array]] = [[None] * p for _ in range(p)]  # type: ignore[list-item]
+    for j in range(p):
+        pivot = matrix[..., j, j] - sum(lower[j][k] ** 2 for k in range(j))
+        lower[j][j] = jnp.sqrt(jnp.maximum(pivot, _TINY))
+        for i in range(j + 1, p):
+            dot = matrix[..., i, j] - sum(lower[i][k] * lower[j][k] for k in range(j))
+            lower[i][j] = dot / lower[j][j]
+    return lower
+
+
+def forward_substitute(lower: list[list[Array]], rhs: Array) -> Array:
+    """L^-1 rhs for rhs (..., p, k)."""
+    rows: list[Array] = []
+    for i in range(len(lower)):
+        row = rhs[..., i, :] - sum(lower[i][k][..., None] * rows[k] for k in range(i))
+        rows.append(row / lower[i][i][..., None])
+    return jnp.stack(rows, axis=-2)
+
+
+def backward_substitute(lower: list[list[Array]], rhs: Array) -> Array:
+    """L^-T rhs for rhs (..., p, k)."""
+    p = len(lower)
+    rows: list[Array] = [None] * p  # type: ignore[list-item]
+    for i in reversed(range(p)):
+        row = rhs[..., i, :] - sum(lower[k][i][..., None] * rows[k] for k in range(i + 1, p))
+        rows[i] = row / lower[i][i][..., None]
+    return jnp.stack(rows, axis=-2)
+
+
+def scaled_cholesky(matrix: Array, ridge: float = 0.0) -> tuple[list[list[Array]], Array]:
+    """Factor D^-1 A D^-1 + ridge I with D = sqrt(diag A), which float32 survives.
+
+    Args:
+        matrix: (..., p, p) symmetric, positive semi-definite; a zero row means an absent
+            parameter, whose solution comes out as zero.
+        ridge: added to the unit diagonal.
+
+    Returns:
+        The factor and the scale 1/D (..., p), 0 for absent parameters.
+    """
+    diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
+    present = diagonal > _TINY
+    scale = jnp.where(present, 1.0 / jnp.sqrt(jnp.where(present, diagonal, 1.0)), 0.0)
+    scaled = matrix * scale[..., :, None] * scale[..., None, :]
+    unit = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
+    absent = jnp.where(present, 0.0, 1.0)[..., None, :] * unit
+    return cholesky(scaled + absent + ridge * unit), scale
+
+
+def solve(matrix: Array, rhs: Array, ridge: float = 0.0) -> Array:
+    """A^-1 rhs for rhs (..., p, k) (see `scaled_cholesky`)."""
+    lower, scale = scaled_cholesky(matrix, ridge)
+    half = forward_substitute(lower, rhs * scale[..., None])
+    return backward_substitute(lower, half) * scale[..., None]
+
+
+def inverse(matrix: Array, ridge: float = 0.0) -> Array:
+    """A^-1 (see `scaled_cholesky`); absent parameters get zero rows."""
+    unit = jnp.broadcast_to(jnp.eye(matrix.shape[-1], dtype=matrix.dtype), matrix.shape)
+    return solve(matrix, unit, ridge)

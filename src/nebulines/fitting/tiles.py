@@ -1,0 +1,47 @@
+"""Run a compiled function over tiles of equal size, two or more at a time.
+
+XLA keeps one CPU core busy with small batched work; Python threads, each with its own tile, use
+all of them (the interpreter lock is free while compiled code runs).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+SMALL_TILE = 16
+"""Tile for a handful of spectra, so that one spectrum does not pay for hundreds."""
+
+
+def tile_indices(n: int, tile_rows: int) -> list[np.ndarray]:
+    """Row indices of equal-sized tiles; the last tile repeats its last row."""
+    size = SMALL_TILE if n <= SMALL_TILE else tile_rows
+    return [
+        np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)
+    ]
+
+
+def run_tiles(
+    work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int, tile_rows: int
+) -> list[Any]:
+    """Apply ``work`` to tiles of row indices and join the results along the first axis.
+
+    Args:
+        work: function of the row indices (tile,), returning a tuple of arrays (tile, ...).
+        n: number of rows, at least one.
+        tile_rows: rows of a tile.
+
+    Returns:
+        One array (n, ...) for each array that ``work`` returns.
+    """
+    tiles = tile_indices(n, tile_rows)
+    if len(tiles) == 1:
+        pieces = [work(tiles[0])]
+    else:
+        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+            pieces = list(pool.map(work, tiles))
+    return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
