@@ -49,7 +49,7 @@ def map_style(column: str, *, flux_unit: str = "") -> MapStyle:
 
     Example:
         >>> map_style("ratio_NII6583_HALPHA6563").title
-        '[N II] 6583 / Hα'
+        '[N II] 6583 / H$\\\\alpha$'
         >>> map_style("HALPHA6563_flux").stretch
         'log'
     """

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import re
 
-_BALMER = {"ALPHA": "α", "BETA": "β", "GAMMA": "γ", "DELTA": "δ", "EPSILON": "ε", "ZETA": "ζ"}
-_PERMITTED = {"HEI", "HEII"}
-_ION = re.compile(r"^([A-Z]+?)([IVX]+)(\d+)$")
-
 
 def line_label(name: str, *, wavelength: bool = True) -> str:
-    """The printed name of a catalogue line.
+    """The printed name of a line: the catalogue's label; a name it lacks stays as it is.
 
     Args:
         name: name of a line, such as ``HALPHA6563`` or ``OIII5007``.
-        wavelength: also print the wavelength of a metal or helium line.
+        wavelength: False leaves the wavelength out. A Balmer line named by a Greek letter
+            never shows it.
 
     Example:
-        >>> [line_label(n) for n in ("HALPHA6563", "NII6583", "HEI5876", "NEIII3869")]
-        ['Hα', '[N II] 6583', 'He I 5876', '[Ne III] 3869']
+        >>> line_label("NII6583"), line_label("HALPHA6563")
+        ('[N II] 6583', 'H$\\\\alpha$')
         >>> line_label("SII6716", wavelength=False), line_label("mine")
         ('[S II]', 'mine')
     """
-    for greek, letter in _BALMER.items():
-        if re.fullmatch(rf"H{greek}\d*", name):
-            return f"H{letter}"
-    match = _ION.match(name)
-    if not match:
+    from nebulines.lines import load_catalogue
+
+    catalogue = load_catalogue()
+    if name not in catalogue.names:
         return name
-    element, stage, number = match.groups()
-    ion = f"{element.capitalize()} {stage}"
-    ion = ion if element + stage in _PERMITTED else f"[{ion}]"
-    return f"{ion} {number}" if wavelength else ion
+    label = catalogue.label(name)
+    greek = label.startswith("H$")
+    return label if wavelength and not greek else re.sub(r"\s+\d+$", "", label)

@@ -11,7 +11,7 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.plots.maps import SkyFrame, draw_map, map_style, mark_spaxels, sky_frame
 from nebulines.plots.quality import draw_flags
-from nebulines.plots.spectra import FittedSpectrum, Window, draw_spectrum
+from nebulines.plots.spectra import FittedSpectrum, draw_spectrum
 from nebulines.plots.style import RC
 
 if TYPE_CHECKING:
@@ -36,17 +36,15 @@ class PageSpectra:
     Attributes:
         spaxels: (y, x) of each, numbered from 1 on the maps.
         spectra: data, error and fit of each.
-        windows: stretches of spectrum to show.
         flux_label, wavelength_label: of the axes.
 
     Example:
-        >>> len(PageSpectra([], [], []).spaxels)
+        >>> len(PageSpectra([], []).spaxels)
         0
     """
 
     spaxels: list[tuple[int, int]]
     spectra: Sequence[FittedSpectrum]
-    windows: Sequence[Window]
     flux_label: str = ""
     wavelength_label: str = "observed wavelength [Å]"
 
@@ -106,7 +104,7 @@ def draw_page(
         style = _MapRow(maps, frame, measured, flux_unit)
         _draw_maps(figure, upper, panels, style, spectra.spaxels if spectra else [])
         if spectra:
-            _draw_spectra(figure, lower, spectra)
+            draw_spectra(figure, lower, spectra)
         figure.draw_without_rendering()
     return figure
 
@@ -163,7 +161,8 @@ def _draw_panel(axes: Any, panel: str, row: _MapRow) -> None:
     draw_map(axes, values, style, extent=row.frame.extent, measured=measured)
 
 
-def _draw_spectra(figure: Figure, place: Any, page: PageSpectra) -> None:
+def draw_spectra(figure: Figure, place: Any, page: PageSpectra) -> None:
+    """Draw spectra in two columns in a cell of a grid, with a line that explains them."""
     rows = -(-len(page.spectra) // 2)
     grid = place.subgridspec(rows, 2, hspace=0.34, wspace=0.13)
     for index, spectrum in enumerate(page.spectra):
@@ -172,7 +171,6 @@ def _draw_spectra(figure: Figure, place: Any, page: PageSpectra) -> None:
             figure,
             grid[index // 2, index % 2],
             spectrum,
-            page.windows,
             flux_label="flux density" if index % 2 == 0 else "",
             wavelength_label=page.wavelength_label if last else "",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +53,7 @@ def line_windows(
     observed: Mapping[str, float],
     band: tuple[float, float],
     *,
+    marks: Mapping[str, float] | None = None,
     count: int = 3,
     groups: Sequence[Sequence[str]] = LINE_GROUPS,
 ) -> list[Window]:
@@ -62,6 +63,8 @@ def line_windows(
     Args:
         observed: observed wavelength [Angstrom] of every fitted line.
         band: first and last wavelength of the data [Angstrom].
+        marks: where to mark the lines, when it is not ``observed`` (a cube whose spectra
+            share their windows but not their velocity).
         count: at most so many windows.
         groups: names of lines to be drawn together.
 
@@ -73,14 +76,17 @@ def line_windows(
     inside = {name: at for name, at in observed.items() if band[0] < at < band[1]}
     grouped = [[name for name in group if name in inside] for group in groups]
     wanted = [group for group in grouped if group] or [[name] for name in inside]
-    windows = [_window({name: inside[name] for name in group}, band) for group in wanted[:count]]
+    windows = [_window({n: inside[n] for n in group}, band, marks) for group in wanted[:count]]
     return sorted(windows, key=lambda window: window.low)
 
 
-def _window(lines: dict[str, float], band: tuple[float, float]) -> Window:
+def _window(
+    lines: dict[str, float], band: tuple[float, float], marks: Mapping[str, float] | None
+) -> Window:
     room = MARGIN_KMS / SPEED_OF_LIGHT_KMS
     low, high = min(lines.values()) * (1.0 - room), max(lines.values()) * (1.0 + room)
-    return Window(max(low, band[0]), min(high, band[1]), lines)
+    shown = {name: marks.get(name, at) for name, at in lines.items()} if marks else lines
+    return Window(max(low, band[0]), min(high, band[1]), shown)
 
 
 def choose_spaxels(
@@ -135,12 +141,13 @@ class FittedSpectrum:
     """One spectrum, ready to be drawn.
 
     Attributes:
-        wavelength, flux, error, model: (channel,) each; wavelength [Angstrom] increasing;
-            NaN where not usable.
+        wavelength: (channel,) [Angstrom], increasing.
+        flux, error, model: (channel,), NaN where not usable.
+        windows: the stretches of it to draw (see `line_windows`).
         title: printed above it.
 
     Example:
-        >>> FittedSpectrum(np.arange(3.0), *np.ones((3, 3)), title="1").flux.size
+        >>> FittedSpectrum(np.arange(3.0), np.ones(3), np.ones(3), np.ones(3)).flux.size
         3
     """
 
@@ -148,32 +155,31 @@ class FittedSpectrum:
     flux: np.ndarray
     error: np.ndarray
     model: np.ndarray
+    windows: Sequence[Window] = ()
     title: str = ""
 
     def within(self, window: Window) -> FittedSpectrum:
         """The channels of a window."""
         inside = (self.wavelength >= window.low) & (self.wavelength <= window.high)
-        parts = (self.wavelength, self.flux, self.error, self.model)
-        return FittedSpectrum(*(part[inside] for part in parts), title=self.title)
+        cut = {k: getattr(self, k)[inside] for k in ("wavelength", "flux", "error", "model")}
+        return replace(self, **cut)
 
 
 def draw_spectrum(
     figure: Figure,
     place: SubplotSpec,
     spectrum: FittedSpectrum,
-    windows: Sequence[Window],
     *,
     name_lines: bool = True,
     flux_label: str = "",
     wavelength_label: str = "",
 ) -> list[Any]:
-    """Draw one spectrum: a column per window, data and fit above, residuals / error below.
+    """Draw one spectrum: a column per window of it, data and fit above, residuals / error below.
 
     Args:
         figure: the figure that ``place`` belongs to.
         place: cell of a matplotlib grid.
         spectrum: data, error and fit.
-        windows: see `line_windows`.
         name_lines: write the names of the lines at their marks.
         flux_label: of the vertical axis, on the first window.
         wavelength_label: of the horizontal axis, under the middle window.
@@ -181,6 +187,7 @@ def draw_spectrum(
     Returns:
         The axes, data then residuals, window by window.
     """
+    windows = spectrum.windows
     widths = [np.sqrt(window.high - window.low) for window in windows] or [1.0]
     grid = place.subgridspec(
         2, len(widths), height_ratios=(3.0, 1.0), width_ratios=widths, hspace=0.0, wspace=0.24

@@ -19,7 +19,7 @@ FIT_COLOUR = "#D55E00"
 LINE_COLOUR = "#0072B2"
 """Blue of the same palette, for line positions."""
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "sans-serif",
     "font.size": 8,
     "axes.titlesize": 9,

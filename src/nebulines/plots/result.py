@@ -1,0 +1,136 @@
+"""Draw any result: maps of a cube, columns of a table, and spectra with their fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nebulines.plots.page import DEFAULT_PANELS, PageSpectra, draw_page
+from nebulines.plots.spectra import choose_spaxels
+from nebulines.plots.style import unit_label
+from nebulines.spectra import Cube, Flag, Spectra
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nebulines.fitting.result import Result
+
+NOT_MEASURED = Flag.NO_DATA | Flag.LOW_SNR
+"""Bits of spectra whose kinematics and ratios are greyed."""
+
+
+def plot_result(
+    result: Result,
+    data: Spectra | Cube | None = None,
+    *,
+    model: np.ndarray | str | Path | None = None,
+    panels: Sequence[str] = DEFAULT_PANELS,
+    count: int = 6,
+    title: str | None = None,
+) -> Figure:
+    """Draw a result on one page.
+
+    A cube's result gives maps; a table's gives each quantity against signal to noise. With
+    the data and their model, spectra chosen over the range of S/N follow below, with their
+    fits and residuals.
+
+    Args:
+        result: what `nebulines.fit` gave.
+        data: the cube or the spectra that were fitted; None = no spectra below.
+        model: (n, channel) or the ``*_MODEL.fits`` of a cube; None = ``result.model``.
+        panels: columns of the result, in order; those it lacks are left out.
+        count: number of spectra.
+        title: at the top; None = the object's name.
+
+    Returns:
+        A matplotlib figure; write it with `nebulines.plots.save_figure`.
+
+    Raises:
+        UsageError: the result has none of ``panels``.
+
+    Example:
+        >>> from nebulines.fitting.result import Result
+        >>> columns = {"velocity": np.arange(6.0), "snr": np.ones(6), "flags": np.zeros(6, int)}
+        >>> figure = plot_result(Result(columns, shape=(2, 3)))
+        >>> [axes.get_title() for axes in figure.axes if axes.get_title()]
+        ['velocity', 'signal to noise', 'quality flags']
+    """
+    title = str(result.meta.get("OBJECT") or "") if title is None else title
+    spectra = _page_spectra(result, data, result.model if model is None else model, count)
+    if result.shape is None:
+        from nebulines.plots.table import draw_table
+
+        return draw_table(result, panels=panels, spectra=spectra, title=title)
+    return draw_page(
+        {name: result.image(name) for name in panels if name in result},
+        panels=panels,
+        spectra=spectra,
+        wcs=result.wcs,
+        measured=measured(result).reshape(result.shape),
+        flux_unit=flux_unit(result),
+        title=title,
+        caption=caption(result),
+    )
+
+
+def measured(result: Result) -> np.ndarray:
+    """(n,) bool: spectra in which a line is detected."""
+    if "flags" not in result:
+        return np.ones(len(result), bool)
+    return (result["flags"].astype(int) & int(NOT_MEASURED)) == 0
+
+
+def flux_unit(result: Result) -> str:
+    """FITS unit string of the line fluxes."""
+    from nebulines.fitting.result import describe
+
+    return describe("HALPHA6563_flux", result.flux_unit)[0]
+
+
+def caption(result: Result) -> str:
+    """One line that says which instrument and what the velocities are relative to."""
+    parts = [str(result.meta[key]) for key in ("INSTRUME",) if result.meta.get(key)]
+    redshift = result.meta.get("REDSHIFT")
+    if isinstance(redshift, int | float):
+        convention = result.meta.get("VELCONV", "optical")
+        parts.append(f"velocities relative to z = {redshift:g} ({convention})")
+    parts.append("grey, hatched: no line detected")
+    return "; ".join(parts)
+
+
+def _page_spectra(
+    result: Result, data: Spectra | Cube | None, model: Any, count: int
+) -> PageSpectra | None:
+    if data is None or model is None:
+        return None
+    from nebulines.plots.fitted import fitted_spectrum, model_reader
+
+    snr = np.where(measured(result), result["snr"], np.nan)
+    chosen = choose_spaxels(snr.reshape(result.shape or (1, -1)), count=count)
+    read_model = model_reader(model, result.shape)
+    drawn = []
+    for number, (y, x) in enumerate(chosen, start=1):
+        row = y * (result.shape[1] if result.shape else 0) + x
+        one = data[y, x] if isinstance(data, Cube) else data[x]
+        place = f"(y, x) = ({y}, {x})" if result.shape else f"spectrum {x}"
+        drawn.append(
+            fitted_spectrum(result, row, one, read_model(row), title=f"{number}   {place}")
+        )
+    return PageSpectra(chosen, drawn, flux_label=unit_label(data.unit)) if drawn else None
+
+
+def rest_wavelengths(result: Result) -> dict[str, float]:
+    """Rest wavelength in air [Angstrom] of each fitted line, from the result's metadata; lines
+    it does not name are those of the catalogue."""
+    known = {name: float(at) for name, at in json.loads(result.meta.get("LINES", "{}")).items()}
+    if not known:
+        from nebulines.lines import load_catalogue
+
+        catalogue = load_catalogue()
+        pairs = zip(catalogue.names, catalogue.wavelength_air, strict=True)
+        known = {name: float(at) for name, at in pairs if name in result.lines}
+    return known
