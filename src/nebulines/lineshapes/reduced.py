@@ -54,6 +54,7 @@ _REGIMES = {
 }
 
 
+@jax.jit
 def reduced_kernel(x: jax.Array, b2: jax.Array) -> Kernel:
     """K(X, b), dK/dX and d2K/dX2.
 
