@@ -1,8 +1,8 @@
 """SITELLE's spectral axis and line width: what an imaging Fourier-transform scan implies.
 
-n steps of s nm, folded in order m, seen at an angle theta (correction = 1 / cos theta), give
-n channels spaced by correction 1e7 / (2 n s) [cm-1]. The line width follows from the number of
-steps beyond zero path difference, at index z of the scan.
+n steps of s nm of optical path difference, folded in order m, seen at an angle theta
+(correction = 1 / cos theta), give n channels spaced by correction 1e7 / (2 n s) [cm-1]. The
+line width follows from the number of steps beyond zero path difference, at index z of the scan.
 
 Source: Martin, Drissen & Prunet 2021, MNRAS 505, 5514; Martin, Prunet & Drissen 2016,
 MNRAS 463, 4223.
@@ -35,7 +35,7 @@ def free_range_cm1(step_nm: float, correction: Any = 1.0) -> Any:
     """Width of one folding order: correction 1e7 / (2 step) [cm-1].
 
     Args:
-        step_nm: optical path step of the moving mirror [nm].
+        step_nm: step of the optical path difference [nm].
         correction: 1 / cos(theta), scalar or (n,).
 
     Returns:
@@ -53,8 +53,8 @@ def wavenumber_axis(n_steps: int, step_nm: float, order: int, correction: Any = 
     """Wavenumber of each channel of a SITELLE spectrum.
 
     sigma_k = sigma_min + k dsigma, k = 0 ... n - 1, with dsigma = correction 1e7 / (2 n s) and
-    sigma_min = order correction 1e7 / (2 s), plus dsigma when the order is odd (an odd order is
-    mirrored, so its channel 0 is the folding edge itself).
+    sigma_min = order correction 1e7 / (2 s), plus dsigma when the order is odd (the transform of
+    an odd order comes out mirrored, so that its last bin is one channel above the fold).
 
     Args:
         n_steps: number of steps n of the scan, which is also the number of channels.
