@@ -13,7 +13,7 @@ respect to the line's offset that every kernel returns give the whole Jacobian.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,17 +51,17 @@ class Tile(NamedTuple):
         lower, upper: (n, 2 G) bounds of the parameters.
     """
 
-    data: Array
-    weight: Array
-    offset: Array
-    position: Array
-    center: Array
-    lsf: Array
-    templates: Array
-    group: Array
-    broadening_scale: Array
-    lower: Array
-    upper: Array
+    data: Any
+    weight: Any
+    offset: Any
+    position: Any
+    center: Any
+    lsf: Any
+    templates: Any
+    group: Any
+    broadening_scale: Any
+    lower: Any
+    upper: Any
 
 
 class Linearised(NamedTuple):
@@ -90,18 +90,18 @@ class Solution(NamedTuple):
         outlier: (n,) largest residual that its neighbours do not share, in sigma.
     """
 
-    theta: Array
-    converged: Array
-    chi2: Array
-    inverse_curvature: Array
-    coefficients: Array
-    block_covariance: Array
-    response: Array
-    model: Array
-    coverage: Array
-    line_free: Array
-    core: Array
-    outlier: Array
+    theta: Any
+    converged: Any
+    chi2: Any
+    inverse_curvature: Any
+    coefficients: Any
+    block_covariance: Any
+    response: Any
+    model: Any
+    coverage: Any
+    line_free: Any
+    core: Any
+    outlier: Any
 
 
 def broadening_of(y: Array, scale: Array) -> Array:
@@ -115,14 +115,16 @@ def shape_variable(broadening: Array, scale: Array) -> Array:
     return 1.0 / jnp.sqrt(1.0 + (broadening / scale) ** 2)
 
 
-class _Options(NamedTuple):
+class FitOptions(NamedTuple):
+    """Static choices of the compiled fit."""
+
     kind: str
     shape: str
     continuum_order: int
     positive: bool
 
 
-def _line_profiles(theta: Array, tile: Tile, options: _Options):
+def _line_profiles(theta: Array, tile: Tile, options: FitOptions):
     """P (n, W, J, K) and its derivatives by velocity step and shape variable."""
     n_groups = tile.group.shape[-1]
     step = jnp.einsum("ng,wjg->nwj", theta[:, :n_groups], tile.group)
@@ -181,7 +183,7 @@ def _solve_linear(gram: Array, rhs: Array, n_templates: int, positive: bool) -> 
     return jnp.where(is_template, jnp.maximum(coefficients, 0.0), coefficients)
 
 
-def _design(theta: Array, tile: Tile, continuum: Array, options: _Options):
+def _design(theta: Array, tile: Tile, continuum: Array, options: FitOptions):
     """Everything linear at theta: basis, Gram matrix, coefficients, residual, Jacobian."""
     value, by_velocity, by_shape, distance, sigma = _line_profiles(theta, tile, options)
     basis = jnp.einsum("wtj,nwjk->nwtk", tile.templates, value)
@@ -217,7 +219,7 @@ def _reduce(tile: Tile, weighted, gram, model, jacobian) -> tuple[Linearised, Ar
     return Linearised(chi2, gradient, curvature), response
 
 
-def linearise(theta: Array, tile: Tile, options: _Options) -> Linearised:
+def linearise(theta: Array, tile: Tile, options: FitOptions) -> Linearised:
     """chi2, gradient and Gauss-Newton curvature at theta, linear parameters projected out."""
     continuum = _continuum_basis(tile.offset, tile.weight, options.continuum_order)
     weighted, gram, _, model, jacobian, *_ = _design(theta, tile, continuum, options)
@@ -255,7 +257,7 @@ def _where(accept: Array, new: Linearised, old: Linearised) -> Linearised:
     return jax.tree.map(choose, new, old)
 
 
-def levenberg_marquardt(theta: Array, tile: Tile, options: _Options, n_steps: int):
+def levenberg_marquardt(theta: Array, tile: Tile, options: FitOptions, n_steps: int):
     """``n_steps`` damped Gauss-Newton steps; a step that raises chi2 is refused.
 
     Returns theta (n, 2 G), the problem linearised there, and the expected further decrease of
@@ -280,7 +282,7 @@ def levenberg_marquardt(theta: Array, tile: Tile, options: _Options, n_steps: in
 
 
 @partial(jax.jit, static_argnames=("options", "n_steps"))
-def fit_tile(theta: Array, tile: Tile, options: _Options, n_steps: int = 10) -> Solution:
+def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: int = 10) -> Solution:
     """Fit a tile from the best of its start points.
 
     Args:
@@ -300,7 +302,7 @@ def fit_tile(theta: Array, tile: Tile, options: _Options, n_steps: int = 10) -> 
     return _finish(theta, at, decrease, tile, options)
 
 
-def _finish(theta, at: Linearised, decrease, tile: Tile, options: _Options) -> Solution:
+def _finish(theta, at: Linearised, decrease, tile: Tile, options: FitOptions) -> Solution:
     continuum = _continuum_basis(tile.offset, tile.weight, options.continuum_order)
     weighted, gram, coefficients, model, jacobian, value, distance, sigma = _design(
         theta, tile, continuum, options

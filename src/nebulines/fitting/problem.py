@@ -86,7 +86,7 @@ def build_line_model(config: FitConfig, axis: SpectralAxis, spread: LineSpread) 
     if scope == "auto":
         scope = "band" if sinc_like else "window"
     tied = config.amplitudes != "free"
-    templates = amplitude_matrix(catalogue.names, tied)
+    templates = amplitude_matrix(catalogue.names, tied=tied)
     continuum_order = config.continuum_order
     if continuum_order is None:
         continuum_order = 0 if sinc_like else 1
@@ -112,7 +112,7 @@ def _windows(rest: np.ndarray, templates: np.ndarray, band: bool) -> tuple[tuple
     windows = [[0]]
     for line, gap in enumerate(gap_kms, start=1):
         # a template that began in the open window must end in it
-        open_template = np.any(templates[:, : line].any(1) & templates[:, line:].any(1))
+        open_template = np.any(templates[:, :line].any(1) & templates[:, line:].any(1))
         if gap < 2.0 * WINDOW_MARGIN_KMS or open_template:
             windows[-1].append(line)
         else:
@@ -133,9 +133,7 @@ def line_spread_of(spectra: Spectra, config: FitConfig) -> tuple[LineSpread, boo
         if shape == "sinc" and reference is None:
             low, high = spectra.axis.wavelength_range()
             reference = 0.5 * (low + high)
-        return LineSpread(
-            shape, resolution=config.resolution, reference_wavelength=reference
-        ), True
+        return LineSpread(shape, resolution=config.resolution, reference_wavelength=reference), True
     if spread is not None:
         if config.shape == "gaussian" and spread.shape == "sinc":
             return _as_gaussian(spread, spectra), True

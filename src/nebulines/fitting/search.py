@@ -86,6 +86,31 @@ def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
     return continuum
 
 
+def _scores(data, weight, low, high, strengths, penalty, half) -> Array:
+    """Best score over the classes (n, width, velocity)."""
+    excess = (data - clipped_continuum(data, weight, half)) * weight
+    signal = _box_sum(_cumulative(excess), low, high)
+    variance = _box_sum(_cumulative(weight), low, high)
+    numerator = jnp.einsum("tl,nlsv->ntsv", strengths, signal)
+    denominator = jnp.einsum("tl,nlsv->ntsv", strengths**2, variance)
+    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
+    return jnp.max(score - penalty[:, None, None], axis=1)
+
+
+@partial(jax.jit, static_argnames=("half",))
+def comb_score(
+    data: Array,
+    weight: Array,
+    low: Array,
+    high: Array,
+    strengths: Array,
+    penalty: Array,
+    half: int,
+) -> Array:
+    """Score of every trial velocity (n, velocity), best over widths (arguments of `search`)."""
+    return jnp.max(_scores(data, weight, low, high, strengths, penalty, half), axis=1)
+
+
 @partial(jax.jit, static_argnames=("half", "exclude"))
 def search(
     data: Array,
@@ -112,13 +137,7 @@ def search(
     Returns:
         A `SearchResult`.
     """
-    excess = (data - clipped_continuum(data, weight, half)) * weight
-    signal = _box_sum(_cumulative(excess), low, high)
-    variance = _box_sum(_cumulative(weight), low, high)
-    numerator = jnp.einsum("tl,nlsv->ntsv", strengths, signal)
-    denominator = jnp.einsum("tl,nlsv->ntsv", strengths**2, variance)
-    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
-    score = jnp.max(score - penalty[:, None, None], axis=1)  # (n, width, velocity)
+    score = _scores(data, weight, low, high, strengths, penalty, half)
     best_width = jnp.argmax(jnp.max(score, axis=2), axis=1)
     over_width = jnp.max(score, axis=1)
     trial = jnp.argmax(over_width, axis=1)

@@ -111,8 +111,9 @@ def box_edges(
     reach = BOX_HALF_WIDTH_SIGMA * np.hypot(np.where(np.isfinite(lsf), lsf, 0.0), sigma)
     spacing = np.median(np.diff(values)) if len(values) > 1 else 1.0
     reach = np.maximum(reach, 0.5 * spacing)
-    low, high = (fractional_channel(values, edge) + 0.5 for edge in (position - reach,
-                                                                      position + reach))
+    low, high = (
+        fractional_channel(values, edge) + 0.5 for edge in (position - reach, position + reach)
+    )
     low, high = low.astype(np.float32), high.astype(np.float32)
     return (low[0], high[0]) if common else (low, high)
 
@@ -131,8 +132,8 @@ def find_start(
     Returns:
         `Start` of the n rows.
     """
-    from nebulines.fitting.tiles import run_tiles
     from nebulines.fitting.search import search
+    from nebulines.fitting.tiles import run_tiles
 
     axis = geometry.axis
     same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))

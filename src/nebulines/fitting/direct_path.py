@@ -1,0 +1,311 @@
+"""Feed the direct fit: cut windows around the lines, run tiles, collect what comes out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct import (
+    VELOCITY_UNIT_KMS,
+    FitOptions,
+    Solution,
+    Tile,
+    fit_tile,
+)
+from nebulines.fitting.fitted import Fitted, template_weights
+from nebulines.fitting.normalise import Normalised
+from nebulines.fitting.problem import (
+    BAND_MARGIN_FWHM,
+    WINDOW_MARGIN_KMS,
+    Geometry,
+    LineModel,
+    fractional_channel,
+)
+from nebulines.fitting.start import Start
+from nebulines.fitting.tiles import run_tiles
+
+TILE_ROWS = 256
+START_FACTORS = (0.5, 1.0, 1.8)
+"""Broadenings tried at the start, in units of the search's."""
+
+
+class WindowPlan(NamedTuple):
+    """How windows are laid out: the same for every tile.
+
+    Attributes:
+        n_channels: K.
+        lines: (W, J) line indices, -1 where padded.
+        templates: (W, T_w) template indices, -1 where padded.
+        margin: continuum beyond the outermost lines as a share of the position.
+    """
+
+    n_channels: int
+    lines: np.ndarray
+    templates: np.ndarray
+    margin: float
+
+
+def plan_windows(geometry: Geometry, model: LineModel, config: FitConfig) -> WindowPlan:
+    """Window layout for all rows of a set: wide enough for every redshift and velocity."""
+    fwhm_kms = float(np.nanmax(geometry.fwhm_kms()))
+    margin_kms = BAND_MARGIN_FWHM * fwhm_kms if model.band else WINDOW_MARGIN_KMS + 2.0 * fwhm_kms
+    margin = min(margin_kms / SPEED_OF_LIGHT_KMS, 0.2)
+    home = [
+        [t for t in range(len(model.templates)) if model.templates[t, list(window)].any()]
+        for window in model.windows
+    ]
+    extremes = np.array([np.argmin(geometry.stretch), np.argmax(geometry.stretch)])
+    m = geometry.axis.n_channels
+    longest = 1
+    for row in extremes:
+        one = geometry.rows(np.array([row]))
+        for velocity in config.velocity_range:
+            low, high = _window_ends(one, model, config, np.array([velocity]), margin)
+            axis = np.atleast_2d(one.axis.values)[0]
+            span = fractional_channel(axis, high) - fractional_channel(axis, low)
+            longest = max(longest, int(np.ceil(span.max())) + 2)
+    n_channels = min(m, 16 * int(np.ceil(longest / 16)))
+    return WindowPlan(n_channels, _padded(model.windows), _padded(home), margin)
+
+
+def _padded(lists: object) -> np.ndarray:
+    rows = [list(row) for row in lists]  # type: ignore[attr-defined]
+    width = max(len(row) for row in rows)
+    return np.array([row + [-1] * (width - len(row)) for row in rows])
+
+
+def _window_ends(
+    geometry: Geometry, model: LineModel, config: FitConfig, velocity: np.ndarray, margin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends (n, W) [axis unit]; a window that spans the band does not follow the
+    start velocity, so that all rows use the same channels."""
+    if model.band:
+        both = [geometry.positions(np.full(len(velocity), v)) for v in config.velocity_range]
+        low_at, high_at = np.minimum(*both), np.maximum(*both)
+    else:
+        low_at = high_at = geometry.positions(velocity)
+    low = [low_at[:, list(window)].min(axis=1) for window in model.windows]
+    high = [high_at[:, list(window)].max(axis=1) for window in model.windows]
+    return np.stack(low, axis=1) * (1.0 - margin), np.stack(high, axis=1) * (1.0 + margin)
+
+
+class _Cut(NamedTuple):
+    """Channels of a tile's windows: channel index (n, W, K), inside (n, W, K), x (n, W, K), and the
+    reference position (n, W)."""
+
+    channel: np.ndarray
+    inside: np.ndarray
+    x: np.ndarray
+    reference: np.ndarray
+
+
+def _cut(geometry: Geometry, low: np.ndarray, high: np.ndarray, n_channels: int) -> _Cut:
+    values = geometry.axis.values
+    if values.ndim == 1:
+        first = fractional_channel(values, low)
+    else:
+        first = np.stack([fractional_channel(v, e) for v, e in zip(values, low, strict=True)])
+    start = np.clip(np.ceil(first).astype(int), 0, values.shape[-1] - n_channels)
+    index = start[:, :, None] + np.arange(n_channels)
+    if values.ndim == 1:
+        x = values[index]
+    else:
+        x = np.take_along_axis(values, index.reshape(len(values), -1), axis=1)
+        x = x.reshape(index.shape)
+    inside = (x >= low[:, :, None]) & (x <= high[:, :, None])
+    return _Cut(index, inside, x, 0.5 * (low + high))
+
+
+def _take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    flat = index.reshape(len(index), -1)
+    return np.take_along_axis(values, flat, axis=1).reshape(index.shape)
+
+
+def broadening_scale(geometry: Geometry) -> np.ndarray:
+    """(n,) s0 [km/s]: the broadening at which a line's own width begins to show."""
+    widths = geometry.widths(np.zeros(1)) / geometry.positions(np.zeros(1))
+    with np.errstate(invalid="ignore"):
+        kms = np.nanmedian(widths, axis=1) * SPEED_OF_LIGHT_KMS
+    scale = kms * (3.0 / np.pi if geometry.sinc else 1.5)
+    return np.where(np.isfinite(scale), np.maximum(scale, 10.0), 100.0)
+
+
+def fit_directly(
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    start: Start,
+) -> Fitted:
+    """Fit n spectra with the direct path.
+
+    Args:
+        data: (n, m) normalised spectra.
+        geometry: their lines and axes.
+        model: lines and ties.
+        config: options.
+        start: start values.
+
+    Returns:
+        `Fitted` of the n rows.
+    """
+    plan = plan_windows(geometry, model, config)
+    options = FitOptions(geometry.axis.kind, model.shape, model.continuum_order, model.positive)
+    weights, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
+    scale = broadening_scale(geometry)
+
+    def work(rows: np.ndarray) -> Fitted:
+        here = geometry.rows(rows)
+        velocity = start.velocity[rows]
+        low, high = _window_ends(here, model, config, velocity, plan.margin)
+        cut = _cut(here, low, high, plan.n_channels)
+        tile = _tile(data, here, model, config, plan, weights, cut, rows, velocity, scale[rows])
+        theta = _start_points(start.broadening[rows], scale[rows], tile)
+        solution = fit_tile(theta, tile, options)
+        return _collect(solution, tile, plan, model, strongest, velocity, cut, data.data.shape[1])
+
+    return Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
+
+
+def _tile(
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    plan: WindowPlan,
+    weights: np.ndarray,
+    cut: _Cut,
+    rows: np.ndarray,
+    velocity: np.ndarray,
+    scale: np.ndarray,
+) -> Tile:
+    position = geometry.positions(velocity)
+    lsf = geometry.widths(velocity)
+    real = plan.lines >= 0
+    line = np.maximum(plan.lines, 0)
+    at = np.where(real, position[:, line], cut.reference[:, :, None])
+    width = np.where(real & np.isfinite(lsf[:, line]), lsf[:, line], 1.0)
+    group = (model.group[line][:, :, None] == np.arange(model.n_groups)) & real[:, :, None]
+    template = np.where(
+        (plan.templates >= 0)[:, :, None] & real[:, None, :],
+        weights[np.maximum(plan.templates, 0)[:, :, None], line[:, None, :]],
+        0.0,
+    )
+    weight = np.where(cut.inside, _take(data.weight[rows], cut.channel), 0.0)
+    doppler = 1.0 + velocity / SPEED_OF_LIGHT_KMS
+    n_groups = model.n_groups
+    unit = VELOCITY_UNIT_KMS * doppler
+    v_low, v_high = ((v - velocity) / unit for v in config.velocity_range)
+    s_low, s_high = config.broadening_range
+    y_low, y_high = (1.0 / np.sqrt(1.0 + (s / scale) ** 2) for s in (s_high, s_low))
+    if model.frozen_width:
+        y_low = y_high = np.ones_like(scale)
+    single = np.float32
+    return Tile(
+        data=_take(data.data[rows], cut.channel).astype(single),
+        weight=weight.astype(single),
+        offset=(cut.x - cut.reference[:, :, None]).astype(single),
+        position=at.astype(single),
+        center=(at - cut.reference[:, :, None]).astype(single),
+        lsf=width.astype(single),
+        templates=template.astype(single),
+        group=group.astype(single),
+        broadening_scale=scale.astype(single),
+        lower=np.stack([v_low] * n_groups + [y_low] * n_groups, axis=1).astype(single),
+        upper=np.stack([v_high] * n_groups + [y_high] * n_groups, axis=1).astype(single),
+    )
+
+
+def _start_points(broadening: np.ndarray, scale: np.ndarray, tile: Tile) -> np.ndarray:
+    """(starts, n, 2 G): the search's velocity with a few broadenings."""
+    n_groups = tile.group.shape[-1]
+    points = []
+    for factor in START_FACTORS:
+        y = 1.0 / np.sqrt(1.0 + (factor * broadening / scale) ** 2)
+        point = np.stack([np.zeros_like(y)] * n_groups + [y] * n_groups, axis=1)
+        points.append(np.clip(point, tile.lower, tile.upper))
+    return np.stack(points).astype(np.float32)
+
+
+def _collect(
+    solution: Solution,
+    tile: Tile,
+    plan: WindowPlan,
+    model: LineModel,
+    strongest: np.ndarray,
+    velocity: np.ndarray,
+    cut: _Cut,
+    n_axis: int,
+) -> Fitted:
+    """From the compiled fit's local arrays (windows) to global ones (templates, lines)."""
+    s = Solution(*(np.asarray(part) for part in solution))
+    n, n_groups = len(velocity), model.n_groups
+    doppler = 1.0 + velocity / SPEED_OF_LIGHT_KMS
+    unit = np.concatenate(
+        [np.repeat(VELOCITY_UNIT_KMS * doppler[:, None], n_groups, 1), np.ones((n, n_groups))], 1
+    )
+    theta_covariance = s.inverse_curvature * unit[:, :, None] * unit[:, None, :]
+    window_of, local_of = np.nonzero(plan.templates >= 0)
+    order = np.argsort(plan.templates[window_of, local_of])
+    window_of, local_of = window_of[order], local_of[order]
+    area = s.coefficients[:, window_of, local_of]
+    response = s.response[:, window_of, local_of, :]
+    same = window_of[:, None] == window_of[None, :]
+    block = s.block_covariance[:, window_of[:, None], local_of[:, None], local_of[None, :]]
+    covariance = np.where(same, block, 0.0) + np.einsum(
+        "ntd,nde,nue->ntu", response, s.inverse_curvature, response
+    )
+    coverage = np.zeros((n, len(model.rest)), np.float32)
+    real = plan.lines >= 0
+    coverage[:, plan.lines[real]] = s.coverage[:, real]
+    full = np.full((n, n_axis), np.nan, np.float32)
+    row = np.broadcast_to(np.arange(n)[:, None, None], cut.channel.shape)
+    full[row[cut.inside], cut.channel[cut.inside]] = s.model[cut.inside]
+    lower, upper = np.asarray(tile.lower), np.asarray(tile.upper)
+    v, y = s.theta[:, :n_groups], s.theta[:, n_groups:]
+    edge = 1e-4
+    at_velocity = (v <= lower[:, :n_groups] + edge) | (v >= upper[:, :n_groups] - edge)
+    at_broadening = y <= lower[:, n_groups:] + edge
+    if model.frozen_width:
+        at_broadening = np.zeros_like(at_broadening)
+    used = np.asarray(tile.weight) > 0
+    return Fitted(
+        velocity=velocity[:, None] + v * VELOCITY_UNIT_KMS * doppler[:, None],
+        y=y,
+        broadening_scale=np.asarray(tile.broadening_scale, float),
+        theta_covariance=theta_covariance,
+        area=area,
+        area_covariance=covariance,
+        continuum=_continuum_at_reference(s, tile, plan, model),
+        chi2=s.chi2,
+        n_used=used.sum(axis=(1, 2)),
+        line_free=s.line_free,
+        core=s.core,
+        outlier=s.outlier,
+        converged=s.converged,
+        at_bound=np.stack([at_velocity.any(1), at_broadening.any(1)], axis=1),
+        coverage=coverage,
+        model=full,
+    )
+
+
+def _continuum_at_reference(
+    s: Solution, tile: Tile, plan: WindowPlan, model: LineModel
+) -> np.ndarray:
+    """(n,) fitted continuum at the reference line: model minus lines would be noisy, so the
+    polynomial is evaluated at the line's position in its window."""
+    window, local = (int(i[0]) for i in np.nonzero(plan.lines == model.reference))
+    n_templates = plan.templates.shape[1]
+    coefficients = s.coefficients[:, window, n_templates:]
+    offset = np.asarray(tile.offset[:, window])
+    used = np.asarray(tile.weight[:, window]) > 0
+    low = np.where(used, offset, np.inf).min(axis=1)
+    high = np.where(used, offset, -np.inf).max(axis=1)
+    ok = high > low
+    span = np.where(ok, high - low, 1.0)
+    x = np.where(ok, 2.0 * (np.asarray(tile.center[:, window, local]) - low) / span - 1.0, 0.0)
+    x = np.clip(np.where(np.isfinite(x), x, 0.0), -1.0, 1.0)
+    return np.polynomial.legendre.legval(x, coefficients.T, tensor=False)

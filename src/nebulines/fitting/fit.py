@@ -1,0 +1,197 @@
+"""Fit spectra: decide what to fit, find the lines, fit them, say how sure the answer is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.errors import InputError, UsageError
+from nebulines.fitting.columns import build_columns
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct_path import fit_directly
+from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.normalise import Normalised, normalise
+from nebulines.fitting.problem import (
+    Geometry,
+    LineModel,
+    build_geometry,
+    build_line_model,
+    line_spread_of,
+    usable_redshift,
+)
+from nebulines.fitting.redshift import find_redshift
+from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.lines import load_catalogue
+from nebulines.spectra import Cube, Flag, Spectra
+
+
+class FittedBlock(NamedTuple):
+    """The fit of n spectra.
+
+    Attributes:
+        columns: name -> (n,), in the order of the result table.
+        model: (n, channel) float32 best fit in the unit of the data, NaN outside the fitted
+            windows.
+        notes: facts for headers.
+    """
+
+    columns: dict[str, np.ndarray]
+    model: np.ndarray
+    notes: dict[str, str]
+
+
+def resolve(data: Spectra | Cube, config: FitConfig) -> FitConfig:
+    """Settle what the options leave open: which lines, and the redshift when it is ``auto``.
+
+    Args:
+        data: spectra, or a cube (whose brightest spaxels decide the redshift).
+        config: options.
+
+    Returns:
+        Options with explicit lines and a redshift that is a number, or None when the data
+        bring their own.
+
+    Raises:
+        UsageError: no line of the catalogue falls in the band, or an unknown line is named.
+    """
+    sample = data if isinstance(data, Spectra) else _brightest(data, load_all=False)
+    if len(sample) == 0:
+        raise InputError("there is no spectrum to fit (the input has 0 rows)")
+    catalogue = load_catalogue(config.catalogue)
+    if config.redshift == "auto":
+        bright = data if isinstance(data, Spectra) else _brightest(data, load_all=True)
+        comb = config.lines or catalogue.defaults().names
+        redshift, _ = find_redshift(bright, catalogue.select(comb), config)
+        config = replace(config, redshift=redshift)
+    low, high = sample.axis.wavelength_range()
+    if config.lines is not None:
+        catalogue.select(config.lines)
+        return config
+    wanted = catalogue.defaults()
+    shifts = _redshifts(sample, config)
+    names = [
+        name
+        for name, rest in zip(wanted.names, wanted.wavelength(sample.axis.medium), strict=True)
+        if np.any((rest * (1 + shifts) > low) & (rest * (1 + shifts) < high))
+    ]
+    if not names:
+        raise UsageError(
+            f"no default line falls in the band {low:.0f}-{high:.0f} Angstrom at redshift "
+            f"{shifts.min():.4f}: give --redshift, or name the lines with --lines"
+        )
+    return replace(config, lines=tuple(names))
+
+
+def _redshifts(spectra: Spectra, config: FitConfig) -> np.ndarray:
+    if isinstance(config.redshift, int | float):
+        return np.array([float(config.redshift)])
+    if spectra.redshift is not None and usable_redshift(spectra.redshift).any():
+        return spectra.redshift[usable_redshift(spectra.redshift)]
+    return np.zeros(1)
+
+
+def _brightest(cube: Cube, *, load_all: bool, sample: int = 400, keep: int = 32) -> Spectra:
+    """Some spaxels of a cube: the middle one, or the brightest of a sparse sample of blocks."""
+    ny, nx, _ = cube.shape
+    if not load_all:
+        return cube[ny // 2, nx // 2]
+    rows = np.unique(np.linspace(0, ny - 1, min(ny, 20)).astype(int))
+    best: list[tuple[float, Spectra]] = []
+    for y in rows:
+        spectra = cube[int(y), :]
+        with np.errstate(invalid="ignore", all="ignore"):
+            brightness = np.nanpercentile(spectra.flux, 99.5, axis=1)
+        brightness = np.where(np.isfinite(brightness), brightness, -np.inf)
+        for x in np.argsort(brightness)[::-1][:3]:
+            best.append((float(brightness[x]), spectra[int(x)]))
+    best.sort(key=lambda pair: -pair[0])
+    chosen = [spectrum for _, spectrum in best[:keep]]
+    return join_rows(chosen)
+
+
+def join_rows(parts: list[Spectra]) -> Spectra:
+    """Stack spectra that share an axis into one set."""
+    first = parts[0]
+    axis, spread = first.axis, first.line_spread
+    if axis.scale is not None:
+        axis = replace(axis, scale=np.concatenate([p.axis.scale for p in parts]))  # type: ignore[misc]
+    elif axis.values.ndim == 2:
+        axis = replace(axis, values=np.concatenate([p.axis.values for p in parts]))
+    if spread is not None and spread.fwhm_cm1 is not None and np.ndim(spread.fwhm_cm1):
+        joined = np.concatenate([p.line_spread.fwhm_cm1 for p in parts])  # type: ignore[union-attr]
+        spread = replace(spread, fwhm_cm1=joined)
+    elif spread is not None and spread.fwhm_table is not None and spread.fwhm_table[1].ndim == 2:
+        table = np.concatenate([p.line_spread.fwhm_table[1] for p in parts])  # type: ignore[union-attr]
+        spread = replace(spread, fwhm_table=(spread.fwhm_table[0], table))
+
+    def stack(name: str) -> np.ndarray | None:
+        pieces = [getattr(p, name) for p in parts]
+        return None if pieces[0] is None else np.concatenate([np.asarray(p) for p in pieces])
+
+    return replace(
+        first,
+        flux=np.concatenate([np.asarray(p.flux) for p in parts]),
+        axis=axis,
+        variance=stack("variance"),
+        mask=stack("mask"),
+        line_spread=spread,
+        redshift=stack("redshift"),
+    )
+
+
+def fit_block(spectra: Spectra, config: FitConfig) -> FittedBlock:
+    """Fit n spectra at once.
+
+    Args:
+        spectra: the data, n >= 1.
+        config: options as `resolve` returns them (explicit lines, no ``auto`` redshift).
+
+    Returns:
+        Columns, model and notes. A row that cannot be fitted is NaN and flagged.
+    """
+    spread, known = line_spread_of(spectra, config)
+    model = build_line_model(config, spectra.axis, spread)
+    geometry = build_geometry(spectra, model, config)
+    estimate = config.noise == "estimate" or (config.noise == "auto" and spectra.variance is None)
+    if config.noise == "file" and spectra.variance is None:
+        raise InputError("the data bring no noise: use noise='estimate' (--noise estimate)")
+    data = normalise(spectra, estimate_noise=estimate)
+    start = find_start(data, geometry, plan_search(geometry, model, config))
+    fitted, path = _dispatch(data, geometry, model, config, start)
+    columns = build_columns(
+        fitted, geometry, model, config, data, start, _input_flags(spectra, data, config)
+    )
+    flux_model = fitted.model * data.scale[:, None].astype(np.float32)
+    flux_model += data.level[:, None].astype(np.float32)
+    notes = {
+        "NOISE": "estimated" if data.estimated else "file",
+        "METHOD": "fit",
+        "FITPATH": path,
+        "VELCONV": config.velocity_convention,
+        "AIRORVAC": "air" if spectra.axis.medium == "air" else "vac",
+        "LSFCORR": "yes" if known else "no: line spread unknown, one channel assumed",
+        "LINETIES": config.ties,
+        "AMPLITUD": config.amplitudes,
+        "FLUXUNIT": spectra.unit,
+    }
+    return FittedBlock(columns, flux_model, notes)
+
+
+def _dispatch(
+    data: Normalised, geometry: Geometry, model: LineModel, config: FitConfig, start: Start
+) -> tuple[Fitted, str]:
+    return fit_directly(data, geometry, model, config, start), "direct"
+
+
+def _input_flags(spectra: Spectra, data: Normalised, config: FitConfig) -> np.ndarray:
+    """(n,) flags that do not depend on the fit."""
+    flags = np.zeros(len(spectra), np.int64)
+    flags[data.bad_variance] |= int(Flag.BAD_VARIANCE)
+    if spectra.redshift is not None and not isinstance(config.redshift, int | float):
+        flags[~usable_redshift(spectra.redshift)] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
+    scale = spectra.axis.scale
+    if scale is not None:
+        flags[~(np.isfinite(scale) & (scale > 0))] |= int(Flag.NO_DATA)
+    return flags
