@@ -1,0 +1,1 @@
+"""Cubes and surveys: the fit over blocks, its outputs, masks, regions and bins."""

@@ -1,0 +1,85 @@
+"""The list of finished blocks that lets an interrupted run go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_LOG = logging.getLogger(__name__)
+
+
+def fingerprint(facts: Any) -> str:
+    """Digest of everything that must be the same for a run to go on: configuration, input,
+    blocks, outputs.
+
+    Example:
+        >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class Journal:
+    """What a run has finished, as a small JSON file beside its outputs.
+
+    Attributes:
+        path: the file, or None for a run in memory.
+        fingerprint: see `fingerprint`.
+        done: numbers of the finished blocks.
+        files: name of an output -> where its extensions lie (`Canvas.places`).
+        notes: header facts of the blocks so far.
+    """
+
+    path: Path | None = None
+    fingerprint: str = ""
+    done: set[int] = field(default_factory=set)
+    files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, path: Path, mark: str, *, resume: bool) -> Journal:
+        """The journal of an interrupted run of the same kind when ``resume``, else a new one;
+        a warning says why when there is one that cannot be used."""
+        if resume and path.exists():
+            reason = "it was made with another configuration or input"
+            try:
+                saved = json.loads(path.read_text())
+                if saved["fingerprint"] == mark:
+                    return cls(path, mark, set(saved["done"]), saved["files"], saved["notes"])
+            except (OSError, ValueError, KeyError, TypeError):
+                reason = "its journal cannot be read"
+            _LOG.warning("cannot resume the earlier run (%s): starting anew", reason)
+        elif resume:
+            _LOG.warning("nothing to resume: starting anew")
+        return cls(path, mark)
+
+    def save(self) -> None:
+        """Write the journal, whole or not at all."""
+        if self.path is None:
+            return
+        partial = self.path.with_name(self.path.name + ".new")
+        partial.write_text(
+            json.dumps(
+                {
+                    "fingerprint": self.fingerprint,
+                    "done": sorted(self.done),
+                    "files": self.files,
+                    "notes": self.notes,
+                }
+            )
+        )
+        os.replace(partial, self.path)
+
+    def add_notes(self, notes: dict[str, str]) -> None:
+        """Join the notes of one more block; values that differ are listed, comma-separated."""
+        for key, value in notes.items():
+            seen = self.notes.get(key, "").split(",") if key in self.notes else []
+            if str(value) not in seen:
+                self.notes[key] = ",".join([*seen, str(value)])[:200]

@@ -1,0 +1,140 @@
+"""The loop over blocks: read the next one while this one is fitted, hand the values on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nebulines.cubes import engine
+from nebulines.cubes.journal import Journal
+from nebulines.cubes.sinks import FileSink, Piece, Sink, remove
+from nebulines.fitting.config import FitConfig
+from nebulines.spectra import Spectra
+
+BLOCK_BYTES = 96_000_000
+"""Memory that one block of spectra may take, with its noise and its model."""
+
+_BYTES_PER_CHANNEL = 16
+
+
+def default_block(n_channels: int) -> int:
+    """Spectra in a block of about `BLOCK_BYTES`: flux, variance, mask and model.
+
+    Example:
+        >>> default_block(842), default_block(3681)
+        (7125, 1629)
+    """
+    return max(64, BLOCK_BYTES // (n_channels * _BYTES_PER_CHANNEL))
+
+
+def run_blocks(
+    jobs: Sequence[tuple[int, Any]],
+    config: FitConfig,
+    *,
+    read: Callable[[Any], Spectra],
+    place: Callable[[Any, Spectra, Any], Piece],
+    sinks: Sequence[Sink],
+    journal: Journal,
+    progress: bool | None = None,
+    total: int = 0,
+) -> int:
+    """Fit every job and write its values.
+
+    Args:
+        jobs: (number, job); a job is whatever ``read`` takes.
+        config: resolved configuration.
+        read: spectra of a job; called in a thread while the previous job is fitted.
+        place: (job, spectra, fitted block) -> piece.
+        sinks: what takes the pieces.
+        journal: takes the notes and the numbers of finished jobs.
+        progress: bar on stderr; None = when that is a terminal.
+        total: number of spectra, for the bar.
+
+    Returns:
+        Number of spectra fitted.
+    """
+    fit_block = engine.load().fit_block
+    n_fitted = 0
+    with _bar(total, progress) as bar:
+        for number, job, spectra in _prefetched(jobs, read):
+            fitted = fit_block(spectra, config)
+            piece = place(job, spectra, fitted)
+            for sink in sinks:
+                sink.write(piece)
+            journal.add_notes(fitted.notes)
+            journal.done.add(number)
+            journal.save()
+            bar.update(len(spectra))
+            n_fitted += len(spectra)
+    return n_fitted
+
+
+def _bar(total: int, progress: bool | None) -> Any:
+    from tqdm import tqdm
+
+    shown = sys.stderr.isatty() if progress is None else progress
+    return tqdm(total=total, unit=" spectra", unit_scale=True, disable=not shown, file=sys.stderr)
+
+
+def _prefetched(
+    jobs: Sequence[tuple[int, Any]], read: Callable[[Any], Spectra]
+) -> Iterator[tuple[int, Any, Spectra]]:
+    """Each job with its spectra, the next one being read meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(read, jobs[0][1]) if jobs else None
+        for (number, job), following in zip(jobs, [*jobs[1:], None], strict=True):
+            assert coming is not None
+            spectra = coming.result()
+            coming = pool.submit(read, following[1]) if following else None
+            yield number, job, spectra
+
+
+def in_memory(spectra: Spectra) -> Spectra:
+    """The same spectra with arrays read and in the machine's byte order."""
+    changes: dict[str, Any] = {}
+    for name in ("flux", "variance", "mask"):
+        value = getattr(spectra, name)
+        if value is not None:
+            value = np.asarray(value)
+            changes[name] = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+    return replace(spectra, **changes)
+
+
+def run_to_files(
+    jobs: Sequence[tuple[int, Any]],
+    config: FitConfig,
+    *,
+    journal: Journal,
+    files: Sequence[FileSink],
+    resume: bool,
+    **options: Any,
+) -> int:
+    """`run_blocks` into files that take their final names together at the end.
+
+    When the run fails or is interrupted nothing is left behind, except with ``resume``: then
+    the unfinished files and the journal stay for the next run.
+    """
+    if not all(file.intact for file in files):
+        journal.done, journal.files, journal.notes = set(), {}, {}
+        for file in files:
+            file.canvas = None
+    leftovers = [*filter(None, [journal.path]), *(file.partial for file in files)]
+    try:
+        left = [job for job in jobs if job[0] not in journal.done]
+        n_fitted = run_blocks(left, config, sinks=files, journal=journal, **options)
+        for file in files:
+            file.finish()
+        for file in files:
+            os.replace(file.partial, file.final)
+    except BaseException:
+        if not resume:
+            remove(leftovers)
+        raise
+    remove(leftovers)
+    return n_fitted

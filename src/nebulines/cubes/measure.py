@@ -1,0 +1,125 @@
+"""The verb ``nebulines.fit``: measure spectra or a cube, result in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nebulines.cubes import engine
+from nebulines.cubes.binning import bin_cube
+from nebulines.cubes.grid import Grid
+from nebulines.cubes.journal import Journal
+from nebulines.cubes.loop import default_block, run_blocks
+from nebulines.cubes.provenance import provenance
+from nebulines.cubes.selection import spaxels_to_use
+from nebulines.cubes.sinks import MemorySink
+from nebulines.cubes.spaxels import CubePlan, SpectraPlan
+from nebulines.errors import InputError, UsageError
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.result import Result
+from nebulines.spectra import Cube, Spectra
+
+
+def fit(
+    data: Spectra | Cube,
+    config: FitConfig | None = None,
+    *,
+    bin: int = 1,
+    mask: str | Path | np.ndarray | None = None,
+    region: str | Path | None = None,
+    keep_model: bool | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> Result:
+    """Measure emission lines: velocity, broadening, fluxes, errors and flags.
+
+    Args:
+        data: spectra, or a cube (read by blocks; only the measurements are kept).
+        config: what to fit and how; None = the defaults.
+        bin: for a cube, spaxels averaged along each side of a square; rows keep the full grid.
+        mask: for a cube, FITS image or array (ny, nx), not zero = leave the spaxel out.
+        region: for a cube, a ds9 region file.
+        keep_model: keep the best-fit model (n, channel) in the result; None = for spectra, not
+            for a cube.
+        progress: show a bar on stderr.
+        **options: fields of `FitConfig` that replace those of ``config``.
+
+    Returns:
+        `Result`: one row a spectrum, or a spaxel row by row.
+
+    Raises:
+        UsageError: an option is unknown or wrong.
+        InputError: no spectrum, or a mask or region that cannot be read.
+    """
+    try:
+        config = replace(config or FitConfig(), **options)
+    except TypeError as error:
+        known = ", ".join(FitConfig.__dataclass_fields__)
+        raise UsageError(f"unknown option: {error}; the options of a fit are {known}") from None
+    if isinstance(data, Cube):
+        shape = data.shape[:2]
+        grid = Grid(shape, bin, spaxels_to_use(shape, mask=mask, region=region, wcs=data.wcs))
+        return _fit_cube(data, grid, config, keep_model=bool(keep_model), progress=progress)
+    if bin != 1 or mask is not None or region is not None:
+        raise UsageError("bin, mask and region need a cube; these are spectra without positions")
+    return _fit_spectra(data, config, keep_model=keep_model is not False, progress=progress)
+
+
+def _fit_spectra(
+    spectra: Spectra, config: FitConfig, *, keep_model: bool, progress: bool
+) -> Result:
+    if not len(spectra):
+        raise InputError("there is no spectrum to fit")
+    config = engine.load().resolve(spectra, config)
+    chunk = default_block(spectra.axis.n_channels)
+    plan = SpectraPlan(spectra, chunk, config.redshift is None)
+    sink = MemorySink((len(spectra),), keep_model)
+    journal = Journal()
+    run_blocks(
+        plan.jobs,
+        config,
+        read=plan.read,
+        place=plan.place,
+        sinks=[sink],
+        journal=journal,
+        progress=progress,
+        total=len(spectra),
+    )
+    meta = {**provenance(spectra, config), **journal.notes, "DATE": _now()}
+    return Result(sink.columns, spectra.unit, meta, model=sink.model)
+
+
+def _fit_cube(
+    cube: Cube, grid: Grid, config: FitConfig, *, keep_model: bool, progress: bool
+) -> Result:
+    if keep_model and grid.width > 1:
+        raise UsageError("the model of a binned cube is kept by fit_cube only, in a file")
+    config = engine.load().resolve(cube, config)
+    size = default_block(cube.shape[2])
+    plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=keep_model)
+    sink = MemorySink(grid.shape, keep_model)
+    journal = Journal()
+    run_blocks(
+        plan.jobs,
+        config,
+        read=plan.read,
+        place=plan.place,
+        sinks=[sink],
+        journal=journal,
+        progress=progress,
+        total=plan.n_spectra,
+    )
+    meta = {**provenance(cube, config), **journal.notes, "DATE": _now()}
+    if grid.width > 1:
+        meta["BIN"] = grid.width
+    columns = {name: values.ravel() for name, values in sink.columns.items()}
+    model = None if sink.model is None else sink.model.reshape(-1, cube.shape[2])
+    return Result(columns, cube.unit, meta, grid.shape, cube.wcs, model)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")

@@ -1,0 +1,53 @@
+"""Settings that must be in place before JAX is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+
+def cache_folder(environment: MutableMapping[str, str] | None = None) -> Path:
+    """Folder of the compilation cache.
+
+    ``NEBULINES_CACHE`` when it is set, else ``nebulines`` in ``XDG_CACHE_HOME``, else
+    ``~/.cache/nebulines``; compiled programs lie in its subfolder ``jax``.
+
+    Example:
+        >>> cache_folder({"XDG_CACHE_HOME": "/scratch"}).as_posix()
+        '/scratch/nebulines'
+    """
+    environment = os.environ if environment is None else environment
+    if own := environment.get("NEBULINES_CACHE"):
+        return Path(own)
+    if shared := environment.get("XDG_CACHE_HOME"):
+        return Path(shared) / "nebulines"
+    return Path.home() / ".cache" / "nebulines"
+
+
+def configure(environment: MutableMapping[str, str] | None = None) -> None:
+    """Let compiled programs outlive the process, so that the second start is fast.
+
+    Call it before the first ``import jax``. What the user already set in the environment
+    (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder cannot be made, nothing is
+    cached and nothing else changes.
+
+    Args:
+        environment: the variables to set; None = those of this process.
+
+    Example:
+        >>> settings = {"JAX_COMPILATION_CACHE_DIR": "/scratch/mine"}
+        >>> configure(settings)
+        >>> settings["JAX_COMPILATION_CACHE_DIR"]
+        '/scratch/mine'
+    """
+    environment = os.environ if environment is None else environment
+    if "JAX_COMPILATION_CACHE_DIR" not in environment:
+        folder = cache_folder(environment) / "jax"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return
+        environment["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
