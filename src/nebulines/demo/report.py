@@ -119,7 +119,7 @@ maps.info()                                   # every map is a named extension
 velocity = maps["HA6562_VEL"].data            # (y, x), km/s
 good = maps["MASK"].data == 0                 # the header of MASK explains each bit
 
-table = Table.read("abell478_table.fits")     # one row per spaxel, the same numbers
+table = Table.read("abell478_TABLE.fits")     # one row per spaxel, the same numbers
 table[table["snr"] > 30]["y", "x", "velocity", "velocity_err"]</pre>
 <p>In a viewer: <code>ds9 -multiframe abell478_MAPS.fits</code>; in Imviz or glue load the same
 file. The model cube has extensions <code>FLUX</code>, <code>ERR</code> and <code>MASK</code>,

@@ -25,7 +25,9 @@ FILES = {
     f"{NAME}_MAPS.fits": "one map per extension: fluxes, errors, upper limits, velocity, "
     "dispersion, ratios, χ², flags; each with the celestial WCS",
     f"{NAME}_MODEL.fits": "the best-fit spectrum of every spaxel, on the axes of the cube",
-    f"{NAME}_table.fits": "one row per spaxel with all measurements, units and descriptions",
+    f"{NAME}_TABLE.fits": "one row per spaxel with all measurements, units and descriptions",
+    f"{NAME}_CONFIG.toml": "the options of the fit as they were resolved, for "
+    "<code>--config</code>",
 }
 
 
@@ -64,12 +66,11 @@ def run_demo(
         FitConfig(redshift=REDSHIFT),
         folder / NAME,
         max_spaxels=_MAX_SPAXELS,
-        resume=False,
-        progress=not quiet,
-        model=True,
+        progress=False if quiet else None,
+        table=True,
     )
     seconds = time.perf_counter() - started
-    result = Result.read(folder / f"{NAME}_MAPS.fits")
+    result = Result.read(folder / f"{NAME}_TABLE.fits")
     return present(result, cube, folder, seconds=seconds, quiet=quiet)
 
 
@@ -94,12 +95,12 @@ def make_folder(output: str | os.PathLike[str]) -> Path:
 def present(
     result: Result, cube: Cube, folder: Path, *, seconds: float, quiet: bool = False
 ) -> dict[str, Path]:
-    """Write table, figure and report of a fitted cube beside its maps, and say what was found.
+    """Write figure and report of a fitted cube beside its maps, and say what was found.
 
     Args:
-        result: as read from the maps.
+        result: of the cube.
         cube: the data.
-        folder: that holds the maps and the model.
+        folder: that holds maps, model and table.
         seconds: that the fit took.
         quiet: True says nothing.
 
@@ -110,8 +111,7 @@ def present(
     from nebulines.demo.summary import sentences, summarise
     from nebulines.plots import plot_result, save_figure
 
-    maps, model = folder / f"{NAME}_MAPS.fits", folder / f"{NAME}_MODEL.fits"
-    table = result.write(folder / f"{NAME}_table.fits")
+    maps, model, table = (folder / f"{NAME}_{kind}.fits" for kind in ("MAPS", "MODEL", "TABLE"))
     figure = plot_result(result, cube, model=model, title=TITLE)
     png, pdf = save_figure(figure, folder / NAME)
     summary = summarise(result, redshift=REDSHIFT)

@@ -139,8 +139,6 @@ def _norm(values: np.ndarray, style: MapStyle) -> Any:
 
 
 def _colour_bar(axes: Axes, image: Any, values: np.ndarray, style: MapStyle) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
     low, high = image.get_clim()
     below, above = bool(np.any(values < low)), bool(np.any(values > high))
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
@@ -150,9 +148,16 @@ def _colour_bar(axes: Axes, image: Any, values: np.ndarray, style: MapStyle) -> 
     bar.set_label(style.unit, labelpad=2)
     bar.outline.set_linewidth(0.6)
     if style.stretch == "log" and values.size:
-        bar.ax.yaxis.set_major_locator(LogLocator(subs=_log_ticks(low, high)))
-        bar.ax.yaxis.set_major_formatter(ScalarFormatter())
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(bar.ax.yaxis, low, high)
+
+
+def plain_log_ticks(axis: Any, low: float, high: float) -> None:
+    """Label a logarithmic axis with plain numbers that never collide."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    axis.set_major_locator(LogLocator(subs=_log_ticks(low, high)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _log_ticks(low: float, high: float) -> tuple[float, ...]:

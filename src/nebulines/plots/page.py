@@ -26,6 +26,7 @@ DEFAULT_PANELS = (
     "snr",
     "flags",
 )
+_MAP_WIDTH = 2.11  # inch
 _ALWAYS_SHOWN = ("snr", "chi2", "flags")
 
 
@@ -92,7 +93,8 @@ def draw_page(
         raise UsageError(f"nothing to draw: the result has only {', '.join(maps) or 'no maps'}")
     map_rows = -(-len(panels) // 3)
     spectrum_rows = -(-len(spectra.spectra) // 2) if spectra else 0
-    heights = [2.75 * map_rows, 2.15 * spectrum_rows]
+    frame = sky_frame(maps[panels[0]].shape, wcs)
+    heights = [_row_height(frame) * map_rows, 2.15 * spectrum_rows]
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=(10.0, 0.75 + sum(heights)))
         upper, lower = _halves(figure, heights)
@@ -100,7 +102,6 @@ def draw_page(
         figure.text(
             0.06, 1 - 0.45 / figure.get_figheight(), caption, fontsize=8, va="center", color="0.3"
         )
-        frame = sky_frame(maps[panels[0]].shape, wcs)
         style = _MapRow(maps, frame, measured, flux_unit)
         _draw_maps(figure, upper, panels, style, spectra.spaxels if spectra else [])
         if spectra:
@@ -115,6 +116,12 @@ class _MapRow:
     frame: SkyFrame
     measured: np.ndarray | None
     flux_unit: str
+
+
+def _row_height(frame: SkyFrame) -> float:
+    """Height [inch] of a row of maps: their own shape, with room for title and labels."""
+    left, right, bottom, top = frame.extent
+    return min(2.75, _MAP_WIDTH * abs((top - bottom) / (right - left)) + 0.64)
 
 
 def _halves(figure: Figure, heights: list[float]) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ LINE_GROUPS: tuple[tuple[str, ...], ...] = (
 )
 """Lines drawn together, the most wanted first."""
 
-MARGIN_KMS = 1600.0
+MARGIN_KMS = 1200.0
 """Room left and right of a group of lines [km/s]."""
 
 
@@ -271,9 +272,15 @@ def _line_labels(window: Window, width_points: float) -> list[tuple[str, float]]
     labels: list[tuple[str, float]] = []
     for name, at in sorted(window.lines.items(), key=lambda item: item[1]):
         label = line_label(name, wavelength=False)
-        if labels and at - labels[-1][1] < 1.5 * (len(label) + len(labels[-1][0])) * per_point:
+        room = 1.5 * (_letters(label) + _letters(labels[-1][0])) * per_point if labels else 0.0
+        if labels and at - labels[-1][1] < room:
             if labels[-1][0] == label:
                 labels[-1] = (label, 0.5 * (labels[-1][1] + at))
             continue
         labels.append((label, at))
     return labels
+
+
+def _letters(label: str) -> int:
+    """Width of a label in letters; a Greek letter in mathtext is one."""
+    return len(re.sub(r"\$.*?\$", "a", label))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nebulines.errors import UsageError
-from nebulines.plots.maps import map_style
+from nebulines.plots.maps import map_style, plain_log_ticks
 from nebulines.plots.page import PageSpectra, draw_spectra
 from nebulines.plots.style import DATA_COLOUR, NOISE_COLOUR, RC
 
@@ -94,6 +94,7 @@ def _draw_column(axes: Any, result: Result, name: str, good: np.ndarray, flux_un
     axes.plot(snr[good], values[good], ".", ms=2.5, color=DATA_COLOUR, rasterized=True)
     if np.any(snr > 0):
         axes.set_xscale("log")
+        plain_log_ticks(axes.xaxis, *axes.get_xlim())
     if style.stretch == "log" and np.any(values[good] > 0):
         axes.set_yscale("log")
     elif good.any() and np.isfinite(values[good]).any():
