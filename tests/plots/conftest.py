@@ -89,6 +89,7 @@ def _result(flux: np.ndarray, velocity: np.ndarray, shape: tuple[int, int]) -> R
         columns[f"{name}_flux_err"] = error
     columns |= {
         "ratio_NII6583_HALPHA6563": np.where(low, np.nan, 1.1),
+        "ratio_NII6583_HALPHA6563_err": 1.5 * error / flux,
         "chi2": np.ones(flux.size),
         "snr": flux / error,
         "flags": np.where(low, int(Flag.LOW_SNR), 0).astype(np.int32),

@@ -1,5 +1,7 @@
 """The page: every part of a result in its place, in files that open."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -9,7 +11,10 @@ from matplotlib import rcParams
 from nebulines.errors import InputError, UsageError
 from nebulines.plots import plot_result, save_figure
 from nebulines.plots.fitted import model_reader, observed_lines
+from nebulines.plots.result import shown
 from nebulines.plots.style import unit_label
+from nebulines.spectra import Flag
+from nebulines.spectra.cube import Block
 
 PANELS = [
     r"H$\alpha$ flux",
@@ -68,6 +73,21 @@ def test_lines_are_marked_where_the_gas_puts_them(fake):
     assert vacuum / peak == pytest.approx(6564.614 / 6562.80, rel=1e-6)
 
 
+def test_grey_is_what_is_not_measured(fake):
+    result = fake.result
+    snr = result["HALPHA6563_flux"] / result["HALPHA6563_flux_err"]
+    assert 0 < np.count_nonzero(snr < 3) < snr.size
+    np.testing.assert_array_equal(shown(result, "HALPHA6563_flux"), snr > 3)
+    assert shown(result, "snr").all()
+    flags = result["flags"].copy()
+    best = int(np.argmax(snr))
+    for bit, kept in ((Flag.UNRESOLVED, ["velocity"]), (Flag.AMBIGUOUS_VELOCITY, [])):
+        flags[best] = int(bit)
+        changed = replace(result, columns={**result.columns, "flags": flags})
+        columns = ("velocity", "broadening")
+        assert [name for name in columns if shown(changed, name)[best]] == kept
+
+
 def test_maps_alone(fake):
     figure = plot_result(fake.result, panels=["velocity", "chi2"])
     assert titles(figure) == ["velocity", "reduced χ²"]
@@ -79,10 +99,6 @@ def test_nothing_to_draw_is_said(fake):
 
 
 def test_result_of_a_table_is_drawn_against_signal_to_noise(fake):
-    from dataclasses import replace
-
-    from nebulines.spectra.cube import Block
-
     ny, nx = fake.result.shape
     spectra = fake.cube.read_block(Block(0, ny, 0, nx))
     table = replace(fake.result, shape=None, wcs=None)

@@ -67,7 +67,7 @@ def test_windows_of_lines_outside_every_group_and_of_none():
 def test_windows_may_be_marked_elsewhere():
     (window,) = line_windows({"HALPHA6563": 7126.0}, (5000, 9000), marks={"HALPHA6563": 7130.0})
     assert window.lines == {"HALPHA6563": 7130.0}
-    assert window.low < 7126.0 - 30
+    assert window.low < 7126.0 - 25
 
 
 @pytest.fixture

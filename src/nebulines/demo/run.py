@@ -58,8 +58,10 @@ def run_demo(
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.result import Result
     from nebulines.io import read
+    from nebulines.spectra import Cube
 
     cube = read(source)
+    assert isinstance(cube, Cube)
     started = time.perf_counter()
     fit_cube(
         cube,

@@ -27,7 +27,6 @@ DEFAULT_PANELS = (
     "flags",
 )
 _MAP_WIDTH = 2.11  # inch
-_ALWAYS_SHOWN = ("snr", "chi2", "flags")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def draw_page(
     panels: Sequence[str] = DEFAULT_PANELS,
     spectra: PageSpectra | None = None,
     wcs: WCS | None = None,
-    measured: np.ndarray | None = None,
+    measured: Mapping[str, np.ndarray] | None = None,
     flux_unit: str = "",
     title: str = "",
     caption: str = "",
@@ -68,8 +67,8 @@ def draw_page(
         panels: columns to draw, in order; those that ``maps`` lacks are left out.
         spectra: the spectra below the maps; None = maps alone.
         wcs: celestial WCS, for axes in arcsec.
-        measured: (ny, nx) bool, where kinematics and fluxes are measured; elsewhere they are
-            grey. None = wherever they are finite.
+        measured: column -> (ny, nx) bool, where it is measured; elsewhere it is grey. A
+            column that is missing is shown wherever it is finite.
         flux_unit: FITS unit string of the line fluxes.
         title: at the top.
         caption: small print under the title.
@@ -102,7 +101,7 @@ def draw_page(
         figure.text(
             0.06, 1 - 0.45 / figure.get_figheight(), caption, fontsize=8, va="center", color="0.3"
         )
-        style = _MapRow(maps, frame, measured, flux_unit)
+        style = _MapRow(maps, frame, measured or {}, flux_unit)
         _draw_maps(figure, upper, panels, style, spectra.spaxels if spectra else [])
         if spectra:
             draw_spectra(figure, lower, spectra)
@@ -114,7 +113,7 @@ def draw_page(
 class _MapRow:
     maps: Mapping[str, np.ndarray]
     frame: SkyFrame
-    measured: np.ndarray | None
+    measured: Mapping[str, np.ndarray]
     flux_unit: str
 
 
@@ -129,9 +128,9 @@ def _halves(figure: Figure, heights: list[float]) -> tuple[Any, Any]:
     full = figure.get_figheight()
     top, bottom = 1 - 0.82 / full, 0.45 / full
     if not heights[1]:
-        return figure.add_gridspec(1, 1, left=0.06, right=0.87, top=top, bottom=bottom)[0], None
+        return figure.add_gridspec(1, 1, left=0.06, right=0.862, top=top, bottom=bottom)[0], None
     border = 1 - (0.82 + heights[0] - 0.35) / full
-    maps = figure.add_gridspec(1, 1, left=0.06, right=0.87, top=top, bottom=border)
+    maps = figure.add_gridspec(1, 1, left=0.06, right=0.862, top=top, bottom=border)
     below = border - 0.75 / full
     spectra = figure.add_gridspec(1, 1, left=0.06, right=0.985, top=below, bottom=bottom)
     return maps[0], spectra[0]
@@ -163,9 +162,8 @@ def _draw_panel(axes: Any, panel: str, row: _MapRow) -> None:
     if panel == "flags":
         draw_flags(axes, values, extent=row.frame.extent)
         return
-    measured = None if panel in _ALWAYS_SHOWN else row.measured
     style = map_style(panel, flux_unit=row.flux_unit)
-    draw_map(axes, values, style, extent=row.frame.extent, measured=measured)
+    draw_map(axes, values, style, extent=row.frame.extent, measured=row.measured.get(panel))
 
 
 def draw_spectra(figure: Figure, place: Any, page: PageSpectra) -> None:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from nebulines.fitting.result import Result
 
-NOT_MEASURED = Flag.NO_DATA | Flag.LOW_SNR
-"""Bits of spectra whose kinematics and ratios are greyed."""
+NOT_MEASURED = Flag.NO_DATA | Flag.LOW_SNR | Flag.AT_BOUND | Flag.AMBIGUOUS_VELOCITY
+"""Bits of spectra whose kinematics, fluxes and ratios are greyed."""
+
+DETECTION = 3.0
+"""Signal to noise below which a flux or a ratio is greyed."""
 
 
 def plot_result(
@@ -70,7 +73,7 @@ def plot_result(
         panels=panels,
         spectra=spectra,
         wcs=result.wcs,
-        measured=measured(result).reshape(result.shape),
+        measured={name: shown(result, name).reshape(result.shape) for name in panels},
         flux_unit=flux_unit(result),
         title=title,
         caption=caption(result),
@@ -78,10 +81,33 @@ def plot_result(
 
 
 def measured(result: Result) -> np.ndarray:
-    """(n,) bool: spectra in which a line is detected."""
+    """(n,) bool: spectra in which a line is detected and the velocity is sure."""
     if "flags" not in result:
         return np.ones(len(result), bool)
     return (result["flags"].astype(int) & int(NOT_MEASURED)) == 0
+
+
+def shown(result: Result, column: str) -> np.ndarray:
+    """(n,) bool: where a column is worth a colour on a map.
+
+    S/N, chi2 and flags always are; fluxes and ratios above `DETECTION` errors; a broadening
+    where the line is resolved.
+
+    Example:
+        >>> from nebulines.fitting.result import Result
+        >>> columns = {"A_flux": np.array([9.0, 2.0]), "A_flux_err": np.ones(2)}
+        >>> shown(Result(columns), "A_flux")
+        array([ True, False])
+    """
+    if column in ("snr", "chi2", "flags") or column not in result:
+        return np.ones(len(result), bool)
+    keep = measured(result)
+    if column == "broadening" and "flags" in result:
+        keep &= (result["flags"].astype(int) & int(Flag.UNRESOLVED)) == 0
+    if column.startswith("ratio_") or column.endswith("_flux"):
+        with np.errstate(invalid="ignore"):
+            keep &= result[column] > DETECTION * result[f"{column}_err"]
+    return keep
 
 
 def flux_unit(result: Result) -> str:
@@ -98,7 +124,7 @@ def caption(result: Result) -> str:
     if isinstance(redshift, int | float):
         convention = result.meta.get("VELCONV", "optical")
         parts.append(f"velocities relative to z = {redshift:g} ({convention})")
-    parts.append("grey, hatched: no line detected")
+    parts.append("grey, hatched: not measured (no detection, or unresolved)")
     return "; ".join(parts)
 
 
