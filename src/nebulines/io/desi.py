@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -151,7 +152,7 @@ def _camera_names(file: FitsFile) -> list[str]:
 
 
 def _camera(file: FitsFile, name: str) -> Camera:
-    parts = {}
+    parts: dict[str, Any] = {}
     for part in ("WAVELENGTH", "FLUX", "IVAR", "MASK", "RESOLUTION"):
         image = file.image(f"{name}_{part}")
         parts[part] = None if image is None else image.read()

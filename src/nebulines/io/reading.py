@@ -67,6 +67,7 @@ def read(
     redrock = source.parent / redshift if isinstance(redshift, str | PathLike) else None
     if redrock is not None and not redrock.is_file():
         redrock = Path(redshift)
+    data: Spectra | Cube
     if _kind(source) == "hdf5":
         data = _read_hdf5(source, instrument, hdu)
     else:

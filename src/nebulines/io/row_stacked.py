@@ -74,11 +74,11 @@ def write_row_stacked(
         UsageError: the folder is missing or read-only.
 
     Example:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> from nebulines.io import read
         >>> from nebulines.spectral_axis import SpectralAxis
         >>> axis = SpectralAxis(np.array([5000.0, 5001.0]), "wavelength", "air")
-        >>> path = Path(tempfile.mkdtemp()) / "two.fits"
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "two.fits"
         >>> write_row_stacked(path, Spectra(np.ones((3, 2)), axis, unit="Jy"))
         >>> read(path).flux.shape
         (3, 2)

@@ -22,6 +22,7 @@ from nebulines.io.wavelength_units import (
     angstrom_from_velocity,
     quantity_of,
 )
+from nebulines.spectral_axis import AxisKind
 
 _QUANTITY = {
     "WAVE": "length",
@@ -123,7 +124,7 @@ def axis_from_header(
         default_medium = "vacuum"
     medium, more = medium_or_default(stated, default_medium)
     law = _law(keys, quantity, fits_axis)
-    kind = "wavenumber" if quantity == "wavenumber" else "wavelength"
+    kind: AxisKind = "wavenumber" if quantity == "wavenumber" else "wavelength"
     return axis_from_values(values, kind, medium, where=where, law=law, assumed=(*notes, *more))
 
 

@@ -125,7 +125,8 @@ def _axis(
         )
     logarithmic = name in _LOG_WAVE and values.max() < 10
     unit = source.column_units().get(name, "")
-    found, notes = quantity_of(unit), ()
+    found = quantity_of(unit)
+    notes: tuple[str, ...] = ()
     if logarithmic:
         values, found = 10.0**values, None
     elif unit and found is None:
