@@ -101,7 +101,7 @@ def fit_cube(
         total=plan.n_spectra,
     )
     seconds = time.monotonic() - start
-    options = {"bin": bin if bin > 1 else None, **(run or {})}
+    options = {"bin": bin, "mask": _name(mask), "region": _name(region), **(run or {})}
     written = write_config(
         prefix.with_name(f"{prefix.name}_CONFIG.toml"), config.as_dict(), options
     )
@@ -115,6 +115,11 @@ def _identified(meta: Mapping[str, Any]) -> bool:
             "only a cube read from a file can be resumed: its digest tells whether it is the same"
         )
     return True
+
+
+def _name(selection: Any) -> str | None:
+    """Path of a mask or region, for the configuration; an array has none."""
+    return str(selection) if isinstance(selection, str | Path) else None
 
 
 def _binning_meta(grid: Grid) -> dict[str, Any]:

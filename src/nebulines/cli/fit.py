@@ -1,0 +1,179 @@
+"""``nebulines fit``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nebulines.cli.options import NAMES, REDSHIFT
+from nebulines.errors import NebulinesError, UsageError
+
+_PATH = click.Path(path_type=Path)
+_RANGE: dict[str, Any] = {"type": float, "nargs": 2, "metavar": "LOW HIGH"}
+
+# options of the command that `FitConfig` knows under another name
+_FIT_FIELDS = {"velocity": "velocity_range", "broadening": "broadening_range", "tie": "ties"}
+_RUN_DEFAULTS: dict[str, Any] = {
+    "instrument": None,
+    "bin": 1,
+    "mask": None,
+    "region": None,
+    "chunk": None,
+    "method": "both",
+    "model": True,
+    "table": False,
+}
+
+
+@click.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=_PATH)
+@click.option(
+    "-o", "--output", required=True, type=_PATH, help="Table (.fits, .ecsv); a cube's prefix."
+)
+@click.option("--lines", type=NAMES, help="Lines to fit; see 'nebulines lines'.")
+@click.option("--catalogue", help="Table with more lines (name, wavelength_air).")
+@click.option("--redshift", type=REDSHIFT, help="A number, or auto; default: from the file, or 0.")
+@click.option("--velocity", **_RANGE, help="Velocities searched around it, km/s [-1000 1000].")
+@click.option("--broadening", **_RANGE, help="Intrinsic 1-sigma widths, km/s [0 500].")
+@click.option("--tie", help="Lines that share kinematics: all, or groups 'A,B;C,D'.")
+@click.option("--amplitudes", type=click.Choice(["free", "tied", "positive"]))
+@click.option("--continuum", type=click.Choice(["auto", "band", "window"]))
+@click.option("--continuum-order", type=int, help="Order of the continuum's polynomial.")
+@click.option("--noise", type=click.Choice(["auto", "file", "estimate"]))
+@click.option("--shape", type=click.Choice(["auto", "gaussian", "sinc", "sincgauss"]))
+@click.option("--resolution", type=float, help="R that replaces the file's or instrument's.")
+@click.option("--velocity-convention", type=click.Choice(["optical", "relativistic"]))
+@click.option("--components", type=click.Choice(["1", "2", "auto"]), help="Velocity components.")
+@click.option("--detection", type=float, help="S/N of a line that counts as detected [3].")
+@click.option("--method", type=click.Choice(["network", "fit", "both"]), help="[both]")
+@click.option("--instrument", help="Instrument row that replaces what the file says.")
+@click.option("--bin", type=click.IntRange(1), help="Average N x N spaxels of a cube.")
+@click.option("--mask", help="FITS image; spaxels that are not zero are left out.")
+@click.option("--region", help="ds9 region file; only spaxels inside are fitted.")
+@click.option("--chunk", type=click.IntRange(1), help="Spectra held in memory at once.")
+@click.option("--model/--no-model", default=None, help="Write the model of a cube [yes].")
+@click.option("--table/--no-table", default=None, help="Write a cube's table as well [no].")
+@click.option("--resume", is_flag=True, help="Go on after an interruption; keep what is done.")
+@click.option("--config", type=_PATH, help="TOML file with [fit] and [run]; options override it.")
+@click.option("--progress/--no-progress", default=None, help="Bar on stderr [on a terminal].")
+@click.option("-q", "--quiet", is_flag=True, help="No bar, no summary.")
+def fit(
+    inputs: tuple[Path, ...],
+    output: Path,
+    resume: bool,
+    config: Path | None,
+    progress: bool | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Measure the emission lines of a cube or of spectra.
+
+    For spectra OUTPUT is the result table. For a cube it is the start of the names of
+    OUTPUT_MAPS.fits and OUTPUT_MODEL.fits. The resolved configuration goes to
+    OUTPUT_CONFIG.toml, which --config reads back.
+    """
+    if len(inputs) > 1:
+        raise UsageError(
+            f"joint fits of several bands are not available yet: give one INPUT, not {len(inputs)}"
+        )
+    from nebulines.io.atomic import check_writable
+
+    check_writable(output)
+    fit_options, run = _settings(options, config)
+    shown = False if quiet else progress
+    try:
+        outputs = _run(inputs[0], output, fit_options, run, resume=resume, progress=shown)
+    except KeyboardInterrupt:
+        if not resume:
+            raise
+        raise NebulinesError(
+            "interrupted: what is done is kept; run the same command again to go on"
+        ) from None
+    if not quiet:
+        for line in outputs.summary:
+            click.echo(line)
+        click.echo(f"wrote {', '.join(str(path) for path in outputs.paths)}")
+
+
+def _settings(options: dict[str, Any], path: Path | None) -> tuple[Any, dict[str, Any]]:
+    """Options of the fit and of the run: those given, else those of the file, else defaults."""
+    from nebulines.fitting.config import FitConfig
+
+    given = {_FIT_FIELDS.get(k, k): v for k, v in options.items() if v is not None}
+    if "components" in given:
+        given["components"] = _components(given["components"])
+    saved = _run_table(path)
+    run = {key: given.pop(key, saved.get(key, value)) for key, value in _RUN_DEFAULTS.items()}
+    if run["method"] == "network":
+        raise UsageError("no network is shipped yet: use --method fit (or both, the default)")
+    if run["method"] not in ("fit", "both"):
+        raise UsageError(f"method must be network, fit or both, not {run['method']!r}")
+    config = FitConfig(**given) if path is None else FitConfig.from_toml(path, **given)
+    return config, run
+
+
+def _components(value: str) -> int:
+    if value == "auto":
+        raise UsageError(
+            "--components auto is not available yet: choose 1 or 2 (flag SECOND_COMPONENT marks "
+            "the spectra that ask for two)"
+        )
+    return int(value)
+
+
+def _run_table(path: Path | None) -> dict[str, Any]:
+    """The ``[run]`` table of a configuration; an unknown key or table is an error."""
+    if path is None:
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the configuration {path}: {error}") from error
+    run = tables.get("run", {})
+    unknown = sorted({*tables} - {"fit", "run"}) + sorted({*run} - {*_RUN_DEFAULTS})
+    if unknown:
+        raise UsageError(
+            f"{path}: unknown {', '.join(unknown)}; expected tables [fit] and [run], and in "
+            f"[run] {', '.join(_RUN_DEFAULTS)}"
+        )
+    return run
+
+
+def _run(
+    source: Path,
+    output: Path,
+    config: Any,
+    run: dict[str, Any],
+    *,
+    resume: bool,
+    progress: bool | None,
+) -> Any:
+    """Read the input and fit it into files."""
+    from nebulines.cubes.run import fit_cube, fit_spectra
+    from nebulines.io import read
+    from nebulines.spectra import Cube
+
+    data = read(source, instrument=run["instrument"])
+    common: dict[str, Any] = {"resume": resume, "progress": progress}
+    common["run"] = {key: run[key] for key in ("instrument", "method")}
+    if isinstance(data, Cube):
+        prefix = output.with_suffix("") if output.suffix == ".fits" else output
+        chosen = {key: run[key] for key in ("bin", "mask", "region", "model", "table")}
+        _keep_input(source, [prefix.with_name(f"{prefix.name}_{n}.fits") for n in _CUBE_FILES])
+        return fit_cube(data, config, prefix, max_spaxels=run["chunk"], **chosen, **common)
+    for key in ("bin", "mask", "region"):
+        if run[key] != _RUN_DEFAULTS[key]:
+            raise UsageError(f"--{key} needs a cube; {source} holds spectra")
+    _keep_input(source, [output])
+    return fit_spectra(data, config, output, chunk=run["chunk"], **common)
+
+
+_CUBE_FILES = ("MAPS", "MODEL", "TABLE")
+
+
+def _keep_input(source: Path, outputs: list[Path]) -> None:
+    if source.resolve() in [path.resolve() for path in outputs]:
+        raise UsageError(f"the output would replace the input {source}: choose another name")
