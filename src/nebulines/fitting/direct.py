@@ -21,7 +21,6 @@ from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.small_solve import (
-    backward_substitute,
     forward_substitute,
     inverse,
     scaled_cholesky,
@@ -31,6 +30,10 @@ from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
 
 VELOCITY_UNIT_KMS = 100.0
 """The first nonlinear parameter is the velocity step from the start in this unit."""
+
+
+CONVERGED = 1e-2
+"""A fit has converged when chi2 can fall by no more than this: a tenth of a sigma."""
 
 
 class Tile(NamedTuple):
@@ -122,10 +125,12 @@ class FitOptions(NamedTuple):
     shape: str
     continuum_order: int
     positive: bool
+    mixed: bool
 
 
 def _line_profiles(theta: Array, tile: Tile, options: FitOptions):
-    """P (n, W, J, K) and its derivatives by velocity step and shape variable."""
+    """The kernel (n, W, J, K) at theta, and the factors (n, W, J) that turn its derivatives
+    into dP/dvelocity = -slope P' + drift P'' and dP/dy = bend P''."""
     n_groups = tile.group.shape[-1]
     step = jnp.einsum("ng,wjg->nwj", theta[:, :n_groups], tile.group)
     y = jnp.einsum("ng,wjg->nwj", theta[:, n_groups:], tile.group)
@@ -146,12 +151,11 @@ def _line_profiles(theta: Array, tile: Tile, options: FitOptions):
     distance = tile.offset[:, :, None, :] - (tile.center + shift)[..., None]
     if options.shape == "gaussian":
         total = jnp.sqrt(tile.lsf**2 + sigma**2)
-        value, first, second = gaussian_kernel(distance, total[..., None])
+        kernel = gaussian_kernel(distance, total[..., None])
     else:
-        value, first, second = sincgauss_kernel(distance, tile.lsf[..., None], sigma[..., None])
-    by_velocity = (sigma**2 * log_slope)[..., None] * second - slope[..., None] * first
-    by_shape = -((sigma_per_kms * scale) ** 2 / y**3)[..., None] * second
-    return value, by_velocity, by_shape, distance, sigma
+        kernel = sincgauss_kernel(distance, tile.lsf[..., None], sigma[..., None])
+    bend = -((sigma_per_kms * scale) ** 2) / y**3
+    return kernel, (slope, sigma**2 * log_slope, bend), distance, sigma
 
 
 def _continuum_basis(offset: Array, weight: Array, order: int) -> Array:
@@ -183,47 +187,74 @@ def _solve_linear(gram: Array, rhs: Array, n_templates: int, positive: bool) -> 
     return jnp.where(is_template, jnp.maximum(coefficients, 0.0), coefficients)
 
 
-def _design(theta: Array, tile: Tile, continuum: Array, options: FitOptions):
-    """Everything linear at theta: basis, Gram matrix, coefficients, residual, Jacobian."""
-    value, by_velocity, by_shape, distance, sigma = _line_profiles(theta, tile, options)
-    basis = jnp.einsum("wtj,nwjk->nwtk", tile.templates, value)
-    basis = jnp.concatenate([basis, continuum], axis=2)
-    weighted = basis * tile.weight[:, :, None, :]
-    gram = jnp.einsum("nwpk,nwqk->nwpq", weighted, basis)
-    rhs = jnp.einsum("nwpk,nwk->nwp", weighted, tile.data)
-    n_templates = tile.templates.shape[1]
-    coefficients = _solve_linear(gram, rhs, n_templates, options.positive)
-    model = jnp.einsum("nwp,nwpk->nwk", coefficients, basis)
-    strength = jnp.einsum("nwt,wtj->nwj", coefficients[..., :n_templates], tile.templates)
-    grouped = strength[:, :, None, :] * jnp.moveaxis(tile.group, -1, 1)[None]  # (n, W, G, J)
-    jacobian = jnp.concatenate(
-        [
-            jnp.einsum("nwgj,nwjk->nwgk", grouped, by_velocity),
-            jnp.einsum("nwgj,nwjk->nwgk", grouped, by_shape),
-        ],
-        axis=2,
+class _Fixed(NamedTuple):
+    """What does not change with theta, all times the square root of the weight: data
+    (n, W, 1, K), continuum basis (n, W, C, K), and that root (n, W, 1, K)."""
+
+    data: Array
+    continuum: Array
+    root: Array
+
+
+def _fixed(tile: Tile, options: FitOptions) -> _Fixed:
+    root = jnp.sqrt(tile.weight)[:, :, None, :]
+    continuum = _continuum_basis(tile.offset, tile.weight, options.continuum_order)
+    return _Fixed(tile.data[:, :, None, :] * root, continuum * root, root)
+
+
+class _Point(NamedTuple):
+    """The problem at one theta, weighted: gram matrix and coefficients of the linear part,
+    residual, and the projections that the reduced problem needs."""
+
+    at: Linearised
+    gram: Array
+    coefficients: Array
+    cross: Array
+    value: Array
+    residual: Array
+    distance: Array
+    sigma: Array
+
+
+def _evaluate(theta: Array, tile: Tile, fixed: _Fixed, options: FitOptions) -> _Point:
+    kernel, (slope, drift, bend), distance, sigma = _line_profiles(theta, tile, options)
+    value, first, second = (part * fixed.root for part in kernel)
+    # one template for each line needs no mixing, only the padding set to zero
+    if options.mixed:
+        templates = jnp.einsum("wtj,nwjk->nwtk", tile.templates, value)
+    else:
+        templates = jnp.einsum("wjj->wj", tile.templates)[:, :, None] * value
+    basis = jnp.concatenate([templates, fixed.continuum, fixed.data], axis=2)
+    square = jnp.einsum("nwpk,nwqk->nwpq", basis, basis)
+    gram, rhs = square[..., :-1, :-1], square[..., :-1, -1]
+    coefficients = _solve_linear(gram, rhs, tile.templates.shape[1], options.positive)
+    minus = jnp.concatenate([-coefficients, jnp.ones_like(coefficients[..., :1])], axis=-1)
+    residual = jnp.einsum("nwp,nwpk->nwk", minus, basis)
+    strength = jnp.einsum(
+        "nwt,wtj->nwj", coefficients[..., : tile.templates.shape[1]], tile.templates
     )
-    return weighted, gram, coefficients, model, jacobian, value, distance, sigma
-
-
-def _reduce(tile: Tile, weighted, gram, model, jacobian) -> tuple[Linearised, Array]:
-    residual = (tile.data - model) * tile.weight
-    chi2 = jnp.sum(residual * (tile.data - model), axis=(1, 2))
-    gradient = jnp.einsum("nwdk,nwk->nd", jacobian, residual)
-    cross = jnp.einsum("nwpk,nwdk->nwpd", weighted, jacobian)
-    full = jnp.einsum("nwdk,nwek->nde", jacobian * tile.weight[:, :, None, :], jacobian)
+    in_group = jnp.moveaxis(tile.group, -1, 1)[None]  # (1, W, G, J)
+    along, across, shape = (
+        in_group * (strength * factor)[:, :, None, :] for factor in (-slope, drift, bend)
+    )
+    by_first = jnp.concatenate([along, jnp.zeros_like(along)], axis=2)
+    by_second = jnp.concatenate([across, shape], axis=2)
+    jacobian = jnp.einsum("nwdj,nwjk->nwdk", by_first, first) + jnp.einsum(
+        "nwdj,nwjk->nwdk", by_second, second
+    )
+    moving = jnp.concatenate([jacobian, residual[:, :, None, :]], axis=2)
+    inner = jnp.einsum("nwdk,nwek->nde", moving, moving)
+    cross = jnp.einsum("nwpk,nwdk->nwpd", basis[:, :, :-1], jacobian)
     lower, scale = scaled_cholesky(gram)
     half = forward_substitute(lower, cross * scale[..., None])
-    curvature = full - jnp.einsum("nwpd,nwpe->nde", half, half)
-    response = backward_substitute(lower, half) * scale[..., None]
-    return Linearised(chi2, gradient, curvature), response
+    curvature = inner[:, :-1, :-1] - jnp.einsum("nwpd,nwpe->nde", half, half)
+    at = Linearised(inner[:, -1, -1], inner[:, :-1, -1], curvature)
+    return _Point(at, gram, coefficients, cross, value, residual, distance, sigma)
 
 
 def linearise(theta: Array, tile: Tile, options: FitOptions) -> Linearised:
     """chi2, gradient and Gauss-Newton curvature at theta, linear parameters projected out."""
-    continuum = _continuum_basis(tile.offset, tile.weight, options.continuum_order)
-    weighted, gram, _, model, jacobian, *_ = _design(theta, tile, continuum, options)
-    return _reduce(tile, weighted, gram, model, jacobian)[0]
+    return _evaluate(theta, tile, _fixed(tile, options), options).at
 
 
 def _free(theta: Array, gradient: Array, tile: Tile) -> Array:
@@ -257,79 +288,76 @@ def _where(accept: Array, new: Linearised, old: Linearised) -> Linearised:
     return jax.tree.map(choose, new, old)
 
 
-def levenberg_marquardt(theta: Array, tile: Tile, options: FitOptions, n_steps: int):
-    """``n_steps`` damped Gauss-Newton steps; a step that raises chi2 is refused.
+def _advance(state, tile: Tile, fixed: _Fixed, options: FitOptions):
+    """One Levenberg-Marquardt step; a step that raises chi2 is refused.
 
-    Returns theta (n, 2 G), the problem linearised there, and the expected further decrease of
-    chi2 (n,), small where converged.
+    The state is theta (n, 2 G), the problem linearised there, and the damping (n,). Returns the
+    next state, the point that was tried, and whether it was accepted (n,).
     """
-
-    def body(_, state):
-        theta, at, damping = state
-        trial = _newton_step(theta, at, damping, tile)
-        new = linearise(trial, tile, options)
-        accept = new.chi2 <= at.chi2 * (1 + 1e-6)
-        damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
-        theta = jnp.where(accept[:, None], trial, theta)
-        return theta, _where(accept, new, at), damping
-
-    at = linearise(theta, tile, options)
-    start = (theta, at, jnp.full(theta.shape[0], 1e-3, theta.dtype))
-    theta, at, _ = jax.lax.fori_loop(0, n_steps, body, start)
-    gradient, curvature = _restrict(at, _free(theta, at.gradient, tile))
-    decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
-    return theta, at, decrease
+    theta, at, damping = state
+    trial = _newton_step(theta, at, damping, tile)
+    point = _evaluate(trial, tile, fixed, options)
+    accept = point.at.chi2 <= at.chi2 * (1 + 1e-6)
+    damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
+    theta = jnp.where(accept[:, None], trial, theta)
+    return (theta, _where(accept, point.at, at), damping), trial, point, accept
 
 
-@partial(jax.jit, static_argnames=("options", "n_steps"))
-def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: int = 10) -> Solution:
-    """Fit a tile from the best of its start points.
+@partial(jax.jit, static_argnames=("options",))
+def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int) -> Solution:
+    """Fit a tile.
 
     Args:
-        theta: (starts, n, 2 G) start values; the one with the smallest chi2 is taken row by row.
+        theta: (n, 2 G) start values.
         tile: the data.
         options: axis kind, line shape, continuum order, sign of the amplitudes (static).
-        n_steps: Levenberg-Marquardt steps.
+        n_steps: Levenberg-Marquardt steps, at least 1.
 
     Returns:
-        A `Solution`.
+        A `Solution` at the last point tried; ``converged`` is False where that point is not a
+        minimum, and a second call from there goes on.
     """
-    if theta.shape[0] > 1:
-        chi2 = jax.lax.map(lambda t: linearise(t, tile, options).chi2, theta)
-        best = jnp.argmin(chi2, axis=0)
-        theta = jnp.take_along_axis(theta, best[None, :, None], axis=0)
-    theta, at, decrease = levenberg_marquardt(theta[0], tile, options, n_steps)
-    return _finish(theta, at, decrease, tile, options)
-
-
-def _finish(theta, at: Linearised, decrease, tile: Tile, options: FitOptions) -> Solution:
-    continuum = _continuum_basis(tile.offset, tile.weight, options.continuum_order)
-    weighted, gram, coefficients, model, jacobian, value, distance, sigma = _design(
-        theta, tile, continuum, options
+    fixed = _fixed(tile, options)
+    at = _evaluate(theta, tile, fixed, options).at
+    state = (theta, at, jnp.full(theta.shape[0], 1e-3, theta.dtype))
+    state = jax.lax.fori_loop(
+        0, n_steps - 1, lambda _, state: _advance(state, tile, fixed, options)[0], state
     )
-    _, response = _reduce(tile, weighted, gram, model, jacobian)
+    _, trial, point, accept = _advance(state, tile, fixed, options)
+    gradient, curvature = _restrict(point.at, _free(trial, point.at.gradient, tile))
+    decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
+    return _describe(trial, point, accept & (decrease < CONVERGED), tile, fixed, options)
+
+
+def _describe(
+    theta: Array, point: _Point, converged: Array, tile: Tile, fixed: _Fixed, options: FitOptions
+) -> Solution:
     used = tile.weight > 0
-    spacing = jnp.gradient(tile.offset, axis=-1)[:, :, None, :]
-    coverage = jnp.sum(jnp.where(used[:, :, None, :], value * spacing, 0.0), axis=-1)
+    root = fixed.root[:, :, 0, :]
+    sigma_residual = point.residual
+    model = tile.data - jnp.where(used, sigma_residual / jnp.where(used, root, 1.0), tile.data)
+    spacing = jnp.gradient(tile.offset, axis=-1) if tile.offset.shape[-1] > 1 else 1.0
+    seen = jnp.where(used, spacing / jnp.where(used, root, 1.0), 0.0)
+    coverage = jnp.einsum("nwjk,nwk->nwj", point.value, seen)
     width = tile.lsf if options.shape == "gaussian" else 0.5 * tile.lsf
-    width = jnp.sqrt(width**2 + sigma**2)[..., None]
+    width = jnp.sqrt(width**2 + point.sigma**2)[..., None]
     real = (tile.group.sum(-1) > 0)[None, :, :, None]
-    near = jnp.any(real & (jnp.abs(distance) < 2.5 * width), axis=2)
-    far = used & ~jnp.any(real & (jnp.abs(distance) < 4.0 * width), axis=2)
-    squared = tile.weight * (tile.data - model) ** 2
+    near = jnp.any(real & (jnp.abs(point.distance) < 2.5 * width), axis=2)
+    far = used & ~jnp.any(real & (jnp.abs(point.distance) < 4.0 * width), axis=2)
+    squared = sigma_residual**2
     return Solution(
         theta=theta,
-        converged=decrease < 1e-2,
-        chi2=at.chi2,
-        inverse_curvature=inverse(at.curvature),
-        coefficients=coefficients,
-        block_covariance=inverse(gram),
-        response=response,
+        converged=converged,
+        chi2=point.at.chi2,
+        inverse_curvature=inverse(point.at.curvature),
+        coefficients=point.coefficients,
+        block_covariance=inverse(point.gram),
+        response=solve(point.gram, point.cross),
         model=model,
         coverage=coverage,
         line_free=_sum_and_count(squared, far),
         core=_sum_and_count(squared, near & used),
-        outlier=_lonely_residual(tile, model),
+        outlier=_lonely_residual(sigma_residual),
     )
 
 
@@ -338,10 +366,9 @@ def _sum_and_count(squared: Array, where: Array) -> Array:
     return jnp.stack([total, jnp.sum(where, axis=(1, 2)).astype(total.dtype)], axis=-1)
 
 
-def _lonely_residual(tile: Tile, model: Array) -> Array:
-    """Largest residual in sigma of a channel that the channels two steps away do not share: one
-    or two hot channels in a row, narrower than any line-spread function."""
-    sigma = (tile.data - model) * jnp.sqrt(tile.weight)
+def _lonely_residual(sigma: Array) -> Array:
+    """Largest residual (n, W, K) in sigma of a channel that the channels two steps away do not
+    share: one or two hot channels in a row, narrower than any line-spread function."""
     left = jnp.pad(sigma, ((0, 0), (0, 0), (2, 0)))[..., :-2]
     right = jnp.pad(sigma, ((0, 0), (0, 0), (0, 2)))[..., 2:]
     lonely = jnp.abs(left) + jnp.abs(right) < 0.5 * jnp.abs(sigma)

@@ -28,8 +28,11 @@ from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles
 
 TILE_ROWS = 256
-START_FACTORS = (0.5, 1.0, 1.8)
-"""Broadenings tried at the start, in units of the search's."""
+FIRST_STEPS = 4
+"""Steps that nearly every spectrum converges in; the others go on from several starts."""
+LAST_STEPS = 15
+START_FACTORS = (1.0, 0.3, 2.5)
+"""Broadenings that a late fit starts from, in units of the search's."""
 
 
 class WindowPlan(NamedTuple):
@@ -153,21 +156,42 @@ def fit_directly(
         `Fitted` of the n rows.
     """
     plan = plan_windows(geometry, model, config)
-    options = FitOptions(geometry.axis.kind, model.shape, model.continuum_order, model.positive)
+    options = FitOptions(
+        geometry.axis.kind,
+        model.shape,
+        model.continuum_order,
+        model.positive,
+        mixed=len(model.templates) < len(model.rest),
+    )
     weights, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
     scale = broadening_scale(geometry)
 
-    def work(rows: np.ndarray) -> Fitted:
+    def work(rows: np.ndarray, factor: float = 1.0, n_steps: int = FIRST_STEPS) -> Fitted:
         here = geometry.rows(rows)
         velocity = start.velocity[rows]
         low, high = _window_ends(here, model, config, velocity, plan.margin)
         cut = _cut(here, low, high, plan.n_channels)
         tile = _tile(data, here, model, config, plan, weights, cut, rows, velocity, scale[rows])
-        theta = _start_points(start.broadening[rows], scale[rows], tile)
-        solution = fit_tile(theta, tile, options)
+        theta = _start_point(factor * start.broadening[rows], scale[rows], tile)
+        solution = fit_tile(theta, tile, options, n_steps)
         return _collect(solution, tile, plan, model, strongest, velocity, cut, data.data.shape[1])
 
-    return Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
+    fitted = Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
+    late = np.flatnonzero(~fitted.converged)
+    for factor in START_FACTORS if len(late) else ():
+        again = run_tiles(
+            lambda rows, factor=factor: work(late[rows], factor, LAST_STEPS), len(late), TILE_ROWS
+        )
+        _keep_better(fitted, late, Fitted(*again))
+    return fitted
+
+
+def _keep_better(fitted: Fitted, rows: np.ndarray, again: Fitted) -> None:
+    """Replace rows (k,) by a second fit where that has the lower chi2."""
+    old, new = fitted.chi2[rows], again.chi2
+    better = (new < old) | (again.converged & ~fitted.converged[rows] & (new < old + 1e-2))
+    for mine, other in zip(fitted, again, strict=True):
+        mine[rows[better]] = other[better]
 
 
 def _tile(
@@ -219,15 +243,12 @@ def _tile(
     )
 
 
-def _start_points(broadening: np.ndarray, scale: np.ndarray, tile: Tile) -> np.ndarray:
-    """(starts, n, 2 G): the search's velocity with a few broadenings."""
+def _start_point(broadening: np.ndarray, scale: np.ndarray, tile: Tile) -> np.ndarray:
+    """(n, 2 G): the search's velocity and a broadening."""
     n_groups = tile.group.shape[-1]
-    points = []
-    for factor in START_FACTORS:
-        y = 1.0 / np.sqrt(1.0 + (factor * broadening / scale) ** 2)
-        point = np.stack([np.zeros_like(y)] * n_groups + [y] * n_groups, axis=1)
-        points.append(np.clip(point, tile.lower, tile.upper))
-    return np.stack(points).astype(np.float32)
+    y = 1.0 / np.sqrt(1.0 + (broadening / scale) ** 2)
+    point = np.stack([np.zeros_like(y)] * n_groups + [y] * n_groups, axis=1)
+    return np.clip(point, tile.lower, tile.upper).astype(np.float32)
 
 
 def _collect(

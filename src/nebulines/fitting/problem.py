@@ -94,7 +94,11 @@ def build_line_model(config: FitConfig, axis: SpectralAxis, spread: LineSpread) 
         catalogue=catalogue,
         medium=axis.medium,
         templates=templates,
-        group=np.asarray(kinematic_groups(catalogue.names, config.ties)),
+        group=np.asarray(
+            kinematic_groups(
+                catalogue.names, config.ties, known=load_catalogue(config.catalogue).names
+            )
+        ),
         windows=_windows(catalogue.wavelength_air, templates, scope == "band"),
         shape="sincgauss" if sinc_like else "gaussian",
         frozen_width=shape == "sinc",

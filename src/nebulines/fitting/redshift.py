@@ -35,7 +35,7 @@ def find_redshift(spectra: Spectra, lines: LineCatalogue, config: FitConfig) -> 
         UsageError: no line stands out anywhere.
     """
     from nebulines.fitting.search import comb_score
-    from nebulines.fitting.start import box_edges, plan_search
+    from nebulines.fitting.start import line_places, plan_search
 
     if len(spectra) > 32:
         flux = np.asarray(spectra.flux)
@@ -60,14 +60,15 @@ def find_redshift(spectra: Spectra, lines: LineCatalogue, config: FitConfig) -> 
     for row in range(len(spectra)):
         one = geometry.rows(slice(row, row + 1))
         values = np.atleast_2d(one.axis.values)[0]
-        edges = box_edges(one, plan, values, True)
+        place = line_places(one, plan, values)[0]
         score = comb_score(
             data.data[row : row + 1],
             data.weight[row : row + 1],
-            *edges,
+            place,
             plan.strengths,
-            plan.penalty,
+            plan.rarity,
             plan.half,
+            plan.half_widths,
         )
         total += np.minimum(np.asarray(score)[0], 400.0)
     best = int(np.argmax(total))

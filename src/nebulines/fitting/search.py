@@ -4,12 +4,12 @@ At every trial velocity the flux in a box at each line, above a clipped running 
 with templates of relative line strengths (``lines/data/line_strengths.ecsv``). For a template
 with peak heights t_l, box sums N_l and variances M_l the improvement of chi2 is
 
-    score = (sum_l t_l N_l)^2 / sum_l t_l^2 M_l - penalty        (0 where the sum is negative).
+    score = (sum_l t_l N_l)^2 / sum_l t_l^2 M_l        (0 where the sum is negative).
 
 Fixed strengths keep H-alpha from being mistaken for [N II] 6583 at low S/N, which free
 amplitudes cannot tell apart; the fit that follows leaves the amplitudes free. Box sums are
 differences of cumulative sums, so the cost per spectrum is a few passes over its channels and
-two look-ups for every line, trial velocity and width.
+one look-up for every line, trial velocity and width.
 """
 
 from __future__ import annotations
@@ -26,34 +26,32 @@ class SearchResult(NamedTuple):
     """Best trial of every spectrum.
 
     Attributes:
-        trial: (n,) fractional index on the velocity grid (parabola through the best score).
+        trial: (n,) index of the best velocity.
         width: (n,) index of the best trial width.
         score: (n,) improvement of chi2.
         rival: (n,) best score away from the first peak.
+        shift: (n,) channels from the best trial to the peak of the score.
     """
 
     trial: Array
     width: Array
     score: Array
     rival: Array
+    shift: Array
 
 
-def _box_sum(total: Array, low: Array, high: Array) -> Array:
-    """Integral between fractional channel edges of a cumulative sum (n, m + 1)."""
-
-    def at(edge: Array) -> Array:
-        edge = jnp.clip(edge, 0.0, total.shape[1] - 1.0)
-        below = jnp.minimum(jnp.floor(edge).astype(jnp.int32), total.shape[1] - 2)
-        share = edge - below
-        if edge.ndim == 3:  # one grid for all spectra: (line, width, velocity)
-            left, right = jnp.take(total, below, axis=1), jnp.take(total, below + 1, axis=1)
-        else:
-            flat = below.reshape(below.shape[0], -1)
-            left = jnp.take_along_axis(total, flat, axis=1).reshape(below.shape)
-            right = jnp.take_along_axis(total, flat + 1, axis=1).reshape(below.shape)
-        return left + share * (right - left)
-
-    return at(high) - at(low)
+def _smooth(values: Array, half_widths: tuple[int, ...]) -> Array:
+    """Box sums (n, width, 2 m + 1) of values (n, m) at channel edges and centres (every half
+    channel), over +-``half_widths`` half channels."""
+    total = _cumulative(values)
+    middle = 0.5 * (total[:, 1:] + total[:, :-1])
+    fine = jnp.stack([total[:, :-1], middle], axis=2).reshape(total.shape[0], -1)
+    fine = jnp.concatenate([fine, total[:, -1:]], axis=1)
+    sums = []
+    for half in half_widths:
+        padded = jnp.pad(fine, ((0, 0), (half, half)), mode="edge")
+        sums.append(padded[:, 2 * half :] - padded[:, : fine.shape[1]])
+    return jnp.stack(sums, axis=1)
 
 
 def _cumulative(values: Array) -> Array:
@@ -86,40 +84,61 @@ def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
     return continuum
 
 
-def _scores(data, weight, low, high, strengths, penalty, half) -> Array:
-    """Best score over the classes (n, width, velocity)."""
+def _look_up(smooth: Array, place: Array) -> Array:
+    """Values (n, ..., line, velocity) of arrays (n, ..., edge) at places (line, velocity) for
+    all spectra or (n, line, velocity)."""
+    if place.ndim == 2:
+        return jnp.take(smooth, place, axis=-1)
+    flat = place.reshape(place.shape[0], *([1] * (smooth.ndim - 2)), -1)
+    return jnp.take_along_axis(smooth, flat, axis=-1).reshape(*smooth.shape[:-1], *place.shape[1:])
+
+
+def _box_sums(data, weight, half, half_widths) -> tuple[Array, Array]:
+    """Weighted excess and weight in boxes of every width at every half channel, 0 at the ends."""
     excess = (data - clipped_continuum(data, weight, half)) * weight
-    signal = _box_sum(_cumulative(excess), low, high)
-    variance = _box_sum(_cumulative(weight), low, high)
-    numerator = jnp.einsum("tl,nlsv->ntsv", strengths, signal)
-    denominator = jnp.einsum("tl,nlsv->ntsv", strengths**2, variance)
+    inside = jnp.ones(2 * data.shape[1] + 1).at[jnp.array([0, -1])].set(0.0)
+    return _smooth(excess, half_widths) * inside, _smooth(weight, half_widths) * inside
+
+
+def _scores(signal, variance, place, strengths, rarity) -> Array:
+    """Best score over the classes (n, width, velocity).
+
+    A line's signal is the largest within half a channel, so that a coarse velocity grid meets
+    the peaks of all lines at once.
+    """
+    around = jnp.pad(signal, ((0, 0), (0, 0), (1, 1)))
+    peak = jnp.maximum(jnp.maximum(around[..., :-2], around[..., 2:]), signal)
+    numerator = jnp.einsum("tl,nslv->ntsv", strengths, _look_up(peak, place))
+    denominator = jnp.einsum("tl,nslv->ntsv", strengths**2, _look_up(variance, place))
     score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
-    return jnp.max(score - penalty[:, None, None], axis=1)
+    return jnp.max(score * (1.0 - rarity[:, None, None]), axis=1)
 
 
-@partial(jax.jit, static_argnames=("half",))
+@partial(jax.jit, static_argnames=("half", "half_widths"))
 def comb_score(
     data: Array,
     weight: Array,
-    low: Array,
-    high: Array,
+    place: Array,
     strengths: Array,
-    penalty: Array,
+    rarity: Array,
     half: int,
+    half_widths: tuple[int, ...],
 ) -> Array:
     """Score of every trial velocity (n, velocity), best over widths (arguments of `search`)."""
-    return jnp.max(_scores(data, weight, low, high, strengths, penalty, half), axis=1)
+    return jnp.max(
+        _scores(*_box_sums(data, weight, half, half_widths), place, strengths, rarity), axis=1
+    )
 
 
-@partial(jax.jit, static_argnames=("half", "exclude"))
+@partial(jax.jit, static_argnames=("half", "half_widths", "exclude"))
 def search(
     data: Array,
     weight: Array,
-    low: Array,
-    high: Array,
+    place: Array,
     strengths: Array,
-    penalty: Array,
+    rarity: Array,
     half: int,
+    half_widths: tuple[int, ...],
     exclude: int,
 ) -> SearchResult:
     """Find the best trial velocity of every spectrum.
@@ -127,26 +146,42 @@ def search(
     Args:
         data: (n, m) flux in units of the row's noise, any additive level.
         weight: (n, m) inverse variance; 0 = not used.
-        low, high: box edges as fractional channels, (line, width, velocity) for all spectra or
-            (n, line, width, velocity).
+        place: line positions in half channels from the first channel's edge, (line, velocity)
+            for all spectra or (n, line, velocity); 0 outside the axis.
         strengths: (template, line) relative peak heights.
-        penalty: (template,) subtracted from the score.
+        rarity: (template,) share of the score that a rare class forgoes.
         half: half length of the continuum's running mean [channels].
+        half_widths: half lengths of the boxes, one for each trial width [half channels].
         exclude: trials on both sides of the best that cannot be its rival.
 
     Returns:
         A `SearchResult`.
     """
-    score = _scores(data, weight, low, high, strengths, penalty, half)
+    signal, variance = _box_sums(data, weight, half, half_widths)
+    score = _scores(signal, variance, place, strengths, rarity)  # (n, width, velocity)
     best_width = jnp.argmax(jnp.max(score, axis=2), axis=1)
     over_width = jnp.max(score, axis=1)
     trial = jnp.argmax(over_width, axis=1)
     grid = jnp.arange(over_width.shape[1])
     away = jnp.abs(grid[None, :] - trial[:, None]) > exclude
     rival = jnp.max(jnp.where(away, over_width, 0.0), axis=1)
-    return SearchResult(
-        _parabola_peak(over_width, trial), best_width, jnp.max(over_width, axis=1), rival
-    )
+    row = jnp.arange(data.shape[0])
+    at = place[:, trial].T if place.ndim == 2 else place[row, :, trial]  # (n, line)
+    shift = _refine(signal[row, best_width], variance[row, best_width], at, strengths)
+    return SearchResult(trial, best_width, jnp.max(over_width, axis=1), rival, shift)
+
+
+def _refine(signal: Array, variance: Array, at: Array, strengths: Array, reach: int = 4) -> Array:
+    """Shift (n,) [channels] of the best score within +-``reach`` half channels of places
+    (n, line), by a parabola through its three best points."""
+    near = at[:, :, None] + jnp.arange(-reach, reach + 1)
+    near = jnp.where(at[:, :, None] > 0, jnp.clip(near, 0, signal.shape[1] - 1), 0)
+    numerator = jnp.einsum("tl,nlv->ntv", strengths, _look_up(signal, near))
+    denominator = jnp.einsum("tl,nlv->ntv", strengths**2, _look_up(variance, near))
+    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
+    score = jnp.max(score, axis=1)
+    peak = jnp.argmax(score, axis=1)
+    return 0.5 * (_parabola_peak(score, peak) - reach)
 
 
 def _parabola_peak(score: Array, peak: Array) -> Array:

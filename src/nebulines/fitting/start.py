@@ -44,9 +44,11 @@ class SearchPlan(NamedTuple):
     velocities: np.ndarray
     broadenings: np.ndarray
     strengths: np.ndarray
-    penalty: np.ndarray
+    rarity: np.ndarray
     half: int
+    half_widths: tuple[int, ...]
     exclude: int
+    channel_kms: float
 
 
 def plan_search(
@@ -65,13 +67,17 @@ def plan_search(
     peak = strengths.flux / model.rest  # height ~ flux / width, and width ~ wavelength
     width_kms = np.hypot(fwhm.min() / FWHM_PER_SIGMA, broadenings.max())
     spacing = float(velocities[1] - velocities[0])
+    sigma_kms = np.hypot(np.median(fwhm) / FWHM_PER_SIGMA, broadenings)
+    half_widths = np.maximum(np.rint(2.0 * BOX_HALF_WIDTH_SIGMA * sigma_kms / channel_kms), 1)
     return SearchPlan(
         velocities=velocities,
         broadenings=broadenings,
         strengths=(peak / peak.max(axis=1, keepdims=True)).astype(np.float32),
-        penalty=strengths.penalty.astype(np.float32),
+        rarity=strengths.rarity.astype(np.float32),
         half=int(np.clip(CONTINUUM_KMS / channel_kms, 20, 400)),
+        half_widths=tuple(int(h) for h in half_widths),
         exclude=max(2, int(np.ceil(max(150.0, 1.5 * width_kms) / spacing))),
+        channel_kms=channel_kms,
     )
 
 
@@ -92,30 +98,17 @@ def _trial_broadenings(sigma_kms: float, model: LineModel, config: FitConfig) ->
     return np.array(trials)
 
 
-def box_edges(
-    geometry: Geometry, plan: SearchPlan, values: np.ndarray, common: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper box edges in fractional channels: (line, width, velocity), or with a
-    leading row axis when not ``common``."""
-    one = geometry.rows(slice(0, 1)) if common else geometry
+def line_places(geometry: Geometry, plan: SearchPlan, values: np.ndarray) -> np.ndarray:
+    """Where each line would be at each trial velocity, in half channels from the first edge of
+    the axis ``values`` (channel,): (n, line, velocity) int32, 0 outside the axis."""
     doppler = 1.0 + plan.velocities / SPEED_OF_LIGHT_KMS
-    rest = one.rest[None, :, None, None]
-    stretch = one.stretch[:, None, None, None]
-    if one.axis.kind == "wavelength":
+    rest, stretch = geometry.rest[None, :, None], geometry.stretch[:, None, None]
+    if geometry.axis.kind == "wavelength":
         position = rest * stretch * doppler
     else:
         position = ANGSTROM_PER_CM / rest * stretch / doppler
-    lsf = one.widths(np.zeros(1))[:, :, None, None]
-    lsf = lsf * (0.5 if one.sinc else 1.0)
-    sigma = position * plan.broadenings[None, None, :, None] / SPEED_OF_LIGHT_KMS
-    reach = BOX_HALF_WIDTH_SIGMA * np.hypot(np.where(np.isfinite(lsf), lsf, 0.0), sigma)
-    spacing = np.median(np.diff(values)) if len(values) > 1 else 1.0
-    reach = np.maximum(reach, 0.5 * spacing)
-    low, high = (
-        fractional_channel(values, edge) + 0.5 for edge in (position - reach, position + reach)
-    )
-    low, high = low.astype(np.float32), high.astype(np.float32)
-    return (low[0], high[0]) if common else (low, high)
+    place = np.rint(2.0 * fractional_channel(values, position)).astype(np.int32) + 1
+    return np.where((position < values[0]) | (position > values[-1]), 0, place)
 
 
 def find_start(
@@ -137,32 +130,34 @@ def find_start(
 
     axis = geometry.axis
     same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))
-    common = axis.values.ndim == 1 and same
-    edges = box_edges(geometry, plan, axis.values, True) if common else None
+    common = None
+    if axis.values.ndim == 1 and same:
+        common = line_places(geometry.rows(slice(0, 1)), plan, axis.values)[0]
 
     def work(index: np.ndarray) -> Start:
-        if edges is not None:
-            low, high = edges
+        if common is not None:
+            place = common
         elif axis.values.ndim == 1:
-            low, high = box_edges(geometry.rows(index), plan, axis.values, False)
+            place = line_places(geometry.rows(index), plan, axis.values)
         else:
-            pairs = [
-                box_edges(geometry.rows(index[k : k + 1]), plan, axis.values[row], False)
-                for k, row in enumerate(index)
-            ]
-            low, high = (np.concatenate(part) for part in zip(*pairs, strict=True))
+            rows = [slice(row, row + 1) for row in index]
+            place = np.concatenate(
+                [line_places(geometry.rows(row), plan, axis.values[row][0]) for row in rows]
+            )
         found = search(
             data.data[index],
             data.weight[index],
-            low,
-            high,
+            place,
             plan.strengths,
-            plan.penalty,
+            plan.rarity,
             plan.half,
+            plan.half_widths,
             plan.exclude,
         )
-        trial = np.asarray(found.trial, float)
-        velocity = np.interp(trial, np.arange(len(plan.velocities)), plan.velocities)
+        sign = 1.0 if axis.kind == "wavelength" else -1.0
+        velocity = plan.velocities[np.asarray(found.trial)]
+        velocity = velocity + sign * plan.channel_kms * np.asarray(found.shift, float)
+        velocity = np.clip(velocity, plan.velocities[0], plan.velocities[-1])
         broadening = plan.broadenings[np.asarray(found.width)]
         return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
 

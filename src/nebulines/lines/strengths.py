@@ -17,12 +17,13 @@ class LineStrengths(NamedTuple):
     Attributes:
         classes: (T,) names.
         flux: (T, L) relative to H-alpha.
-        penalty: (T,) what a class must gain in chi2 before it is believed.
+        rarity: (T,) share of its gain in chi2 that a rare class forgoes, so that it is believed
+            only where a common one does clearly worse.
     """
 
     classes: tuple[str, ...]
     flux: np.ndarray
-    penalty: np.ndarray
+    rarity: np.ndarray
 
 
 @cache
@@ -49,5 +50,5 @@ def line_strengths(names: Sequence[str]) -> LineStrengths:
     for column, name in enumerate(names):
         if name in row_of:
             flux[:, column] = [table[c][row_of[name]] for c in classes]
-    penalty = np.array([float(table.meta["penalty"][c]) for c in classes])
-    return LineStrengths(classes, flux, penalty)
+    rarity = np.array([float(table.meta["rarity"][c]) for c in classes])
+    return LineStrengths(classes, flux, rarity)
