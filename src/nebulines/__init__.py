@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nebulines.fitting.fit import fit as fit
+    from nebulines.cubes.measure import fit as fit
     from nebulines.io import read as read
     from nebulines.spectra import Cube as Cube
     from nebulines.spectra import Spectra as Spectra
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 # public name -> module that defines it; imported on first use, so that `import nebulines`
 # and `nebulines --help` stay fast
 _HOMES = {
-    "fit": "nebulines.fitting.fit",
+    "fit": "nebulines.cubes.measure",
     "read": "nebulines.io",
     "Spectra": "nebulines.spectra",
     "Cube": "nebulines.spectra",
