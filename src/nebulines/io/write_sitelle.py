@@ -130,7 +130,7 @@ def _storage(file: Any, dims: tuple[int, int, int], layout: str, *, complex_data
         data = file.create_dataset("data", dims, np.complex64 if complex_data else np.float32)
 
         def write_new(block: Block, values: np.ndarray) -> None:
-            data[block.x0 : block.x1, block.y0 : block.y1, :] = values
+            data[block.x0 : block.x1, block.y0 : block.y1, :] = values.astype(data.dtype)
 
         return write_new
     if layout == "frames":
