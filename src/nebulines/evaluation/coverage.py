@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,8 +117,7 @@ def scatter_table(truth: Any, estimate: Any, bound: Any, *, by: Any, edges: Any)
         raise InputError("edges must be two or more increasing numbers")
     miss = estimate - truth
     good = np.isfinite(miss) & np.isfinite(bound)
-    pairs = list(zip(edges[:-1], edges[1:], strict=True))
-    bins = [good & (by >= low) & (by < high) for low, high in pairs]
+    bins = [good & (by >= low) & (by < high) for low, high in pairwise(edges)]
     rows = np.array([_scatter(miss[b], bound[b]) for b in bins])
     n, bias, bias_uncertainty, rms, robust, limit, middle = rows.T
     return ScatterTable(

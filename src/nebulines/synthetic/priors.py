@@ -19,11 +19,25 @@ RESOLUTION_RANGES: dict[str, Range] = {"sitelle-sn3": (4800.0, 5000.0)}
 is absent here keeps its own line spread."""
 
 
-def uniform(generator: np.random.Generator, limits: Range, size: int, *, name: str) -> np.ndarray:
+def uniform(
+    generator: np.random.Generator,
+    limits: Range,
+    size: int,
+    *,
+    name: str,
+    least: float = -np.inf,
+    zero: bool = True,
+) -> np.ndarray:
     """``size`` draws from a range (low, high), float64; low = high gives a constant.
 
+    Args:
+        limits: (low, high).
+        name: of the quantity, for messages.
+        least: smallest ``low`` that makes sense.
+        zero: whether ``low`` may be 0.
+
     Raises:
-        UsageError: not two finite numbers, low at most high.
+        UsageError: not two finite numbers, low at most high, from ``least`` on.
 
     Example:
         >>> uniform(np.random.default_rng(0), (2.0, 2.0), 3, name="snr").tolist()
@@ -35,6 +49,10 @@ def uniform(generator: np.random.Generator, limits: Range, size: int, *, name: s
         raise UsageError(f"{name} must be two numbers, low and high; got {limits!r}") from None
     if not (np.isfinite([low, high]).all() and low <= high):
         raise UsageError(f"{name} must be two finite numbers, low first; got {low}, {high}")
+    if low < least or (low == 0 and not zero):
+        raise UsageError(
+            f"{name} must start {'at or ' if zero else ''}above {least:g}; got {low:g}"
+        )
     return generator.uniform(low, high, size)
 
 
@@ -72,7 +90,7 @@ def draw_fluxes(
         if name not in drawn:
             row = _ranges().get(name, _ranges()["default"])
             limits = own.get(name, row["range"])
-            ratio = uniform(generator, limits, n, name=f"ratio of {name}")
+            ratio = uniform(generator, limits, n, name=f"ratio of {name}", least=0.0)
             drawn[name] = ratio if row["of"] == name else ratio * flux_of(row["of"])
         return drawn[name]
 

@@ -36,6 +36,7 @@ def simulate(
     continuum: Range = (0.0, 0.0),
     redshift: float = 0.0,
     band: Range | None = None,
+    n_steps: int | None = None,
     correction: Any = None,
     convention: VelocityConvention = "optical",
 ) -> tuple[Table, Spectra]:
@@ -61,6 +62,9 @@ def simulate(
         redshift: of every source.
         band: (low, high) observed wavelengths [Angstrom]: a part of a dispersive
             instrument's band.
+        n_steps: of SITELLE's scan, which sets the number of channels; None = the instrument's.
+            For a resolution far from the nominal one, scale it alike: the channels of a real
+            scan follow its resolution.
         correction: SITELLE's 1 / cos(theta), one number or (n,); None = the instrument's.
         convention: ``optical`` or ``relativistic`` velocity.
 
@@ -81,15 +85,14 @@ def simulate(
     if n < 1:
         raise UsageError(f"simulate at least one spectrum, not {n}")
     generator = np.random.default_rng(seed)
-    axis = _axis(row, band, correction)
+    low, high = (None, None) if band is None else band
+    axis = row.axis_for(low=low, high=high, n_steps=n_steps, correction=correction)
     catalogue = _lines(row, lines, band, redshift)
     values = {
         "velocity": uniform(generator, velocity, n, name="velocity"),
-        "broadening": uniform(generator, broadening, n, name="broadening"),
-        "snr": uniform(generator, snr, n, name="snr"),
+        "broadening": uniform(generator, broadening, n, name="broadening", least=0.0),
+        "snr": uniform(generator, snr, n, name="snr", least=0.0, zero=False),
     }
-    if values["broadening"].min() < 0 or values["snr"].min() <= 0:
-        raise UsageError("broadening must be 0 km/s or more, and snr more than 0")
     spread = _line_spread(row, resolution, generator, n)
     fluxes = draw_fluxes(generator, catalogue.names, n, ratios)
     level = uniform(generator, continuum, n, name="continuum")
@@ -110,11 +113,6 @@ def simulate(
     )
     values |= {"continuum": level, "resolution": _resolution(row, spread, n)}
     return _truth(values, catalogue.names, fluxes, redshift, convention), spectra
-
-
-def _axis(row: Instrument, band: Range | None, correction: Any) -> SpectralAxis:
-    low, high = (None, None) if band is None else band
-    return row.axis_for(low=low, high=high, correction=correction)
 
 
 def _lines(
@@ -142,9 +140,7 @@ def _line_spread(
     if resolution is None:
         return row.line_spread
     limits = (resolution, resolution) if np.ndim(resolution) == 0 else resolution
-    drawn = uniform(generator, limits, n, name="resolution")
-    if drawn.min() <= 0:
-        raise UsageError(f"resolution must be positive, not {resolution}")
+    drawn = uniform(generator, limits, n, name="resolution", least=0.0, zero=False)
     return row.line_spread_at(drawn)
 
 
