@@ -27,6 +27,7 @@ def info(path: Path, instrument: str | None, redshift: Any) -> None:
 def _would_fit(data: Any, redshift: Any) -> str:
     """One line: the lines and the redshift of a fit with the defaults."""
     from nebulines.cubes import engine
+    from nebulines.cubes.provenance import reference_redshift
     from nebulines.errors import UsageError
     from nebulines.fitting.config import FitConfig
 
@@ -34,5 +35,6 @@ def _would_fit(data: Any, redshift: Any) -> str:
         config = engine.load().resolve(data, FitConfig(redshift=redshift))
     except UsageError as error:
         return f"{'would fit':<12}nothing: {error}"
-    at = "of each spectrum" if config.redshift is None else f"{config.redshift:.5g}"
+    at = reference_redshift(data, config)
+    at = at if isinstance(at, str) else f"{at:.5g}"
     return f"{'would fit':<12}{', '.join(config.lines or ())} at redshift {at}"

@@ -70,7 +70,7 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(" ".join(message.split()))
-        self.exit_code = status
+        self.exit_code = status  # type: ignore[misc]
 
 
 def _unexpected(error: Exception) -> str:

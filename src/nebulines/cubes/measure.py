@@ -100,7 +100,8 @@ def _fit_cube(
         raise UsageError("the model of a binned cube is kept by fit_cube only, in a file")
     config = engine.load().resolve(cube, config)
     size = default_block(cube.shape[2])
-    plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=keep_model)
+    own = config.redshift is None
+    plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=keep_model, with_redshift=own)
     sink = MemorySink(grid.shape, keep_model)
     journal = Journal()
     run_blocks(

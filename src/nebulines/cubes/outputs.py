@@ -29,18 +29,21 @@ class Outputs:
     summary: tuple[str, ...]
 
 
-def summarise(columns: Mapping[str, np.ndarray], seconds: float, n_fitted: int) -> tuple[str, ...]:
+def summarise(
+    columns: Mapping[str, np.ndarray], seconds: float, n_fitted: int, *, rows: str = "spectra"
+) -> tuple[str, ...]:
     """Sentences on the measurements of a run.
 
     Args:
         columns: at least ``flags``; ``velocity`` and ``broadening`` are used when present.
         seconds: time that the run took.
         n_fitted: number of spectra fitted in that time.
+        rows: what a row of the columns is.
 
     Example:
         >>> columns = {"flags": np.array([0, 2]), "velocity": np.array([12.0, np.nan])}
         >>> summarise(columns, 0.5, 2)[1]
-        'lines detected in 1 of 2; median velocity 12 km/s'
+        'lines detected in 1 of 2 spectra; median velocity 12 km/s'
     """
     flags = np.asarray(columns["flags"]).ravel()
     fitted = (flags & Flag.NO_DATA) == 0
@@ -51,7 +54,7 @@ def summarise(columns: Mapping[str, np.ndarray], seconds: float, n_fitted: int) 
         values = np.asarray(columns[name]).ravel()[found] if name in columns else np.array([])
         if np.isfinite(values).any():
             medians.append(f"median {name} {np.nanmedian(values):.0f} km/s")
-    second = "; ".join([f"lines detected in {found.sum()} of {len(flags)}", *medians])
+    second = "; ".join([f"lines detected in {found.sum()} of {len(flags)} {rows}", *medians])
     return first, second, _flagged(flags)
 
 

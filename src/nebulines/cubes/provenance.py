@@ -86,7 +86,7 @@ def provenance(
     meta |= _input(source or data.meta.get("source"))
     meta["CONFIG"] = json.dumps(config.as_dict())
     meta["VELCONV"] = config.velocity_convention
-    meta["REDSHIFT"] = config.redshift if config.redshift is not None else "per spectrum"
+    meta["REDSHIFT"] = reference_redshift(data, config)
     meta["SPECSYS"] = str(data.meta.get("SPECSYS") or "unknown")
     if isinstance(data, Spectra):
         meta["AIRORVAC"] = {"air": "air", "vacuum": "vac"}[data.axis.medium]
@@ -96,6 +96,16 @@ def provenance(
     if data.instrument:
         meta["INSTROW"] = data.instrument
     return meta | _line_facts(config)
+
+
+def reference_redshift(data: Spectra | Cube, config: FitConfig) -> float | str:
+    """The redshift of all spectra (0 when nothing says any), or where to find each one's."""
+    if isinstance(config.redshift, int | float):
+        return float(config.redshift)
+    own = data.redshift if isinstance(data, Spectra) else data[0, 0].redshift
+    if own is None:
+        return 0.0
+    return float(own[0]) if len(set(own)) == 1 and len(own) > 1 else "column redshift"
 
 
 def _line_facts(config: FitConfig) -> dict[str, str]:

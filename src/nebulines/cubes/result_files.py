@@ -145,8 +145,10 @@ def _celestial(header: fits.Header | str | None) -> WCS | None:
     from astropy.io import fits
     from astropy.wcs import WCS
 
-    if isinstance(header, str):
-        header = fits.Header.fromstring(header)
-    if header is None or "CTYPE1" not in header:
+    if header is None:
         return None
-    return WCS(header).celestial
+    cards = fits.Header.fromstring(header) if isinstance(header, str) else header.copy()
+    if "CTYPE1" not in cards:
+        return None
+    cards.pop("NAXIS", None)  # a header without an image describes the cube's sky all the same
+    return WCS(cards).celestial

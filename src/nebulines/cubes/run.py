@@ -79,7 +79,8 @@ def fit_cube(
     grid = Grid(shape, bin, spaxels_to_use(shape, mask=mask, region=region, wcs=cube.wcs))
     config = engine.load().resolve(cube, config)
     size = max_spaxels or default_block(cube.shape[2])
-    plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=model)
+    own = config.redshift is None
+    plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=model, with_redshift=own)
     meta = {**provenance(cube, config), **_binning_meta(grid)}
     use = None if grid.use is None else np.packbits(grid.use).tobytes().hex()
     journal = Journal.start(
@@ -105,7 +106,7 @@ def fit_cube(
     written = write_config(
         prefix.with_name(f"{prefix.name}_CONFIG.toml"), config.as_dict(), options
     )
-    summary = summarise(_found_in_maps(finals["MAPS"]), seconds, n_fitted)
+    summary = summarise(_found_in_maps(finals["MAPS"]), seconds, n_fitted, rows="spaxels")
     return Outputs((*finals.values(), written), summary)
 
 

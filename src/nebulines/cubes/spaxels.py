@@ -25,19 +25,21 @@ class CubePlan:
         grid: bins, and spaxels in use.
         jobs: (number, block) of the blocks with a spaxel in use.
         with_model: also hand on the model, the noise and the bad channels.
+        with_redshift: add the redshift of each spaxel, where it has one, to the columns.
     """
 
     cube: Cube
     grid: Grid
     jobs: list[tuple[int, Block]]
     with_model: bool = True
+    with_redshift: bool = False
 
     @classmethod
-    def of(cls, cube: Cube, grid: Grid, max_spaxels: int, *, with_model: bool) -> CubePlan:
+    def of(cls, cube: Cube, grid: Grid, max_spaxels: int, **options: bool) -> CubePlan:
         """Cut a binned cube into blocks of at most ``max_spaxels`` spaxels of the full grid."""
         blocks = enumerate(cube.blocks(max(1, max_spaxels // grid.width**2)))
         jobs = [(i, block) for i, block in blocks if grid.used_bins(block).any()]
-        return cls(cube, grid, jobs, with_model)
+        return cls(cube, grid, jobs, **options)
 
     @property
     def n_spectra(self) -> int:
@@ -52,7 +54,7 @@ class CubePlan:
 
     def place(self, block: Block, spectra: Spectra, fitted: Any) -> Piece:
         """Values of a fitted block, spread over its spaxels."""
-        columns = dict(fitted.columns)
+        columns = _columns(fitted, spectra, with_redshift=self.with_redshift)
         columns["binid"] = self.grid.bin_numbers(block)
         images = {
             name: self.grid.image(block, np.asarray(values), fill_value(name, values.dtype))
@@ -73,6 +75,13 @@ class CubePlan:
             spread(bad_channels(spectra), True),
             used,
         )
+
+
+def _columns(fitted: Any, spectra: Spectra, *, with_redshift: bool) -> dict[str, np.ndarray]:
+    columns = {name: np.asarray(values) for name, values in fitted.columns.items()}
+    if with_redshift and spectra.redshift is not None:
+        columns = {"redshift": np.array(spectra.redshift), **columns}
+    return columns
 
 
 def _spreader(used: np.ndarray, block: Block) -> Callable[[np.ndarray, Any], np.ndarray]:
@@ -138,7 +147,5 @@ class SpectraPlan:
 
     def place(self, rows: slice, spectra: Spectra, fitted: Any) -> Piece:
         """Values of a fitted chunk."""
-        columns = {name: np.asarray(values) for name, values in fitted.columns.items()}
-        if self.with_redshift and spectra.redshift is not None:
-            columns = {"redshift": np.array(spectra.redshift), **columns}
+        columns = _columns(fitted, spectra, with_redshift=self.with_redshift)
         return Piece((rows,), columns, spectra.axis, (rows,), np.asarray(fitted.model).T)
