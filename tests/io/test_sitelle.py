@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from nebulines.errors import InputError
+from nebulines.errors import InputError, UsageError
 from nebulines.io import Scan, describe, read, write_sitelle
 from nebulines.spectra.cube import Block
 
@@ -208,3 +208,14 @@ def test_cut_channels_are_refused(tmp_path):
         file["data"] = data
     with pytest.raises(InputError, match="40 channels, but step_nb is 60"):
         read(path)
+
+
+def test_a_resolution_needs_the_band_it_refers_to(tmp_path):
+    path = tmp_path / "cube.hdf5"
+    scan = Scan.of("sitelle-sn3", n_steps=60, zpd_index=12, filter_name="")
+    write_sitelle(path, flux_cube(), scan=scan, calib_map=calibration())
+    assert read(path)[0, 0].mask is None  # no filter, no band
+    with pytest.raises(UsageError, match="name the instrument"):
+        read(path, resolution=3000.0)[0, 0]
+    spectra = read(path, instrument="sitelle-sn3", resolution=3000.0)[0, 0]
+    assert float(spectra.line_spread.sinc_fwhm_cm1()) == pytest.approx(1e8 / 6562.80 / 3000.0)

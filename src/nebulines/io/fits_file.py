@@ -75,7 +75,8 @@ class FitsHdu:
         raw = np.memmap(
             self.path, _DTYPES[self.header["BITPIX"]], "r", offset=self.offset, shape=self.shape
         )
-        return _scaled(np.array(raw[key]), self.header)
+        native = np.array(raw[key], dtype=raw.dtype.newbyteorder("="))
+        return _scaled(native, self.header)
 
     def table(self) -> dict[str, np.ndarray]:
         """Every column under its upper-case name."""
@@ -199,7 +200,6 @@ def _load(hdu: FitsHdu) -> np.ndarray:
 
 
 def _scaled(raw: np.ndarray, header: Any) -> np.ndarray:
-    raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     scale, zero = float(header.get("BSCALE", 1.0)), float(header.get("BZERO", 0.0))
     blank = header.get("BLANK") if raw.dtype.kind in "iu" else None
     if scale == 1.0 and zero == 0.0 and blank is None:

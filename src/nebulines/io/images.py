@@ -207,8 +207,13 @@ def variance_from(values: np.ndarray, kind: NoiseKind) -> np.ndarray:
         >>> variance_from(np.array([[2.0, 0.0]]), "ivar").tolist()
         [[0.5, inf]]
     """
-    if kind == "variance" and values.dtype == np.float32:
-        return np.ascontiguousarray(values)
+    if values.dtype == np.float32 and kind != "ivar":
+        if kind == "variance":
+            return np.ascontiguousarray(values)
+        with np.errstate(all="ignore"):
+            tiny = np.any((values > 0) & (values < _FLOAT32_SAFE**0.5))
+            if not tiny:
+                return np.where(values < 0, np.float32(np.nan), values * values)
     values = np.asarray(values, np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if kind == "error":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nebulines.errors import InputError, UsageError
+from nebulines.instruments.line_spread import LineSpread
 from nebulines.io.instrument_rows import line_spread_of
 from nebulines.spectra import Cube, Spectra
 
@@ -38,7 +39,8 @@ def read(
         path: the file.
         instrument: name of an instrument row that replaces what the file says.
         resolution: R that replaces the file's or the instrument's, scalar or (n,).
-        redshift: a number or (n,); or, for DESI, the path of a redrock file.
+        redshift: a number or (n,); for DESI also the path of a redrock file; ``auto`` is left
+            to the fit.
         hdu: number or name of the FITS extension to read; None = found by content.
 
     Returns:
@@ -64,6 +66,7 @@ def read(
 
         instrument = get_instrument(instrument).name
     source = Path(path)
+    redshift = None if isinstance(redshift, str) and redshift == "auto" else redshift
     redrock = source.parent / redshift if isinstance(redshift, str | PathLike) else None
     if redrock is not None and not redrock.is_file():
         redrock = Path(redshift)
@@ -143,12 +146,20 @@ def _with_choices(
     return _dressed(data, instrument or data.instrument, resolution, redshift)
 
 
+def _refuse_sinc(spread: LineSpread) -> None:
+    if spread.shape == "sinc":
+        raise UsageError(
+            "the resolution of a sinc instrument refers to a line of its band: name the "
+            "instrument too, such as sitelle-sn3"
+        )
+
+
 def _dressed(spectra: Spectra, instrument: str | None, resolution: Any, redshift: Any) -> Spectra:
     changes: dict[str, Any] = {"instrument": instrument}
     meta = dict(spectra.meta)
     if resolution is not None:
-        if spectra.line_spread is not None and spectra.line_spread.shape == "sinc":
-            instrument = instrument or "sitelle-sn3"
+        if instrument is None and spectra.line_spread is not None:
+            _refuse_sinc(spectra.line_spread)
         changes["line_spread"] = line_spread_of(instrument, np.asarray(resolution, float))
         meta["line_spread"] = "as given"
     elif spectra.line_spread is None:
