@@ -59,7 +59,7 @@ def test_a_region_without_the_package_says_what_to_install(tmp_path, monkeypatch
     ("shape", "inside"),
     [
         ("circle(4,3,1.2)", 5),
-        ("ellipse(4,3,2.2,1.2,0)", 9),
+        ("ellipse(4,3,2.2,1.2,0)", 11),
         ("box(4,3,3,3,0)", 9),
         ("polygon(2.5,1.5,5.5,1.5,5.5,4.5,2.5,4.5)", 9),
     ],

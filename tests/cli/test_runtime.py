@@ -1,0 +1,35 @@
+"""Settings made before JAX is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from nebulines.runtime import cache_folder, configure
+
+
+def test_the_user_has_the_last_word(tmp_path):
+    settings = {"NEBULINES_CACHE": str(tmp_path / "mine"), "XDG_CACHE_HOME": "/elsewhere"}
+    assert cache_folder(settings) == tmp_path / "mine"
+    settings["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "9"
+    configure(settings)
+    assert settings["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / "mine" / "jax")
+    assert settings["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "9"
+
+
+def test_without_a_folder_nothing_is_cached(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    settings = {"NEBULINES_CACHE": str(tmp_path / "file")}
+    configure(settings)
+    assert settings == {"NEBULINES_CACHE": str(tmp_path / "file")}
+
+
+def test_compiled_programs_outlive_the_process(tmp_path):
+    code = (
+        "from nebulines.runtime import configure; configure(); import jax;"
+        "jax.jit(lambda x: x * 2 + 1)(1.0).block_until_ready()"
+    )
+    environment = {"NEBULINES_CACHE": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
+    environment["JAX_PLATFORMS"] = "cpu"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list((tmp_path / "jax").iterdir())
