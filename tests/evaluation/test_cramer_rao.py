@@ -68,25 +68,25 @@ def test_information_agrees_with_autodiff_of_the_model(instrument):
     )  # fmt: skip
     rest = line_positions(kind, wavelengths)
     width = line_spread_width(kind, spectra.line_spread, rest)
-    for k in range(3):
-        spread = width[k] if width.ndim == 2 else width
+    levels = [continuum(spectra.axis.values, [row])[0] for row in np.eye(2)]
 
-        def model(theta, spread=spread):
-            return line_spectrum(
-                spectra.axis.values, wavelengths, velocity_kms=theta[:1],
-                broadening_kms=theta[1:2], fluxes=theta[None, 2:], spread_width=spread,
-                spread_shape=spectra.line_spread.shape, kind=kind,
-            )[0]  # fmt: skip
+    def model(theta, spread):
+        return line_spectrum(
+            spectra.axis.values, wavelengths, velocity_kms=theta[:1],
+            broadening_kms=theta[1:2], fluxes=theta[None, 2:], spread_width=spread,
+            spread_shape=spectra.line_spread.shape, kind=kind,
+        )[0]  # fmt: skip
 
-        with jax.enable_x64(True):
+    with jax.enable_x64(True):
+        slopes_of = jax.jit(jax.jacfwd(model))
+        for k in range(3):
+            spread = width[k] if width.ndim == 2 else width
             theta = np.r_[truth["velocity"][k], truth["broadening"][k], fluxes[k]]
-            slopes = np.asarray(jax.jit(jax.jacfwd(model))(theta))
-        levels = [continuum(spectra.axis.values, [row])[0] for row in np.eye(2)]
-        slopes = np.column_stack([slopes, *levels])
-        covariance = np.linalg.inv(slopes.T @ slopes / float(spectra.variance[k, 0]))
-        np.testing.assert_allclose(
-            np.sqrt(np.diag(bound.covariance[k])), np.sqrt(np.diag(covariance)), rtol=2e-3
-        )
+            slopes = np.column_stack([np.asarray(slopes_of(theta, spread)), *levels])
+            covariance = np.linalg.inv(slopes.T @ slopes / float(spectra.variance[k, 0]))
+            np.testing.assert_allclose(
+                np.sqrt(np.diag(bound.covariance[k])), np.sqrt(np.diag(covariance)), rtol=2e-3
+            )
 
 
 # set, medians of the bound: velocity, broadening [km/s], Ha flux [%]; five lines, R 5000 and

@@ -127,7 +127,7 @@ def jitted(shape):
     return jax.jit(kernel), *(jax.jit(jax.vmap(d, (0, None, None))) for d in derivatives)
 
 
-@pytest.mark.parametrize(("shape", "width", "sigma"), CASES)
+@pytest.mark.parametrize(("shape", "width", "sigma"), [c for c in CASES if c[0] != "sinc"])
 def test_derivatives_are_those_of_the_value(shape, width, sigma):
     with jax.enable_x64(True):
         x = np.linspace(-12.0, 12.0, 97) * max(width if shape != "gaussian" else 0.0, sigma)
@@ -160,7 +160,9 @@ def test_limits(dtype):
     tolerance = 1e-6 if dtype == np.float32 else 1e-12
     pure = np.sinc(x.astype(float) / 2.5) / 2.5
     np.testing.assert_allclose(sincgauss_kernel(x, 2.5, 0.0).value, pure, atol=tolerance * 0.4)
-    np.testing.assert_allclose(sincgauss_value(x, 2.5, 0.0), sinc_value(x, 2.5), atol=0)
+    np.testing.assert_array_equal(sincgauss_value(x, 2.5, 0.0), sinc_value(x, 2.5))
+    for a, b in zip(sincgauss_kernel(x, 2.5, 0.0), sinc_kernel(x, 2.5), strict=True):
+        np.testing.assert_array_equal(a, b)
     for broad in (0.01, 1e-4, 1e-9):
         pair = sincgauss_kernel(x, broad, 3.0), gaussian_kernel(x, 3.0)
         for a, b in zip(*pair, strict=True):
@@ -168,18 +170,18 @@ def test_limits(dtype):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_jit_and_vmap_agree_with_eager(shape, dtype):
+def test_jit_and_vmap_agree_with_an_eager_loop(shape):
     kernel = SHAPES[shape][0]
     rng = np.random.default_rng(4)
-    x = rng.uniform(-40, 40, (3, 50)).astype(dtype)
-    width = rng.uniform(2, 3, (3, 1)).astype(dtype)
-    sigma = rng.uniform(0.1, 8, (3, 1)).astype(dtype)
-    eager = kernel(x, width, sigma)
-    loops = [kernel(*row) for row in zip(x, width, sigma, strict=True)]
+    x = rng.uniform(-40, 40, (3, 50)).astype(np.float32)
+    width = rng.uniform(2, 3, (3, 1)).astype(np.float32)
+    sigma = rng.uniform(0.1, 8, (3, 1)).astype(np.float32)
+    with jax.disable_jit():
+        loops = [kernel(*row) for row in zip(x, width, sigma, strict=True)]
     looped = [np.stack(part) for part in zip(*loops, strict=True)]
-    limits = np.array(TOLERANCE[dtype.name]) * 0.5
-    for other in (jax.jit(kernel)(x, width, sigma), jax.vmap(kernel)(x, width, sigma), looped):
-        for a, b, limit in zip(eager, other, limits, strict=True):
+    limits = np.array(TOLERANCE["float32"]) * 0.5
+    for other in (jax.jit(kernel)(x, width, sigma), jax.jit(jax.vmap(kernel))(x, width, sigma)):
+        for a, b, limit in zip(looped, other, limits, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=limit)
 
 
@@ -206,19 +208,22 @@ def _jitted_gradients(offset, width, sigma):
     return of_kernel(offset, width, sigma), of_value(offset, width, sigma)
 
 
+_value_gradients = jax.jit(jax.vmap(jax.grad(sincgauss_value, argnums=(0, 1, 2)), (0, None, None)))
+_jitted_value = jax.jit(sincgauss_value)
+
+
 @pytest.mark.parametrize("sigma", [0.0, 0.2, 1.3, 3.35, 12.0])
 def test_value_gradients(sigma):
     """custom_jvp of the values against finite differences, in every argument."""
     with jax.enable_x64(True):
         x, step = np.array([0.0, 0.4, -3.0, 11.1, 40.0]), 1e-5
-        gradient = jax.vmap(jax.grad(sincgauss_value, argnums=(0, 1, 2)), (0, None, None))
-        found = jax.jit(gradient)(x, 2.5, sigma)
+        found = _value_gradients(x, 2.5, sigma)
         for k in range(3):
             if k == 2 and sigma == 0.0:
                 np.testing.assert_array_equal(found[k], 0.0)
                 continue
             high, low = (
-                sincgauss_value(*(np.array([x, 0 * x + 2.5, 0 * x + sigma]) + sign * shift))
+                _jitted_value(*(np.array([x, 0 * x + 2.5, 0 * x + sigma]) + sign * shift))
                 for sign in (1, -1)
                 for shift in [step * np.eye(3)[k][:, None]]
             )
