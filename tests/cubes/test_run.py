@@ -208,6 +208,7 @@ def test_a_run_of_another_kind_starts_anew(fake, cube, out, caplog, change):
     else:
         (out.parent / ".out_MAPS.fits.partial").write_bytes(b"cut")
     fake.calls, fake.fail_at = 0, None
+    assert caplog.text == ""
     with caplog.at_level(logging.WARNING):
         fit_cube(cube, config, out, max_spaxels=5, resume=True)
     assert fake.calls == 7

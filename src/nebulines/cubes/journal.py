@@ -56,8 +56,6 @@ class Journal:
             except (OSError, ValueError, KeyError, TypeError):
                 reason = "its journal cannot be read"
             _LOG.warning("cannot resume the earlier run (%s): starting anew", reason)
-        elif resume:
-            _LOG.warning("nothing to resume: starting anew")
         return cls(path, mark)
 
     def save(self) -> None:
@@ -76,6 +74,12 @@ class Journal:
             )
         )
         os.replace(partial, self.path)
+
+    def restart(self) -> None:
+        """Forget an earlier run whose unfinished files are not as it left them."""
+        if self.done:
+            _LOG.warning("cannot resume the earlier run (its files have changed): starting anew")
+        self.done, self.files, self.notes = set(), {}, {}
 
     def add_notes(self, notes: dict[str, str]) -> None:
         """Join the notes of one more block; values that differ are listed, comma-separated."""

@@ -121,7 +121,7 @@ def run_to_files(
     the unfinished files and the journal stay for the next run.
     """
     if not all(file.intact for file in files):
-        journal.done, journal.files, journal.notes = set(), {}, {}
+        journal.restart()
         for file in files:
             file.canvas = None
     leftovers = [*filter(None, [journal.path]), *(file.partial for file in files)]
