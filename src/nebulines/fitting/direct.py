@@ -336,7 +336,8 @@ def _describe(
     root = fixed.root[:, :, 0, :]
     sigma_residual = point.residual
     model = tile.data - jnp.where(used, sigma_residual / jnp.where(used, root, 1.0), tile.data)
-    spacing = jnp.gradient(tile.offset, axis=-1) if tile.offset.shape[-1] > 1 else 1.0
+    last = 2.0 * tile.offset[..., -1:] - tile.offset[..., -2:-1]
+    spacing = jnp.diff(tile.offset, axis=-1, append=last)
     seen = jnp.where(used, spacing / jnp.where(used, root, 1.0), 0.0)
     coverage = jnp.einsum("nwjk,nwk->nwj", point.value, seen)
     width = tile.lsf if options.shape == "gaussian" else 0.5 * tile.lsf

@@ -66,7 +66,7 @@ def plan_windows(geometry: Geometry, model: LineModel, config: FitConfig) -> Win
     for row in extremes:
         one = geometry.rows(np.array([row]))
         for velocity in config.velocity_range:
-            low, high = _window_ends(one, model, config, np.array([velocity]), margin)
+            low, high = window_ends(one, model, config, np.array([velocity]), margin)
             axis = np.atleast_2d(one.axis.values)[0]
             span = fractional_channel(axis, high) - fractional_channel(axis, low)
             longest = max(longest, int(np.ceil(span.max())) + 2)
@@ -80,7 +80,7 @@ def _padded(lists: object) -> np.ndarray:
     return np.array([row + [-1] * (width - len(row)) for row in rows])
 
 
-def _window_ends(
+def window_ends(
     geometry: Geometry, model: LineModel, config: FitConfig, velocity: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends (n, W) [axis unit]; a window that spans the band does not follow the
@@ -169,7 +169,7 @@ def fit_directly(
     def work(rows: np.ndarray, factor: float = 1.0, n_steps: int = FIRST_STEPS) -> Fitted:
         here = geometry.rows(rows)
         velocity = start.velocity[rows]
-        low, high = _window_ends(here, model, config, velocity, plan.margin)
+        low, high = window_ends(here, model, config, velocity, plan.margin)
         cut = _cut(here, low, high, plan.n_channels)
         tile = _tile(data, here, model, config, plan, weights, cut, rows, velocity, scale[rows])
         theta = _start_point(factor * start.broadening[rows], scale[rows], tile)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.errors import InputError, UsageError
+from nebulines.fitting.bank_path import bank_applies, fit_with_bank
 from nebulines.fitting.columns import build_columns
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct_path import fit_directly
@@ -182,7 +183,17 @@ def fit_block(spectra: Spectra, config: FitConfig) -> FittedBlock:
 def _dispatch(
     data: Normalised, geometry: Geometry, model: LineModel, config: FitConfig, start: Start
 ) -> tuple[Fitted, str]:
-    return fit_directly(data, geometry, model, config, start), "direct"
+    """The filter bank where it serves, the direct path for everything else."""
+    if not bank_applies(data, geometry, model, config):
+        return fit_directly(data, geometry, model, config, start), "direct"
+    fitted, left = fit_with_bank(data, geometry, model, config, start)
+    rows = np.flatnonzero(left)
+    if len(rows):
+        rest = Start(*(part[rows] for part in start))
+        again = fit_directly(data.rows(rows), geometry.rows(rows), model, config, rest)
+        for mine, other in zip(fitted, again, strict=True):
+            mine[rows] = other
+    return fitted, f"filter bank ({len(left) - len(rows)}), direct ({len(rows)})"
 
 
 def _input_flags(spectra: Spectra, data: Normalised, config: FitConfig) -> np.ndarray:

@@ -22,7 +22,6 @@ class Normalised(NamedTuple):
         level, scale: (n,) in the unit of the flux.
         bad_variance: (n,) zero, negative or non-finite variances were left out.
         estimated: True when the noise is unknown and the weights are 0 or 1.
-        uniform: (n,) every channel is used and the weights are those of the first row.
     """
 
     data: np.ndarray
@@ -31,7 +30,6 @@ class Normalised(NamedTuple):
     scale: np.ndarray
     bad_variance: np.ndarray
     estimated: bool
-    uniform: np.ndarray
 
     def rows(self, index: np.ndarray | slice) -> Normalised:
         """A subset of the rows."""
@@ -42,7 +40,6 @@ class Normalised(NamedTuple):
             self.scale[index],
             self.bad_variance[index],
             self.estimated,
-            self.uniform[index],
         )
 
 
@@ -86,8 +83,7 @@ def normalise(spectra: Spectra, *, estimate_noise: bool) -> Normalised:
     data = (flux - level[:, None].astype(np.float32)) / scale[:, None].astype(np.float32)
     if not whole.all():
         data = np.where(used, data, np.float32(0.0))
-    uniform = whole & (np.abs(weight - weight[:1]) <= 1e-5 * weight[:1]).all(axis=1)
-    return Normalised(data, weight, level, scale, bad_variance, variance is None, uniform)
+    return Normalised(data, weight, level, scale, bad_variance, variance is None)
 
 
 def _typical_noise(variance: np.ndarray, used: np.ndarray) -> np.ndarray:

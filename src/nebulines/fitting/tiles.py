@@ -20,9 +20,7 @@ SMALL_TILE = 16
 def tile_indices(n: int, tile_rows: int) -> list[np.ndarray]:
     """Row indices of equal-sized tiles; the last tile repeats its last row."""
     size = SMALL_TILE if n <= SMALL_TILE else tile_rows
-    return [
-        np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)
-    ]
+    return [np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)]
 
 
 def run_tiles(
@@ -38,10 +36,13 @@ def run_tiles(
     Returns:
         One array (n, ...) for each array that ``work`` returns.
     """
-    tiles = tile_indices(n, tile_rows)
-    if len(tiles) == 1:
-        pieces = [work(tiles[0])]
-    else:
-        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-            pieces = list(pool.map(work, tiles))
+    pieces = map_tiles(work, tile_indices(n, tile_rows))
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
+
+
+def map_tiles(work: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+    """``[work(job) for job in jobs]``, on all cores."""
+    if len(jobs) <= 1:
+        return [work(job) for job in jobs]
+    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+        return list(pool.map(work, jobs))

@@ -1,0 +1,523 @@
+"""The filter bank: spectra on one axis with noise of one shape, fitted without their channels.
+
+Around an anchor (a Doppler shift) the line profiles are smooth functions of three numbers: the
+remaining shift delta, the shape variable y, and the row's line-spread factor rho. They are
+tabulated as Chebyshev series over delta, y, rho, and projected on the few directions in channel
+space that they span. One matrix product then turns a spectrum into the series of its inner
+products with every line; a second table holds the inner products of the lines among themselves
+(Gram matrix, with derivatives). The Levenberg-Marquardt steps read only those: some hundred
+numbers for a spectrum, instead of its channels times lines.
+
+The problem solved is exactly that of `direct` (variable projection, Kaufman's Jacobian); the
+tables are accurate to about 1e-5 of a line's peak.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.fitting.direct import CONVERGED
+from nebulines.fitting.small_solve import inverse, solve
+from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
+
+SHIFT_NODES = 9
+SHAPE_NODES = 13
+RANK = 16
+"""Directions in channel space kept for one template."""
+
+
+class BankShape(NamedTuple):
+    """Static facts of a bank."""
+
+    kind: str
+    shape: str
+    n_spread: int
+    continuum_order: int
+
+
+class Ranges(NamedTuple):
+    """Ranges of the Chebyshev variables: |delta| <= shift, y in [y_low, 1],
+    rho in [rho_low, rho_high]."""
+
+    shift: Any
+    y_low: Any
+    rho_low: Any
+    rho_high: Any
+
+
+class AnchorTables(NamedTuple):
+    """Tables around one anchor; N = nodes of (delta, y, rho), T templates, C continuum terms.
+
+    Attributes:
+        directions: (K, T R) orthonormal directions of each template times the root weight.
+        continuum: (K, C) Legendre polynomials times the root weight.
+        series: (T, N, R) Chebyshev series of the templates' coordinates.
+        gram: (N, M) series of the inner products; M counts pairs of [templates, continuum,
+            templates by delta, templates by y].
+        root: (K,) root weight.
+        offset: (K,) channel position minus the window's middle.
+        center: (L,) line positions at the anchor minus the middle.
+        position: (L,) line positions at the anchor.
+        width: (L,) line-spread widths for rho = 1.
+        coverage: (L,) share of each line's area inside the window.
+    """
+
+    directions: Any
+    continuum: Any
+    series: Any
+    gram: Any
+    root: Any
+    offset: Any
+    center: Any
+    position: Any
+    width: Any
+    coverage: Any
+
+
+class BankSolution(NamedTuple):
+    """The fit of a tile of n spectra around one anchor.
+
+    Attributes:
+        theta: (n, 2) delta (log Doppler) and y.
+        converged: (n,) bool.
+        inverse_curvature: (n, 2, 2) covariance of theta.
+        coefficients: (n, T + C) template areas and continuum.
+        block_covariance: (n, T + C, T + C) at fixed theta.
+        response: (n, T + C, 2).
+        model: (n, K) best fit.
+        chi2: (n,).
+        line_free, core: (n, 2) sum of squared residuals and channel count.
+        outlier: (n,).
+    """
+
+    theta: Any
+    converged: Any
+    inverse_curvature: Any
+    coefficients: Any
+    block_covariance: Any
+    response: Any
+    model: Any
+    chi2: Any
+    line_free: Any
+    core: Any
+    outlier: Any
+
+
+def _nodes(count: int) -> np.ndarray:
+    return np.cos(np.pi * (np.arange(count) + 0.5) / count)
+
+
+def _to_series(count: int) -> np.ndarray:
+    """Matrix (count, count) from values at Chebyshev nodes to Chebyshev coefficients."""
+    j, k = np.arange(count), np.arange(count)
+    matrix = 2.0 / count * np.cos(np.pi * np.outer(k, j + 0.5) / count)
+    matrix[0] *= 0.5
+    return matrix
+
+
+def _series_matrix(n_spread: int) -> np.ndarray:
+    first = np.kron(_to_series(SHIFT_NODES), _to_series(SHAPE_NODES))
+    return np.kron(first, _to_series(n_spread))
+
+
+def _grid(ranges: Ranges, n_spread: int) -> tuple[Array, Array, Array]:
+    """delta, y, rho at all N nodes."""
+    shift, shape, spread = np.meshgrid(
+        _nodes(SHIFT_NODES), _nodes(SHAPE_NODES), _nodes(n_spread), indexing="ij"
+    )
+    delta = shift.ravel() * ranges.shift
+    y = 0.5 * (1.0 + ranges.y_low) + 0.5 * (1.0 - ranges.y_low) * shape.ravel()
+    half = 0.5 * (ranges.rho_high - ranges.rho_low)
+    return delta, y, 0.5 * (ranges.rho_high + ranges.rho_low) + half * spread.ravel()
+
+
+class Anchor(NamedTuple):
+    """What tables are built from.
+
+    Attributes:
+        offset: (K,) channel positions minus the window's middle [axis unit].
+        root: (K,) square root of the common shape of the inverse variance.
+        center, position: (L,) line positions at the anchor, from the middle and from zero.
+        width: (L,) Gaussian sigma or first zero of the sinc, for rho = 1.
+        templates: (T, L) areas.
+        broadening_scale: s0 [km/s].
+        ranges: of the Chebyshev variables.
+    """
+
+    offset: Any
+    root: Any
+    center: Any
+    position: Any
+    width: Any
+    templates: Any
+    broadening_scale: Any
+    ranges: Ranges
+
+
+def build_tables(anchor: Anchor, facts: BankShape) -> AnchorTables:
+    """Tables around one anchor.
+
+    The singular value decomposition runs in numpy: in compiled code it can block for ever when
+    two threads ask for it at once.
+    """
+    profiles, products, coverage = _node_products(anchor, facts)
+    sample = np.asarray(profiles)[_sample_nodes(facts.n_spread)]  # (nodes, T, K)
+    vectors = np.linalg.svd(np.transpose(sample, (1, 2, 0)), full_matrices=False)[0][..., :RANK]
+    return _assemble(anchor, profiles, products, coverage, vectors, facts)
+
+
+def _sample_nodes(n_spread: int) -> np.ndarray:
+    """Nodes whose profiles span the others: every second of each variable."""
+    index = np.arange(SHIFT_NODES * SHAPE_NODES * n_spread)
+    index = index.reshape(SHIFT_NODES, SHAPE_NODES, n_spread)
+    return index[::2, ::2, ::2].ravel()
+
+
+@partial(jax.jit, static_argnames=("facts",))
+def _node_products(anchor: Anchor, facts: BankShape) -> tuple[Array, Array, Array]:
+    """Weighted profiles (N, T, K) at all nodes, inner products (N, P, P) of profiles,
+    continuum and derivatives, and the lines' coverage (L,)."""
+    delta, y, rho = _grid(anchor.ranges, facts.n_spread)
+    position, scale = anchor.position[None, :], anchor.broadening_scale
+    sign = 1.0 if facts.kind == "wavelength" else -1.0
+    stretch = jnp.exp(sign * delta)[:, None]
+    per_kms = position * stretch / SPEED_OF_LIGHT_KMS
+    sigma = per_kms * (scale * jnp.sqrt(jnp.maximum(1.0 / y**2 - 1.0, 0.0)))[:, None]
+    lsf = anchor.width[None, :] * rho[:, None]
+    moved = anchor.center[None, :] + position * jnp.expm1(sign * delta)[:, None]
+    distance = anchor.offset - moved[..., None]
+    if facts.shape == "gaussian":
+        kernel = gaussian_kernel(distance, jnp.sqrt(lsf**2 + sigma**2)[..., None])
+    else:
+        kernel = sincgauss_kernel(distance, lsf[..., None], sigma[..., None])
+    slope = (sign * position * stretch)[..., None]
+    by_delta = (sign * sigma**2)[..., None] * kernel.second - slope * kernel.first
+    by_y = -((per_kms * scale) ** 2 / y[:, None] ** 3)[..., None] * kernel.second
+    profiles, by_delta, by_y = (
+        jnp.einsum("tl,Nlk->Ntk", anchor.templates, part) * anchor.root
+        for part in (kernel.value, by_delta, by_y)
+    )
+    polynomials = _legendre(anchor.offset, facts.continuum_order) * anchor.root
+    continuum = jnp.broadcast_to(polynomials, (len(delta), *polynomials.shape))
+    everything = jnp.concatenate([profiles, continuum, by_delta, by_y], axis=1)
+    products = jnp.einsum("Npk,Nqk->Npq", everything, everything)
+    middle = jnp.argmin(jnp.abs(delta) + jnp.abs(y - 0.8))
+    spacing = jnp.diff(anchor.offset, append=2.0 * anchor.offset[-1:] - anchor.offset[-2:-1])
+    seen = jnp.where(anchor.root > 0, kernel.value[middle] * spacing, 0.0)
+    return profiles, products, jnp.sum(seen, axis=-1)
+
+
+@partial(jax.jit, static_argnames=("facts",))
+def _assemble(
+    anchor: Anchor,
+    profiles: Array,
+    products: Array,
+    coverage: Array,
+    vectors: Array,
+    facts: BankShape,
+) -> AnchorTables:
+    """Node values to Chebyshev series."""
+    row, column = np.triu_indices(products.shape[1])
+    to_series = jnp.asarray(_series_matrix(facts.n_spread), profiles.dtype)
+    coordinates = jnp.einsum("Ntk,tkr->tNr", profiles, vectors)
+    continuum = _legendre(anchor.offset, facts.continuum_order) * anchor.root
+    return AnchorTables(
+        directions=jnp.moveaxis(vectors, 0, 1).reshape(len(anchor.offset), -1),
+        continuum=continuum.T,
+        series=jnp.einsum("sN,tNr->tsr", to_series, coordinates),
+        gram=to_series @ products[:, row, column],
+        root=anchor.root,
+        offset=anchor.offset,
+        center=anchor.center,
+        position=anchor.position,
+        width=anchor.width,
+        coverage=coverage,
+    )
+
+
+def _legendre(offset: Array, order: int) -> Array:
+    """(C, K) over the whole window, as in the direct path."""
+    x = 2.0 * (offset - offset[0]) / (offset[-1] - offset[0]) - 1.0
+    basis = [jnp.ones_like(x), x]
+    for k in range(2, order + 1):
+        basis.append(((2 * k - 1) * x * basis[-1] - (k - 1) * basis[-2]) / k)
+    return jnp.stack(basis[: order + 1])
+
+
+def _chebyshev(x: Array, count: int) -> Array:
+    """T_0 ... T_(count-1) at x (n,): (n, count)."""
+    values = [jnp.ones_like(x), x]
+    while len(values) < count:
+        values.append(2.0 * x * values[-1] - values[-2])
+    return jnp.stack(values[:count], axis=-1)
+
+
+def _chebyshev_slope(x: Array, count: int) -> Array:
+    """Derivatives of T_0 ... T_(count-1): k U_(k-1)."""
+    second = [jnp.zeros_like(x), jnp.ones_like(x), 2.0 * x]
+    while len(second) < count:
+        second.append(2.0 * x * second[-1] - second[-2])
+    return jnp.stack([k * u for k, u in enumerate(second[:count])], axis=-1)
+
+
+class _Bases(NamedTuple):
+    shift: Array
+    shift_slope: Array
+    shape: Array
+    shape_slope: Array
+
+
+def _bases(theta: Array, ranges: Ranges) -> _Bases:
+    """Chebyshev bases at theta and their derivatives by delta and y."""
+    half = 0.5 * (1.0 - ranges.y_low)
+    u = theta[:, 0] / ranges.shift
+    w = (theta[:, 1] - 0.5 * (1.0 + ranges.y_low)) / half
+    return _Bases(
+        _chebyshev(u, SHIFT_NODES),
+        _chebyshev_slope(u, SHIFT_NODES) / ranges.shift,
+        _chebyshev(w, SHAPE_NODES),
+        _chebyshev_slope(w, SHAPE_NODES) / half,
+    )
+
+
+def _spread_basis(rho: Array, ranges: Ranges, n_spread: int) -> Array:
+    if n_spread == 1:
+        return jnp.ones((len(rho), 1), rho.dtype)
+    half = 0.5 * (ranges.rho_high - ranges.rho_low)
+    return _chebyshev((rho - 0.5 * (ranges.rho_high + ranges.rho_low)) / half, n_spread)
+
+
+class _Projected(NamedTuple):
+    """A tile seen through the tables: series (n, T, shift, shape) of inner products with the
+    templates, inner products with the continuum (n, C), data squared (n,), rho basis."""
+
+    series: Array
+    continuum: Array
+    square: Array
+    spread: Array
+
+
+class _Reduced(NamedTuple):
+    chi2: Array
+    gradient: Array
+    curvature: Array
+
+
+class _Point(NamedTuple):
+    at: _Reduced
+    gram: Array
+    coefficients: Array
+    cross: Array
+
+
+def _project(data: Array, spread: Array, tables: AnchorTables) -> _Projected:
+    weighted = data * tables.root
+    n, n_templates = len(data), len(tables.series)
+    z = (weighted @ tables.directions).reshape(n, n_templates, -1)
+    series = jnp.einsum("ntr,tsr->nts", z, tables.series)
+    series = series.reshape(n, n_templates, SHIFT_NODES, SHAPE_NODES, -1)
+    series = jnp.einsum("ntabm,nm->ntab", series, spread)
+    return _Projected(series, weighted @ tables.continuum, jnp.sum(weighted**2, axis=1), spread)
+
+
+def _full_basis(bases: _Bases, spread: Array) -> Array:
+    """(n, N) product basis at the tile's points."""
+    n = len(spread)
+    both = (bases.shift[:, :, None] * bases.shape[:, None, :]).reshape(n, -1)
+    return (both[:, :, None] * spread[:, None, :]).reshape(n, -1)
+
+
+def _evaluate(theta: Array, seen: _Projected, tables: AnchorTables, ranges: Ranges) -> _Point:
+    """The reduced problem at theta, from the tables alone."""
+    bases = _bases(theta, ranges)
+    n_templates = len(tables.series)
+    n_linear = n_templates + tables.continuum.shape[1]
+    size = n_linear + 2 * n_templates
+    pairs = _full_basis(bases, seen.spread) @ tables.gram
+    row, column = np.triu_indices(size)
+    lookup = np.zeros((size, size), int)
+    lookup[row, column] = lookup[column, row] = np.arange(len(row))
+    by_shape = jnp.einsum("ntab,nb->nta", seen.series, bases.shape)
+    by_shape_slope = jnp.einsum("ntab,nb->nta", seen.series, bases.shape_slope)
+    value = jnp.einsum("nta,na->nt", by_shape, bases.shift)
+    by_delta = jnp.einsum("nta,na->nt", by_shape, bases.shift_slope)
+    by_y = jnp.einsum("nta,na->nt", by_shape_slope, bases.shift)
+    gram = pairs[:, lookup[:n_linear, :n_linear]]
+    rhs = jnp.concatenate([value, seen.continuum], axis=1)
+    coefficients = solve(gram, rhs[..., None])[..., 0]
+    strength = coefficients[:, :n_templates]
+    blocks = [np.arange(n_templates) + n_linear + k * n_templates for k in (0, 1)]
+    cross = jnp.stack(
+        [jnp.einsum("npt,nt->np", pairs[:, lookup[:n_linear, b]], strength) for b in blocks], axis=2
+    )
+    full = jnp.stack(
+        [
+            jnp.stack(
+                [
+                    jnp.einsum("nt,ntu,nu->n", strength, pairs[:, lookup[np.ix_(a, b)]], strength)
+                    for b in blocks
+                ],
+                axis=1,
+            )
+            for a in blocks
+        ],
+        axis=1,
+    )
+    data_part = jnp.stack(
+        [jnp.sum(strength * by_delta, axis=1), jnp.sum(strength * by_y, axis=1)], axis=1
+    )
+    gradient = data_part - jnp.einsum("np,npd->nd", coefficients, cross)
+    curvature = full - jnp.einsum("npd,npe->nde", cross, solve(gram, cross))
+    chi2 = seen.square - jnp.sum(coefficients * rhs, axis=1)
+    return _Point(_Reduced(chi2, gradient, curvature), gram, coefficients, cross)
+
+
+def _free(theta: Array, gradient: Array, ranges: Ranges) -> Array:
+    """y is free unless pressed against a bound; delta always is."""
+    pressed_low = (theta[:, 1] <= ranges.y_low) & (gradient[:, 1] < 0)
+    pressed_high = (theta[:, 1] >= 1.0) & (gradient[:, 1] > 0)
+    return jnp.stack([jnp.ones_like(pressed_low), ~(pressed_low | pressed_high)], axis=1)
+
+
+def _restrict(at: _Reduced, free: Array) -> tuple[Array, Array]:
+    gradient = jnp.where(free, at.gradient, 0.0)
+    return gradient, jnp.where(free[:, :, None] & free[:, None, :], at.curvature, 0.0)
+
+
+@partial(jax.jit, static_argnames=("facts",))
+def fit_tile(
+    theta: Array,
+    data: Array,
+    rho: Array,
+    tables: AnchorTables,
+    broadening_scale: Array,
+    ranges: Ranges,
+    facts: BankShape,
+    n_steps: Array | int,
+) -> BankSolution:
+    """Fit n spectra around one anchor.
+
+    Args:
+        theta: (starts, n, 2) delta and y to start from; the best start is taken row by row.
+        data: (n, K) normalised spectra in the anchor's window.
+        rho: (n,) line-spread factor of each row.
+        tables: of the anchor.
+        broadening_scale: s0 [km/s] for rho = 1.
+        ranges: of the Chebyshev variables.
+        facts: static facts.
+        n_steps: Levenberg-Marquardt steps.
+
+    Returns:
+        `BankSolution`; a row whose delta ends at the range's edge is not converged.
+    """
+    spread = _spread_basis(rho, ranges, facts.n_spread)
+    seen = _project(data, spread, tables)
+    slack = 1e-5 * seen.square
+
+    def evaluate(theta: Array) -> _Point:
+        return _evaluate(theta, seen, tables, ranges)
+
+    chi2 = jnp.stack([evaluate(start).at.chi2 for start in theta])
+    best = jnp.argmin(chi2, axis=0)
+    start = jnp.take_along_axis(theta, best[None, :, None], axis=0)[0]
+    low = jnp.stack([-ranges.shift, ranges.y_low])
+    high = jnp.stack([ranges.shift, 1.0 + 0.0 * ranges.y_low])
+
+    def body(_, state):
+        theta, at, damping = state
+        gradient, curvature = _restrict(at, _free(theta, at.gradient, ranges))
+        diagonal = jnp.diagonal(curvature, axis1=1, axis2=2)
+        damped = curvature + damping[:, None, None] * diagonal[:, :, None] * jnp.eye(2)
+        step = solve(damped, gradient[..., None])[..., 0]
+        step = jnp.clip(step, jnp.stack([-ranges.shift, -0.3]), jnp.stack([ranges.shift, 0.3]))
+        trial = jnp.clip(theta + step, low, high)
+        new = evaluate(trial).at
+        accept = new.chi2 <= at.chi2 + slack
+        damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
+        at = jax.tree.map(
+            lambda a, b: jnp.where(accept.reshape(-1, *([1] * (a.ndim - 1))), a, b), new, at
+        )
+        return jnp.where(accept[:, None], trial, theta), at, damping
+
+    damping = jnp.full(len(data), 1e-3, data.dtype)
+    state = (start, evaluate(start).at, damping)
+    theta_end, _, _ = jax.lax.fori_loop(0, n_steps, body, state)
+    return _describe(
+        theta_end, evaluate(theta_end), data, rho, spread, tables, broadening_scale, ranges, facts
+    )
+
+
+def _describe(
+    theta: Array,
+    point: _Point,
+    data: Array,
+    rho: Array,
+    spread: Array,
+    tables: AnchorTables,
+    broadening_scale: Array,
+    ranges: Ranges,
+    facts: BankShape,
+) -> BankSolution:
+    gradient, curvature = _restrict(point.at, _free(theta, point.at.gradient, ranges))
+    decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
+    inside = jnp.abs(theta[:, 0]) < 0.999 * ranges.shift
+    n_templates = len(tables.series)
+    basis = _full_basis(_bases(theta, ranges), spread)
+    coordinates = jnp.einsum("ns,tsr->ntr", basis, tables.series)
+    coordinates = coordinates * point.coefficients[:, :n_templates, None]
+    weighted_model = coordinates.reshape(len(data), -1) @ tables.directions.T
+    weighted_model += point.coefficients[:, n_templates:] @ tables.continuum.T
+    residual = data * tables.root - weighted_model
+    near, far = _near_and_far(theta, rho, tables, broadening_scale, facts)
+    used = tables.root > 0
+    squared = residual**2
+    model = data - jnp.where(used, residual / jnp.where(used, tables.root, 1.0), data)
+    return BankSolution(
+        theta=theta,
+        converged=inside & (decrease < CONVERGED),
+        inverse_curvature=inverse(point.at.curvature),
+        coefficients=point.coefficients,
+        block_covariance=inverse(point.gram),
+        response=solve(point.gram, point.cross),
+        model=model,
+        chi2=jnp.sum(squared, axis=1),
+        line_free=_sum_and_count(squared, far & used),
+        core=_sum_and_count(squared, near & used),
+        outlier=_lonely_residual(residual),
+    )
+
+
+def _near_and_far(
+    theta: Array, rho: Array, tables: AnchorTables, broadening_scale: Array, facts: BankShape
+) -> tuple[Array, Array]:
+    """Channels (n, K) in line cores, and away from all lines (as in the direct path)."""
+    sign = 1.0 if facts.kind == "wavelength" else -1.0
+    center = tables.center + tables.position * jnp.expm1(sign * theta[:, :1])
+    broadening = broadening_scale * jnp.sqrt(jnp.maximum(1.0 / theta[:, 1:] ** 2 - 1.0, 0.0))
+    sigma = tables.position * jnp.exp(sign * theta[:, :1]) * broadening / SPEED_OF_LIGHT_KMS
+    lsf = tables.width * rho[:, None] * (1.0 if facts.shape == "gaussian" else 0.5)
+    width = jnp.sqrt(lsf**2 + sigma**2)
+    closest = jnp.full((len(rho), len(tables.offset)), jnp.inf)
+    for line in range(tables.center.shape[0]):
+        distance = jnp.abs(tables.offset[None, :] - center[:, line, None])
+        closest = jnp.minimum(closest, distance / width[:, line, None])
+    return closest < 2.5, closest >= 4.0
+
+
+def _sum_and_count(squared: Array, where: Array) -> Array:
+    total = jnp.sum(jnp.where(where, squared, 0.0), axis=1)
+    return jnp.stack([total, jnp.sum(where, axis=1).astype(total.dtype)], axis=-1)
+
+
+def _lonely_residual(sigma: Array) -> Array:
+    left = jnp.pad(sigma, ((0, 0), (2, 0)))[:, :-2]
+    right = jnp.pad(sigma, ((0, 0), (0, 2)))[:, 2:]
+    lonely = jnp.abs(left) + jnp.abs(right) < 0.5 * jnp.abs(sigma)
+    return jnp.max(jnp.where(lonely, jnp.abs(sigma), 0.0), axis=1)
