@@ -28,16 +28,19 @@ from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import map_tiles
 
-TILE_ROWS = 512
+TILE_ROWS = 256
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
 MIN_GROUP = 48
 """A smaller group of rows around one anchor goes the direct path."""
-ANCHOR_SPACING_FWHM = 0.6
+ANCHOR_SPACING_FWHM = 0.4
 SPREAD_BIN = 0.02
 """Rows whose line spread differs by less than this share tables (three nodes inside)."""
-REACH = 1.5
-"""Half range of delta in anchor spacings: from the group's edge (0.5) a fit may move by one."""
+REACH = 1.25
+"""Half range of delta in anchor spacings: from the group's edge (0.5) a fit may move by 0.75."""
+WIDEST = 3.5
+"""Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
+direct path."""
 N_STEPS = 6
 MAX_TEMPLATES = 8
 
@@ -296,7 +299,7 @@ def _bank_keys(
         else (table[0].astype(float).tobytes(), table[1].astype(float).tobytes()),
         spacing=float(f"{ANCHOR_SPACING_FWHM * fwhm / SPEED_OF_LIGHT_KMS:.2g}"),
         scale=scale,
-        y_low=float(1.0 / np.sqrt(1.0 + (config.broadening_range[1] / scale) ** 2)),
+        y_low=float(1.0 / np.sqrt(1.0 + min(config.broadening_range[1] / scale, WIDEST) ** 2)),
         rho=(float(np.exp(-half)) - 1e-9, float(np.exp(half)) + 1e-9),
         n_channels=plan.n_channels,
         margin=plan.margin,
@@ -368,7 +371,8 @@ def _fit_group(
         model,
         fitted,
     )
-    left[rows] = ~(same & np.asarray(solution.converged)[: len(rows)])
+    too_wide = np.asarray(solution.theta)[: len(rows), 1] <= bank.key.y_low + 1e-4
+    left[rows] = ~(same & np.asarray(solution.converged)[: len(rows)]) | too_wide
 
 
 def _store(
@@ -408,8 +412,7 @@ def _store(
     fitted.line_free[rows], fitted.core[rows] = s.line_free, s.core
     fitted.outlier[rows] = s.outlier
     fitted.converged[rows] = s.converged
-    fitted.at_bound[rows, 0] = False
-    fitted.at_bound[rows, 1] = s.theta[:, 1] <= bank.key.y_low + 1e-4
+    fitted.at_bound[rows] = False
     fitted.coverage[rows] = np.asarray(tables.coverage)
     fitted.model[rows, channels] = np.where(used, s.model, np.nan)
 

@@ -27,8 +27,11 @@ from nebulines.fitting.direct import CONVERGED
 from nebulines.fitting.small_solve import inverse, solve
 from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
 
-SHIFT_NODES = 9
-SHAPE_NODES = 13
+SHIFT_NODES = 8
+SHAPE_NODES = 10
+GRAM_SHIFT_NODES = 3
+"""Inner products of lines among themselves hardly depend on where the lines fall between
+channels: orders above this are below 1e-5 of the diagonal."""
 RANK = 16
 """Directions in channel space kept for one template."""
 
@@ -59,8 +62,9 @@ class AnchorTables(NamedTuple):
         directions: (K, T R) orthonormal directions of each template times the root weight.
         continuum: (K, C) Legendre polynomials times the root weight.
         series: (T, N, R) Chebyshev series of the templates' coordinates.
-        gram: (N, M) series of the inner products; M counts pairs of [templates, continuum,
-            templates by delta, templates by y].
+        gram: (N', M) series, with fewer orders in delta, of the inner products; M counts the
+            pairs of [templates, continuum] among themselves, of these with the templates by
+            delta and by y, and of the latter among themselves.
         root: (K,) root weight.
         offset: (K,) channel position minus the window's middle.
         center: (L,) line positions at the anchor minus the middle.
@@ -122,15 +126,15 @@ def _to_series(count: int) -> np.ndarray:
     return matrix
 
 
-def _series_matrix(n_spread: int) -> np.ndarray:
-    first = np.kron(_to_series(SHIFT_NODES), _to_series(SHAPE_NODES))
+def _series_matrix(n_shift: int, n_spread: int) -> np.ndarray:
+    first = np.kron(_to_series(n_shift), _to_series(SHAPE_NODES))
     return np.kron(first, _to_series(n_spread))
 
 
-def _grid(ranges: Ranges, n_spread: int) -> tuple[Array, Array, Array]:
-    """delta, y, rho at all N nodes."""
+def _grid(ranges: Ranges, n_shift: int, n_spread: int) -> tuple[Array, Array, Array]:
+    """delta, y, rho at all nodes."""
     shift, shape, spread = np.meshgrid(
-        _nodes(SHIFT_NODES), _nodes(SHAPE_NODES), _nodes(n_spread), indexing="ij"
+        _nodes(n_shift), _nodes(SHAPE_NODES), _nodes(n_spread), indexing="ij"
     )
     delta = shift.ravel() * ranges.shift
     y = 0.5 * (1.0 + ranges.y_low) + 0.5 * (1.0 - ranges.y_low) * shape.ravel()
@@ -167,10 +171,10 @@ def build_tables(anchor: Anchor, facts: BankShape) -> AnchorTables:
     The singular value decomposition runs in numpy: in compiled code it can block for ever when
     two threads ask for it at once.
     """
-    profiles, products, coverage = _node_products(anchor, facts)
+    profiles = _profiles(anchor, facts)
     sample = np.asarray(profiles)[_sample_nodes(facts.n_spread)]  # (nodes, T, K)
     vectors = np.linalg.svd(np.transpose(sample, (1, 2, 0)), full_matrices=False)[0][..., :RANK]
-    return _assemble(anchor, profiles, products, coverage, vectors, facts)
+    return _assemble(anchor, profiles, vectors, facts)
 
 
 def _sample_nodes(n_spread: int) -> np.ndarray:
@@ -180,11 +184,10 @@ def _sample_nodes(n_spread: int) -> np.ndarray:
     return index[::2, ::2, ::2].ravel()
 
 
-@partial(jax.jit, static_argnames=("facts",))
-def _node_products(anchor: Anchor, facts: BankShape) -> tuple[Array, Array, Array]:
-    """Weighted profiles (N, T, K) at all nodes, inner products (N, P, P) of profiles,
-    continuum and derivatives, and the lines' coverage (L,)."""
-    delta, y, rho = _grid(anchor.ranges, facts.n_spread)
+def _kernels(anchor: Anchor, facts: BankShape, n_shift: int):
+    """Kernel (N, L, K) at all nodes, and the factors (N, L, 1) that turn its derivatives into
+    those by delta, -slope P' + drift P'', and by y, bend P''."""
+    delta, y, rho = _grid(anchor.ranges, n_shift, facts.n_spread)
     position, scale = anchor.position[None, :], anchor.broadening_scale
     sign = 1.0 if facts.kind == "wavelength" else -1.0
     stretch = jnp.exp(sign * delta)[:, None]
@@ -197,48 +200,60 @@ def _node_products(anchor: Anchor, facts: BankShape) -> tuple[Array, Array, Arra
         kernel = gaussian_kernel(distance, jnp.sqrt(lsf**2 + sigma**2)[..., None])
     else:
         kernel = sincgauss_kernel(distance, lsf[..., None], sigma[..., None])
-    slope = (sign * position * stretch)[..., None]
-    by_delta = (sign * sigma**2)[..., None] * kernel.second - slope * kernel.first
-    by_y = -((per_kms * scale) ** 2 / y[:, None] ** 3)[..., None] * kernel.second
-    profiles, by_delta, by_y = (
-        jnp.einsum("tl,Nlk->Ntk", anchor.templates, part) * anchor.root
-        for part in (kernel.value, by_delta, by_y)
-    )
-    polynomials = _legendre(anchor.offset, facts.continuum_order) * anchor.root
-    continuum = jnp.broadcast_to(polynomials, (len(delta), *polynomials.shape))
-    everything = jnp.concatenate([profiles, continuum, by_delta, by_y], axis=1)
-    products = jnp.einsum("Npk,Nqk->Npq", everything, everything)
-    middle = jnp.argmin(jnp.abs(delta) + jnp.abs(y - 0.8))
-    spacing = jnp.diff(anchor.offset, append=2.0 * anchor.offset[-1:] - anchor.offset[-2:-1])
-    seen = jnp.where(anchor.root > 0, kernel.value[middle] * spacing, 0.0)
-    return profiles, products, jnp.sum(seen, axis=-1)
+    slope, drift = sign * position * stretch, sign * sigma**2
+    bend = -((per_kms * scale) ** 2) / y[:, None] ** 3
+    return kernel, slope[..., None], drift[..., None], bend[..., None]
 
 
 @partial(jax.jit, static_argnames=("facts",))
-def _assemble(
-    anchor: Anchor,
-    profiles: Array,
-    products: Array,
-    coverage: Array,
-    vectors: Array,
-    facts: BankShape,
-) -> AnchorTables:
+def _profiles(anchor: Anchor, facts: BankShape) -> Array:
+    """Templates times the root weight (N, T, K) at all nodes."""
+    kernel, *_ = _kernels(anchor, facts, SHIFT_NODES)
+    return jnp.einsum("tl,Nlk->Ntk", anchor.templates, kernel.value) * anchor.root
+
+
+@partial(jax.jit, static_argnames=("facts",))
+def _assemble(anchor: Anchor, profiles: Array, vectors: Array, facts: BankShape) -> AnchorTables:
     """Node values to Chebyshev series."""
-    row, column = np.triu_indices(products.shape[1])
-    to_series = jnp.asarray(_series_matrix(facts.n_spread), profiles.dtype)
+    kernel, slope, drift, bend = _kernels(anchor, facts, GRAM_SHIFT_NODES)
+    derivatives = (drift * kernel.second - slope * kernel.first, bend * kernel.second)
+    value, by_delta, by_y = (
+        jnp.einsum("tl,Nlk->Ntk", anchor.templates, part) * anchor.root
+        for part in (kernel.value, *derivatives)
+    )
+    polynomials = _legendre(anchor.offset, facts.continuum_order) * anchor.root
+    linear = jnp.concatenate(
+        [value, jnp.broadcast_to(polynomials, (len(value), *polynomials.shape))], axis=1
+    )
+    products = [
+        jnp.einsum("Npk,Nqk->Npq", a, b).reshape(len(value), -1)
+        for a, b in (
+            (linear, linear),
+            (linear, by_delta),
+            (linear, by_y),
+            (by_delta, by_delta),
+            (by_delta, by_y),
+            (by_y, by_y),
+        )
+    ]
     coordinates = jnp.einsum("Ntk,tkr->tNr", profiles, vectors)
-    continuum = _legendre(anchor.offset, facts.continuum_order) * anchor.root
+    of_profiles, of_products = (
+        jnp.asarray(_series_matrix(count, facts.n_spread), profiles.dtype)
+        for count in (SHIFT_NODES, GRAM_SHIFT_NODES)
+    )
+    last = 2.0 * anchor.offset[-1:] - anchor.offset[-2:-1]
+    spacing = jnp.where(anchor.root > 0, jnp.diff(anchor.offset, append=last), 0.0)
     return AnchorTables(
         directions=jnp.moveaxis(vectors, 0, 1).reshape(len(anchor.offset), -1),
-        continuum=continuum.T,
-        series=jnp.einsum("sN,tNr->tsr", to_series, coordinates),
-        gram=to_series @ products[:, row, column],
+        continuum=polynomials.T,
+        series=jnp.einsum("sN,tNr->tsr", of_profiles, coordinates),
+        gram=of_products @ jnp.concatenate(products, axis=1),
         root=anchor.root,
         offset=anchor.offset,
         center=anchor.center,
         position=anchor.position,
         width=anchor.width,
-        coverage=coverage,
+        coverage=jnp.einsum("lk,k->l", kernel.value[len(value) // 2], spacing),
     )
 
 
@@ -327,53 +342,44 @@ def _project(data: Array, spread: Array, tables: AnchorTables) -> _Projected:
     return _Projected(series, weighted @ tables.continuum, jnp.sum(weighted**2, axis=1), spread)
 
 
-def _full_basis(bases: _Bases, spread: Array) -> Array:
+def _full_basis(bases: _Bases, spread: Array, n_shift: int) -> Array:
     """(n, N) product basis at the tile's points."""
     n = len(spread)
-    both = (bases.shift[:, :, None] * bases.shape[:, None, :]).reshape(n, -1)
+    both = (bases.shift[:, :n_shift, None] * bases.shape[:, None, :]).reshape(n, -1)
     return (both[:, :, None] * spread[:, None, :]).reshape(n, -1)
+
+
+def _products(tables: AnchorTables, basis: Array) -> tuple[Array, ...]:
+    """Gram matrix of the linear part, its products with the templates by delta and by y, and
+    the three products of these among themselves."""
+    t, c = len(tables.series), tables.continuum.shape[1]
+    p = t + c
+    shapes = [(p, p), (p, t), (p, t), (t, t), (t, t), (t, t)]
+    ends = np.cumsum([a * b for a, b in shapes])
+    parts = jnp.split(basis @ tables.gram, ends[:-1], axis=1)
+    return tuple(part.reshape(-1, *s) for part, s in zip(parts, shapes, strict=True))
 
 
 def _evaluate(theta: Array, seen: _Projected, tables: AnchorTables, ranges: Ranges) -> _Point:
     """The reduced problem at theta, from the tables alone."""
     bases = _bases(theta, ranges)
     n_templates = len(tables.series)
-    n_linear = n_templates + tables.continuum.shape[1]
-    size = n_linear + 2 * n_templates
-    pairs = _full_basis(bases, seen.spread) @ tables.gram
-    row, column = np.triu_indices(size)
-    lookup = np.zeros((size, size), int)
-    lookup[row, column] = lookup[column, row] = np.arange(len(row))
-    by_shape = jnp.einsum("ntab,nb->nta", seen.series, bases.shape)
-    by_shape_slope = jnp.einsum("ntab,nb->nta", seen.series, bases.shape_slope)
-    value = jnp.einsum("nta,na->nt", by_shape, bases.shift)
-    by_delta = jnp.einsum("nta,na->nt", by_shape, bases.shift_slope)
-    by_y = jnp.einsum("nta,na->nt", by_shape_slope, bases.shift)
-    gram = pairs[:, lookup[:n_linear, :n_linear]]
+    basis = _full_basis(bases, seen.spread, GRAM_SHIFT_NODES)
+    gram, to_delta, to_y, delta_delta, delta_y, y_y = _products(tables, basis)
+    shapes = jnp.stack([bases.shape, bases.shape_slope], axis=2)
+    by_shape = jnp.einsum("ntab,nbd->ntad", seen.series, shapes)
+    value, by_y = jnp.moveaxis(jnp.einsum("ntad,na->ntd", by_shape, bases.shift), 2, 0)
+    by_delta = jnp.einsum("nta,na->nt", by_shape[..., 0], bases.shift_slope)
     rhs = jnp.concatenate([value, seen.continuum], axis=1)
     coefficients = solve(gram, rhs[..., None])[..., 0]
     strength = coefficients[:, :n_templates]
-    blocks = [np.arange(n_templates) + n_linear + k * n_templates for k in (0, 1)]
-    cross = jnp.stack(
-        [jnp.einsum("npt,nt->np", pairs[:, lookup[:n_linear, b]], strength) for b in blocks], axis=2
+    cross = jnp.stack([jnp.einsum("npt,nt->np", part, strength) for part in (to_delta, to_y)], 2)
+    dd, dy, yy = (
+        jnp.einsum("nt,ntu,nu->n", strength, part, strength) for part in (delta_delta, delta_y, y_y)
     )
-    full = jnp.stack(
-        [
-            jnp.stack(
-                [
-                    jnp.einsum("nt,ntu,nu->n", strength, pairs[:, lookup[np.ix_(a, b)]], strength)
-                    for b in blocks
-                ],
-                axis=1,
-            )
-            for a in blocks
-        ],
-        axis=1,
-    )
-    data_part = jnp.stack(
-        [jnp.sum(strength * by_delta, axis=1), jnp.sum(strength * by_y, axis=1)], axis=1
-    )
-    gradient = data_part - jnp.einsum("np,npd->nd", coefficients, cross)
+    full = jnp.stack([jnp.stack([dd, dy], axis=1), jnp.stack([dy, yy], axis=1)], axis=1)
+    seen_slopes = jnp.stack([jnp.sum(strength * part, axis=1) for part in (by_delta, by_y)], 1)
+    gradient = seen_slopes - jnp.einsum("np,npd->nd", coefficients, cross)
     curvature = full - jnp.einsum("npd,npe->nde", cross, solve(gram, cross))
     chi2 = seen.square - jnp.sum(coefficients * rhs, axis=1)
     return _Point(_Reduced(chi2, gradient, curvature), gram, coefficients, cross)
@@ -469,7 +475,7 @@ def _describe(
     decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
     inside = jnp.abs(theta[:, 0]) < 0.999 * ranges.shift
     n_templates = len(tables.series)
-    basis = _full_basis(_bases(theta, ranges), spread)
+    basis = _full_basis(_bases(theta, ranges), spread, SHIFT_NODES)
     coordinates = jnp.einsum("ns,tsr->ntr", basis, tables.series)
     coordinates = coordinates * point.coefficients[:, :n_templates, None]
     weighted_model = coordinates.reshape(len(data), -1) @ tables.directions.T
