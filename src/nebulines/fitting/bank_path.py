@@ -217,12 +217,13 @@ def fit_with_bank(
     model: LineModel,
     config: FitConfig,
     start: Start,
+    with_model: bool = True,
 ) -> tuple[Fitted, np.ndarray]:
     """Fit what the filter bank can.
 
     Args:
         data: (n, m) normalised spectra.
-        geometry, model, config, start: as for the direct path.
+        geometry, model, config, start, with_model: as for the direct path.
 
     Returns:
         `Fitted` of the n rows, and which rows (n,) are left for the direct path: channels
@@ -234,7 +235,7 @@ def fit_with_bank(
     banks = {b: filter_bank(key) for b, key in keys.items()}
     spacing = next(iter(keys.values())).spacing
     psi = _log_doppler(geometry, start.velocity)
-    fitted = _empty(len(data.data), data.data.shape[1], model)
+    fitted = _empty(len(data.data), data.data.shape[1] if with_model else 0, model)
     left = np.ones(len(data.data), bool)
     broadening = start.broadening.astype(float)
     pending = np.arange(len(data.data))
@@ -414,7 +415,8 @@ def _store(
     fitted.converged[rows] = s.converged
     fitted.at_bound[rows] = False
     fitted.coverage[rows] = np.asarray(tables.coverage)
-    fitted.model[rows, channels] = np.where(used, s.model, np.nan)
+    if fitted.model.shape[1]:
+        fitted.model[rows, channels] = np.where(used, s.model, np.nan)
 
 
 def _empty(n: int, m: int, model: LineModel) -> Fitted:

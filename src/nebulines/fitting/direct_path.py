@@ -142,6 +142,7 @@ def fit_directly(
     model: LineModel,
     config: FitConfig,
     start: Start,
+    with_model: bool = True,
 ) -> Fitted:
     """Fit n spectra with the direct path.
 
@@ -151,6 +152,7 @@ def fit_directly(
         model: lines and ties.
         config: options.
         start: start values.
+        with_model: False leaves ``Fitted.model`` (n, 0).
 
     Returns:
         `Fitted` of the n rows.
@@ -174,7 +176,8 @@ def fit_directly(
         tile = _tile(data, here, model, config, plan, weights, cut, rows, velocity, scale[rows])
         theta = _start_point(factor * start.broadening[rows], scale[rows], tile)
         solution = fit_tile(theta, tile, options, n_steps)
-        return _collect(solution, tile, plan, model, strongest, velocity, cut, data.data.shape[1])
+        n_axis = data.data.shape[1] if with_model else 0
+        return _collect(solution, tile, plan, model, strongest, velocity, cut, n_axis)
 
     fitted = Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
     late = np.flatnonzero(~fitted.converged)
@@ -284,7 +287,8 @@ def _collect(
     coverage[:, plan.lines[real]] = s.coverage[:, real]
     full = np.full((n, n_axis), np.nan, np.float32)
     row = np.broadcast_to(np.arange(n)[:, None, None], cut.channel.shape)
-    full[row[cut.inside], cut.channel[cut.inside]] = s.model[cut.inside]
+    if n_axis:
+        full[row[cut.inside], cut.channel[cut.inside]] = s.model[cut.inside]
     lower, upper = np.asarray(tile.lower), np.asarray(tile.upper)
     v, y = s.theta[:, :n_groups], s.theta[:, n_groups:]
     edge = 1e-4

@@ -11,6 +11,7 @@ from nebulines.errors import InputError, UsageError
 from nebulines.fitting.bank_path import bank_applies, fit_with_bank
 from nebulines.fitting.columns import build_columns
 from nebulines.fitting.config import FitConfig
+from nebulines.fitting.crop import crop, crop_geometry, needed_channels
 from nebulines.fitting.direct_path import fit_directly
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.normalise import Normalised, normalise
@@ -142,12 +143,13 @@ def join_rows(parts: list[Spectra]) -> Spectra:
     )
 
 
-def fit_block(spectra: Spectra, config: FitConfig) -> FittedBlock:
+def fit_block(spectra: Spectra, config: FitConfig, *, with_model: bool = True) -> FittedBlock:
     """Fit n spectra at once.
 
     Args:
         spectra: the data, n >= 1.
         config: options as `resolve` returns them (explicit lines, no ``auto`` redshift).
+        with_model: False leaves the model out (n, 0), which saves time and memory.
 
     Returns:
         Columns, model and notes. A row that cannot be fitted is NaN and flagged.
@@ -158,14 +160,14 @@ def fit_block(spectra: Spectra, config: FitConfig) -> FittedBlock:
     estimate = config.noise == "estimate" or (config.noise == "auto" and spectra.variance is None)
     if config.noise == "file" and spectra.variance is None:
         raise InputError("the data bring no noise: use noise='estimate' (--noise estimate)")
-    data = normalise(spectra, estimate_noise=estimate)
+    channels = needed_channels(geometry, model, config)
+    geometry = crop_geometry(geometry, channels)
+    data = normalise(crop(spectra, channels), estimate_noise=estimate)
     start = find_start(data, geometry, plan_search(geometry, model, config))
-    fitted, path = _dispatch(data, geometry, model, config, start)
+    fitted, path = _dispatch(data, geometry, model, config, start, with_model)
     columns = build_columns(
         fitted, geometry, model, config, data, start, _input_flags(spectra, data, config)
     )
-    flux_model = fitted.model * data.scale[:, None].astype(np.float32)
-    flux_model += data.level[:, None].astype(np.float32)
     notes = {
         "NOISE": "estimated" if data.estimated else "file",
         "METHOD": "fit",
@@ -177,20 +179,39 @@ def fit_block(spectra: Spectra, config: FitConfig) -> FittedBlock:
         "AMPLITUD": config.amplitudes,
         "FLUXUNIT": spectra.unit,
     }
-    return FittedBlock(columns, flux_model, notes)
+    return FittedBlock(columns, _model_flux(fitted, data, channels, spectra), notes)
+
+
+def _model_flux(fitted: Fitted, data: Normalised, channels: slice, spectra: Spectra) -> np.ndarray:
+    """The model in the unit of the data on the whole axis, or (n, 0) when it was not kept."""
+    if fitted.model.shape[1] == 0:
+        return fitted.model
+    single = np.float32
+    flux = fitted.model * data.scale[:, None].astype(single) + data.level[:, None].astype(single)
+    if flux.shape[1] == spectra.axis.n_channels:
+        return flux
+    whole = np.full((len(flux), spectra.axis.n_channels), np.nan, single)
+    whole[:, channels] = flux
+    return whole
 
 
 def _dispatch(
-    data: Normalised, geometry: Geometry, model: LineModel, config: FitConfig, start: Start
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    start: Start,
+    with_model: bool,
 ) -> tuple[Fitted, str]:
     """The filter bank where it serves, the direct path for everything else."""
     if not bank_applies(data, geometry, model, config):
-        return fit_directly(data, geometry, model, config, start), "direct"
-    fitted, left = fit_with_bank(data, geometry, model, config, start)
+        return fit_directly(data, geometry, model, config, start, with_model), "direct"
+    fitted, left = fit_with_bank(data, geometry, model, config, start, with_model)
     rows = np.flatnonzero(left)
     if len(rows):
         rest = Start(*(part[rows] for part in start))
-        again = fit_directly(data.rows(rows), geometry.rows(rows), model, config, rest)
+        part = (data.rows(rows), geometry.rows(rows), model, config, rest, with_model)
+        again = fit_directly(*part)
         for mine, other in zip(fitted, again, strict=True):
             mine[rows] = other
     return fitted, f"filter bank ({len(left) - len(rows)}), direct ({len(rows)})"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nebulines.fitting.tiles import map_tiles
 from nebulines.spectra import Spectra
 
 
@@ -43,32 +44,48 @@ class Normalised(NamedTuple):
         )
 
 
-def normalise(spectra: Spectra, *, estimate_noise: bool) -> Normalised:
+def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 1024) -> Normalised:
     """Bring spectra to units of their noise and decide which channels can be used.
 
     Args:
         spectra: the data.
         estimate_noise: ignore variances and treat the noise as unknown, constant in a row.
+        slab_rows: rows worked on at once, on each core.
 
     Returns:
         A `Normalised`; a row without any usable channel has scale 1 and zero weights.
     """
-    flux = np.ascontiguousarray(spectra.flux, np.float32)
-    used = np.isfinite(flux)
-    if spectra.mask is not None:
-        used &= ~np.asarray(spectra.mask, bool)
-    n = len(flux)
-    bad_variance = np.zeros(n, bool)
     variance = None if estimate_noise else spectra.variance
+    estimated = variance is None
+
+    def work(start: int) -> tuple[np.ndarray, ...]:
+        rows = slice(start, start + slab_rows)
+        return _normalise_slab(
+            np.asarray(spectra.flux[rows]),
+            None if spectra.mask is None else np.asarray(spectra.mask[rows], bool),
+            None if variance is None else np.asarray(variance[rows]),
+        )
+
+    pieces = map_tiles(work, list(range(0, len(spectra), slab_rows)))
+    return Normalised(*(np.concatenate(part) for part in zip(*pieces, strict=True)), estimated)
+
+
+def _normalise_slab(
+    flux: np.ndarray, mask: np.ndarray | None, variance: np.ndarray | None
+) -> tuple[np.ndarray, ...]:
+    """The arrays of `Normalised` for a few rows."""
+    used = np.isfinite(flux)
+    if mask is not None:
+        used &= ~mask
+    bad_variance = np.zeros(len(flux), bool)
     if variance is not None:
-        variance = np.asarray(variance)
         with np.errstate(invalid="ignore"):
             good = np.isfinite(variance) & (variance > 0)
         bad_variance = np.any(used & ~good, axis=1)
         used &= good
-    whole = used.all(axis=1)
-    if not whole.all():
-        flux = np.where(used, flux, np.float32(0.0))
+    whole = bool(used.all())
+    if not whole:
+        flux = np.where(used, flux, 0.0)
     count = np.maximum(used.sum(axis=1), 1)
     level = flux.sum(axis=1, dtype=np.float64) / count
     if variance is None:
@@ -78,12 +95,11 @@ def normalise(spectra: Spectra, *, estimate_noise: bool) -> Normalised:
         scale = _typical_noise(variance, used)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             weight = (scale[:, None] ** 2 / variance).astype(np.float32)
-        if not whole.all():
-            weight = np.where(used, weight, np.float32(0.0))
-    data = (flux - level[:, None].astype(np.float32)) / scale[:, None].astype(np.float32)
-    if not whole.all():
-        data = np.where(used, data, np.float32(0.0))
-    return Normalised(data, weight, level, scale, bad_variance, variance is None)
+    data = ((flux - level[:, None]) / scale[:, None]).astype(np.float32)
+    if not whole:
+        data, weight = np.where(used, data, 0.0), np.where(used, weight, 0.0)
+    single = np.float32
+    return data.astype(single), weight.astype(single), level, scale, bad_variance
 
 
 def _typical_noise(variance: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Velocity search: where in a stated range do the lines of one set of spectra lie?
 
-At every trial velocity the flux in a box at each line, above a clipped running mean, is compared
+At every trial velocity the flux in a box at each line, above a clipped local mean, is compared
 with templates of relative line strengths (``lines/data/line_strengths.ecsv``). For a template
 with peak heights t_l, box sums N_l and variances M_l the improvement of chi2 is
 
@@ -14,11 +14,12 @@ one look-up for every line, trial velocity and width.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 
@@ -40,78 +41,98 @@ class SearchResult(NamedTuple):
     shift: Array
 
 
-def _smooth(values: Array, half_widths: tuple[int, ...]) -> Array:
-    """Box sums (n, width, 2 m + 1) of values (n, m) at channel edges and centres (every half
-    channel), over +-``half_widths`` half channels."""
-    total = _cumulative(values)
-    middle = 0.5 * (total[:, 1:] + total[:, :-1])
-    fine = jnp.stack([total[:, :-1], middle], axis=2).reshape(total.shape[0], -1)
-    fine = jnp.concatenate([fine, total[:, -1:]], axis=1)
-    sums = []
-    for half in half_widths:
-        padded = jnp.pad(fine, ((0, 0), (half, half)), mode="edge")
-        sums.append(padded[:, 2 * half :] - padded[:, : fine.shape[1]])
-    return jnp.stack(sums, axis=1)
-
-
-def _cumulative(values: Array) -> Array:
-    return jnp.pad(jnp.cumsum(values, axis=1), ((0, 0), (1, 0)))
-
-
-def _running_mean(data: Array, weight: Array, half: int) -> Array:
-    m = data.shape[1]
-    index = jnp.arange(m)
-    low, high = jnp.maximum(index - half, 0), jnp.minimum(index + half + 1, m)
-    sums = _cumulative(data * weight)
-    norm = _cumulative(weight)
-    total = jnp.take(sums, high, axis=1) - jnp.take(sums, low, axis=1)
-    count = jnp.take(norm, high, axis=1) - jnp.take(norm, low, axis=1)
-    return total / jnp.maximum(count, 1e-12)
+@lru_cache(maxsize=32)
+def _hats(n_channels: int, half: int) -> np.ndarray:
+    """Linear interpolation from nodes ``half`` channels apart (channel, node); rows sum to 1."""
+    n_nodes = max(2, round((n_channels - 1) / half) + 1)
+    nodes = np.linspace(0.0, max(n_channels - 1, 1), n_nodes)
+    distance = np.abs(np.arange(n_channels)[:, None] - nodes[None, :]) / (nodes[1] - nodes[0])
+    return np.maximum(1.0 - distance, 0.0).astype(np.float32)
 
 
 def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
-    """Running mean (n, m) over +-``half`` channels, without what stands out of the noise."""
+    """Local mean of spectra (m, n) over about +-``half`` channels, piecewise linear, without
+    what stands out of the noise."""
+    hats = jnp.asarray(_hats(data.shape[0], half))
     used = weight > 0
-    keep = used.astype(data.dtype)
+    keep = used
     continuum = jnp.zeros_like(data)
-    for clip in (3.0, 2.5, 2.5, 2.5):
-        continuum = _running_mean(data, keep, half)
-        residual = jnp.where(used, data - continuum, 0.0)
-        kept = keep > 0
-        count = jnp.maximum(jnp.sum(kept, axis=1, keepdims=True), 1)
-        rms = jnp.sqrt(jnp.sum(jnp.where(kept, residual, 0.0) ** 2, axis=1, keepdims=True) / count)
-        keep = (used & (residual < clip * rms) & (residual > -3.0 * rms)).astype(data.dtype)
-    return continuum
+    for clip in (3.0, 2.5, 2.5):
+        kept = keep.astype(data.dtype)
+        nodes = (hats.T @ (kept * data)) / jnp.maximum(hats.T @ kept, 1e-3)
+        continuum = hats @ nodes
+        residual = data - continuum
+        count = jnp.maximum(jnp.sum(kept, axis=0), 1.0)
+        rms = jnp.sqrt(jnp.sum(kept * residual**2, axis=0) / count)
+        keep = used & (residual < clip * rms) & (residual > -3.0 * rms)
+    kept = keep.astype(data.dtype)
+    return hats @ ((hats.T @ (kept * data)) / jnp.maximum(hats.T @ kept, 1e-3))
 
 
-def _look_up(smooth: Array, place: Array) -> Array:
-    """Values (n, ..., line, velocity) of arrays (n, ..., edge) at places (line, velocity) for
+def _cumulative(values: Array, block: int = 16) -> Array:
+    """0 and the cumulative sums (m + 1, n) along the channels, in blocks: XLA's own takes log2(m)
+    passes."""
+    m, n = values.shape
+    padded = jnp.pad(values, ((0, -m % block), (0, 0))).reshape(-1, block, n)
+    within = [padded[:, 0]]
+    for k in range(1, block):
+        within.append(within[-1] + padded[:, k])
+    before = jnp.cumsum(within[-1], axis=0) - within[-1]
+    total = (jnp.stack(within, axis=1) + before[:, None]).reshape(-1, n)[:m]
+    return jnp.pad(total, ((1, 0), (0, 0)))
+
+
+def _smooth(values: Array, half_widths: tuple[int, ...]) -> Array:
+    """Box sums (2 m + 1, width, n) of values (m, n) at channel edges and centres (every half
+    channel), over +-``half_widths`` half channels."""
+    m, n = values.shape
+    total = _cumulative(values)
+    middle = 0.5 * (total[1:] + total[:-1])
+    fine = jnp.stack([total[:-1], middle], axis=1).reshape(2 * m, n)
+    fine = jnp.concatenate([fine, total[-1:]], axis=0)
+    sums = []
+    for half in half_widths:
+        padded = jnp.pad(fine, ((half, half), (0, 0)), mode="edge")
+        sums.append(padded[2 * half :] - padded[: 2 * m + 1])
+    return jnp.stack(sums, axis=1)
+
+
+def _look_up(values: Array, place: Array) -> Array:
+    """Values (line, velocity, ..., n) of arrays (edge, ..., n) at places (line, velocity) for
     all spectra or (n, line, velocity)."""
     if place.ndim == 2:
-        return jnp.take(smooth, place, axis=-1)
-    flat = place.reshape(place.shape[0], *([1] * (smooth.ndim - 2)), -1)
-    return jnp.take_along_axis(smooth, flat, axis=-1).reshape(*smooth.shape[:-1], *place.shape[1:])
+        return jnp.take(values, place, axis=0)
+    index = jnp.moveaxis(place, 0, -1)  # (line, velocity, n)
+    flat = index.reshape(-1, *([1] * (values.ndim - 2)), index.shape[-1])
+    return jnp.take_along_axis(values, flat, axis=0).reshape(*place.shape[1:], *values.shape[1:])
 
 
 def _box_sums(data, weight, half, half_widths) -> tuple[Array, Array]:
-    """Weighted excess and weight in boxes of every width at every half channel, 0 at the ends."""
+    """Weighted excess and weight (edge, width, n) in boxes of every width, 0 at the ends."""
+    data, weight = data.T, weight.T
     excess = (data - clipped_continuum(data, weight, half)) * weight
-    inside = jnp.ones(2 * data.shape[1] + 1).at[jnp.array([0, -1])].set(0.0)
+    inside = jnp.ones((2 * len(data) + 1, 1, 1)).at[jnp.array([0, -1])].set(0.0)
     return _smooth(excess, half_widths) * inside, _smooth(weight, half_widths) * inside
 
 
+def _class_scores(signal: Array, variance: Array, strengths: Array, rarity: Array) -> Array:
+    """Best score over the classes, for sums (line, ...)."""
+    shape = signal.shape[1:]
+    numerator = strengths @ signal.reshape(len(signal), -1)
+    denominator = (strengths**2) @ variance.reshape(len(variance), -1)
+    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
+    return jnp.max(score * (1.0 - rarity[:, None]), axis=0).reshape(shape)
+
+
 def _scores(signal, variance, place, strengths, rarity) -> Array:
-    """Best score over the classes (n, width, velocity).
+    """Score of every trial (velocity, width, n).
 
     A line's signal is the largest within half a channel, so that a coarse velocity grid meets
     the peaks of all lines at once.
     """
-    around = jnp.pad(signal, ((0, 0), (0, 0), (1, 1)))
-    peak = jnp.maximum(jnp.maximum(around[..., :-2], around[..., 2:]), signal)
-    numerator = jnp.einsum("tl,nslv->ntsv", strengths, _look_up(peak, place))
-    denominator = jnp.einsum("tl,nslv->ntsv", strengths**2, _look_up(variance, place))
-    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
-    return jnp.max(score * (1.0 - rarity[:, None, None]), axis=1)
+    around = jnp.pad(signal, ((1, 1), (0, 0), (0, 0)))
+    peak = jnp.maximum(jnp.maximum(around[:-2], around[2:]), signal)
+    return _class_scores(_look_up(peak, place), _look_up(variance, place), strengths, rarity)
 
 
 @partial(jax.jit, static_argnames=("half", "half_widths"))
@@ -150,7 +171,7 @@ def search(
             for all spectra or (n, line, velocity); 0 outside the axis.
         strengths: (template, line) relative peak heights.
         rarity: (template,) share of the score that a rare class forgoes.
-        half: half length of the continuum's running mean [channels].
+        half: half length of the continuum's local mean [channels].
         half_widths: half lengths of the boxes, one for each trial width [half channels].
         exclude: trials on both sides of the best that cannot be its rival.
 
@@ -158,36 +179,46 @@ def search(
         A `SearchResult`.
     """
     signal, variance = _box_sums(data, weight, half, half_widths)
-    score = _scores(signal, variance, place, strengths, rarity)  # (n, width, velocity)
-    best_width = jnp.argmax(jnp.max(score, axis=2), axis=1)
+    score = _scores(signal, variance, place, strengths, rarity)  # (velocity, width, n)
+    best_width = jnp.argmax(jnp.max(score, axis=0), axis=0)
     over_width = jnp.max(score, axis=1)
-    trial = jnp.argmax(over_width, axis=1)
-    grid = jnp.arange(over_width.shape[1])
-    away = jnp.abs(grid[None, :] - trial[:, None]) > exclude
-    rival = jnp.max(jnp.where(away, over_width, 0.0), axis=1)
+    trial = jnp.argmax(over_width, axis=0)
+    grid = jnp.arange(over_width.shape[0])[:, None]
+    away = jnp.abs(grid - trial) > exclude
+    rival = jnp.max(jnp.where(away, over_width, 0.0), axis=0)
     row = jnp.arange(data.shape[0])
-    at = place[:, trial].T if place.ndim == 2 else place[row, :, trial]  # (n, line)
-    shift = _refine(signal[row, best_width], variance[row, best_width], at, strengths)
-    return SearchResult(trial, best_width, jnp.max(over_width, axis=1), rival, shift)
+    at = place[:, trial] if place.ndim == 2 else place[row, :, trial].T  # (line, n)
+    shift = _refine(signal, variance, best_width, at, strengths, rarity)
+    return SearchResult(trial, best_width, jnp.max(over_width, axis=0), rival, shift)
 
 
-def _refine(signal: Array, variance: Array, at: Array, strengths: Array, reach: int = 4) -> Array:
-    """Shift (n,) [channels] of the best score within +-``reach`` half channels of places
-    (n, line), by a parabola through its three best points."""
-    near = at[:, :, None] + jnp.arange(-reach, reach + 1)
-    near = jnp.where(at[:, :, None] > 0, jnp.clip(near, 0, signal.shape[1] - 1), 0)
-    numerator = jnp.einsum("tl,nlv->ntv", strengths, _look_up(signal, near))
-    denominator = jnp.einsum("tl,nlv->ntv", strengths**2, _look_up(variance, near))
-    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
-    score = jnp.max(score, axis=1)
-    peak = jnp.argmax(score, axis=1)
-    return 0.5 * (_parabola_peak(score, peak) - reach)
+def _refine(
+    signal: Array,
+    variance: Array,
+    width: Array,
+    at: Array,
+    strengths: Array,
+    rarity: Array,
+    reach: int = 4,
+) -> Array:
+    """Shift (n,) [channels] of the best score of one width (n,) within +-``reach`` half
+    channels of places (line, n), by a parabola through its three best points."""
+    n_edges, n_widths, n = signal.shape
+    near = at[:, None, :] + jnp.arange(-reach, reach + 1)[:, None]
+    near = jnp.where(at[:, None, :] > 0, jnp.clip(near, 0, n_edges - 1), 0)
+    flat = (near * n_widths + width).reshape(-1, n)
+    found = [
+        jnp.take_along_axis(part.reshape(-1, n), flat, axis=0).reshape(near.shape)
+        for part in (signal, variance)
+    ]
+    score = _class_scores(*found, strengths, rarity)  # (shift, n)
+    return 0.5 * (_parabola_peak(score, jnp.argmax(score, axis=0)) - reach)
 
 
 def _parabola_peak(score: Array, peak: Array) -> Array:
-    last = score.shape[1] - 1
-    around = jnp.stack([jnp.clip(peak + k, 0, last) for k in (-1, 0, 1)], axis=1)
-    left, middle, right = jnp.moveaxis(jnp.take_along_axis(score, around, axis=1), 1, 0)
+    last = score.shape[0] - 1
+    around = jnp.stack([jnp.clip(peak + k, 0, last) for k in (-1, 0, 1)])
+    left, middle, right = jnp.take_along_axis(score, around, axis=0)
     bend = left - 2.0 * middle + right
     shift = jnp.where(bend < 0, 0.5 * (left - right) / jnp.where(bend < 0, bend, -1.0), 0.0)
     inside = (peak > 0) & (peak < last)

@@ -112,7 +112,7 @@ def line_places(geometry: Geometry, plan: SearchPlan, values: np.ndarray) -> np.
 
 
 def find_start(
-    data: Normalised, geometry: Geometry, plan: SearchPlan, tile_rows: int = 256
+    data: Normalised, geometry: Geometry, plan: SearchPlan, tile_rows: int = 128
 ) -> Start:
     """Search every row for its velocity.
 
