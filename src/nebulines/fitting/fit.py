@@ -24,6 +24,7 @@ from nebulines.fitting.problem import (
     usable_redshift,
 )
 from nebulines.fitting.redshift import find_redshift
+from nebulines.fitting.sample import brightest_spaxels, middle_spaxel
 from nebulines.fitting.start import Start, find_start, plan_search
 from nebulines.lines import load_catalogue
 from nebulines.spectra import Cube, Flag, Spectra
@@ -58,12 +59,12 @@ def resolve(data: Spectra | Cube, config: FitConfig) -> FitConfig:
     Raises:
         UsageError: no line of the catalogue falls in the band, or an unknown line is named.
     """
-    sample = data if isinstance(data, Spectra) else _brightest(data, load_all=False)
+    sample = data if isinstance(data, Spectra) else middle_spaxel(data)
     if len(sample) == 0:
         raise InputError("there is no spectrum to fit (the input has 0 rows)")
     catalogue = load_catalogue(config.catalogue)
     if config.redshift == "auto":
-        bright = data if isinstance(data, Spectra) else _brightest(data, load_all=True)
+        bright = data if isinstance(data, Spectra) else brightest_spaxels(data)
         comb = config.lines or catalogue.defaults().names
         redshift, _ = find_redshift(bright, catalogue.select(comb), config)
         config = replace(config, redshift=redshift)
@@ -92,55 +93,6 @@ def _redshifts(spectra: Spectra, config: FitConfig) -> np.ndarray:
     if spectra.redshift is not None and usable_redshift(spectra.redshift).any():
         return spectra.redshift[usable_redshift(spectra.redshift)]
     return np.zeros(1)
-
-
-def _brightest(cube: Cube, *, load_all: bool, sample: int = 400, keep: int = 32) -> Spectra:
-    """Some spaxels of a cube: the middle one, or the brightest of a sparse sample of blocks."""
-    ny, nx, _ = cube.shape
-    if not load_all:
-        return cube[ny // 2, nx // 2]
-    rows = np.unique(np.linspace(0, ny - 1, min(ny, 20)).astype(int))
-    best: list[tuple[float, Spectra]] = []
-    for y in rows:
-        spectra = cube[int(y), :]
-        with np.errstate(invalid="ignore", all="ignore"):
-            brightness = np.nanpercentile(spectra.flux, 99.5, axis=1)
-        brightness = np.where(np.isfinite(brightness), brightness, -np.inf)
-        for x in np.argsort(brightness)[::-1][:3]:
-            best.append((float(brightness[x]), spectra[int(x)]))
-    best.sort(key=lambda pair: -pair[0])
-    chosen = [spectrum for _, spectrum in best[:keep]]
-    return join_rows(chosen)
-
-
-def join_rows(parts: list[Spectra]) -> Spectra:
-    """Stack spectra that share an axis into one set."""
-    first = parts[0]
-    axis, spread = first.axis, first.line_spread
-    if axis.scale is not None:
-        axis = replace(axis, scale=np.concatenate([p.axis.scale for p in parts]))  # type: ignore[misc]
-    elif axis.values.ndim == 2:
-        axis = replace(axis, values=np.concatenate([p.axis.values for p in parts]))
-    if spread is not None and spread.fwhm_cm1 is not None and np.ndim(spread.fwhm_cm1):
-        joined = np.concatenate([p.line_spread.fwhm_cm1 for p in parts])  # type: ignore[union-attr]
-        spread = replace(spread, fwhm_cm1=joined)
-    elif spread is not None and spread.fwhm_table is not None and spread.fwhm_table[1].ndim == 2:
-        table = np.concatenate([p.line_spread.fwhm_table[1] for p in parts])  # type: ignore[union-attr]
-        spread = replace(spread, fwhm_table=(spread.fwhm_table[0], table))
-
-    def stack(name: str) -> np.ndarray | None:
-        pieces = [getattr(p, name) for p in parts]
-        return None if pieces[0] is None else np.concatenate([np.asarray(p) for p in pieces])
-
-    return replace(
-        first,
-        flux=np.concatenate([np.asarray(p.flux) for p in parts]),
-        axis=axis,
-        variance=stack("variance"),
-        mask=stack("mask"),
-        line_spread=spread,
-        redshift=stack("redshift"),
-    )
 
 
 def fit_block(spectra: Spectra, config: FitConfig, *, with_model: bool = True) -> FittedBlock:

@@ -24,8 +24,9 @@ from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.normalise import normalise
 from nebulines.fitting.problem import line_spread_of
+from nebulines.fitting.sample import line_contrast
 from nebulines.lines import LineCatalogue
-from nebulines.lines.strengths import line_strengths
+from nebulines.lines.strengths import LineStrengths, line_strengths
 from nebulines.spectra import Spectra
 
 MAX_REDSHIFT = 1.6
@@ -43,15 +44,25 @@ LARGEST_SNR = 25.0
 CANDIDATES = 400
 """Redshifts that pass the first look and are compared with every class of nebula."""
 MIN_GAIN = 25.0
+ABSENT_LINE = 6.0
+"""What a line that is missing costs at most: dust, or absorption under a Balmer line, hide some."""
+LONE_LINE = 9.0
+"""Gain that one line may bring without any other."""
+ONE_BLEND_KMS = 300.0
+"""Closer lines ([O II] 3726, 3729) count as one: a broad line would pass for both."""
+STRETCH = 0.12
+"""Length in log wavelength over which the structure of a spectrum is judged."""
 MAX_POINTS = 40_000
 
 
 class _Boxes(NamedTuple):
-    """Flux in boxes on a grid of log wavelength: (spectrum, width, point), error infinite
-    outside the band; the grid starts at ``first`` and advances by ``step``."""
+    """Flux in boxes of half lengths ``halves`` on a grid of log wavelength that starts at
+    ``first`` and advances by ``step``: (spectrum, width, point), error infinite outside the
+    band."""
 
     flux: np.ndarray
     error: np.ndarray
+    halves: np.ndarray
     first: float
     step: float
 
@@ -68,7 +79,7 @@ def find_redshift(spectra: Spectra, lines: LineCatalogue, config: FitConfig) -> 
         Redshift, and the gain in -2 log likelihood over no lines.
 
     Raises:
-        UsageError: no line stands out anywhere.
+        UsageError: no comb of lines stands out of noise and structure of the spectra.
     """
     spectra = _brightest_rows(spectra)
     boxes = _boxes(spectra, config)
@@ -83,29 +94,40 @@ def find_redshift(spectra: Spectra, lines: LineCatalogue, config: FitConfig) -> 
             f"redshift auto: no line of the comb can fall in the band {low:.0f}-{high:.0f} "
             "Angstrom; give --redshift"
         )
+    log_doppler, gain = _best_trial(boxes, rest, strengths, trials)
+    # upside down the spectra hold no lines, but as much structure
+    _, chance = _best_trial(boxes._replace(flux=-boxes.flux), rest, strengths, trials)
+    if not gain >= max(MIN_GAIN, chance):
+        raise UsageError(
+            f"redshift auto: no comb of lines stands out (gain in chi2 {gain:.0f}, of which "
+            f"{max(MIN_GAIN, chance):.0f} may be chance; a single line is not enough); "
+            "give --redshift"
+        )
+    return float(np.expm1(log_doppler)), gain
+
+
+def _best_trial(
+    boxes: _Boxes, rest: np.ndarray, strengths: LineStrengths, trials: np.ndarray
+) -> tuple[float, float]:
+    """The best log(1 + z) and its gain."""
     peak = strengths.flux / np.exp(rest)  # height ~ flux / width, and width ~ wavelength
     peak = peak / peak.max(axis=1, keepdims=True)
     first_look = _first_look(boxes, rest, peak.max(axis=0), trials)
-    chosen = np.sort(np.argsort(first_look)[::-1][:CANDIDATES])
-    gain = _gain(boxes, rest, peak, strengths.rarity, trials[chosen])
+    chosen = np.sort(trials[np.argsort(first_look)[::-1][:CANDIDATES]])
+    gain = _gain(boxes, rest, peak, strengths.rarity, chosen)
     best = int(np.argmax(gain))
-    if not gain[best] >= MIN_GAIN:
-        raise UsageError(
-            "redshift auto: no comb of lines stands out of the noise "
-            f"(gain in chi2 {max(float(gain[best]), 0.0):.0f}); give --redshift"
-        )
-    near = np.abs(trials[chosen] - trials[chosen][best]) < 2.5 * boxes.step
+    near = np.abs(chosen - chosen[best]) < 2.5 * boxes.step
     weight = np.where(near, np.maximum(gain - 0.5 * gain[best], 0.0), 0.0)
-    return float(np.expm1(np.average(trials[chosen], weights=weight))), float(gain[best])
+    weight[best] = max(weight[best], 1e-30)
+    return float(np.average(chosen, weights=weight)), float(gain[best])
 
 
 def _brightest_rows(spectra: Spectra) -> Spectra:
     if len(spectra) <= MAX_SPECTRA:
         return spectra
     flux = np.asarray(spectra.flux)
-    usable = np.isfinite(flux) if spectra.mask is None else np.isfinite(flux) & ~spectra.mask
-    brightness = np.percentile(np.where(usable, flux, -np.inf), 99.5, axis=1)
-    return spectra[np.argsort(brightness)[::-1][:MAX_SPECTRA]]
+    mask = None if spectra.mask is None else np.asarray(spectra.mask, bool)
+    return spectra[np.argsort(line_contrast(flux, mask))[::-1][:MAX_SPECTRA]]
 
 
 def _boxes(spectra: Spectra, config: FitConfig) -> _Boxes:
@@ -125,12 +147,13 @@ def _boxes(spectra: Spectra, config: FitConfig) -> _Boxes:
     step = max(0.3 * FWHM_PER_SIGMA * sigma, channel, (high - low) / MAX_POINTS, 1e-6)
     grid = np.arange(low, high + step, step)
     halves = BOX_HALF_WIDTH_SIGMA * np.hypot(sigma, np.array(BROADENINGS_KMS) / SPEED_OF_LIGHT_KMS)
+    halves = np.maximum(halves, 0.6 * channel)
     flux, error = np.zeros((2, n, len(halves), len(grid)))
     for row in range(n):
         flux[row], error[row] = _boxes_of_one(
-            log_wavelength[row], values[row], weight[row], grid, np.maximum(halves, 0.6 * channel)
+            log_wavelength[row], values[row], weight[row], grid, halves
         )
-    return _Boxes(flux, error, float(grid[0]), float(step))
+    return _Boxes(flux, error, halves, float(grid[0]), float(step))
 
 
 def _line_sigma(spectra: Spectra, config: FitConfig, channel: float) -> float:
@@ -164,10 +187,19 @@ def _boxes_of_one(
         inside &= precision > 0.3 * np.median(precision)
         precision = np.where(inside, precision, 1.0)
         snr = signal / np.sqrt(precision)
-        structure = 1.4826 * np.median(np.abs(snr[inside])) if inside.any() else 1.0
         flux[k] = np.where(inside, signal / precision, 0.0)
-        error[k] = np.where(inside, max(structure, 1.0) / np.sqrt(precision), np.inf)
-    return flux, np.hypot(error, np.maximum(flux, 0.0) / LARGEST_SNR)
+        error[k] = np.where(inside, _structure(grid, snr, inside) / np.sqrt(precision), np.inf)
+    return flux, error
+
+
+def _structure(grid: np.ndarray, snr: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Typical size (point,) of what stands out of a spectrum in stretches of it, at least 1."""
+    stretch = ((grid - grid[0]) / STRETCH).astype(int)
+    level = np.ones(stretch[-1] + 1)
+    for k in np.unique(stretch[inside]):
+        level[k] = 1.4826 * np.median(np.abs(snr[inside & (stretch == k)]))
+    centre = grid[0] + (np.arange(len(level)) + 0.5) * STRETCH
+    return np.maximum(np.interp(grid, centre, level), 1.0)
 
 
 def _running_median(u: np.ndarray, values: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -185,6 +217,7 @@ def _at(boxes: _Boxes, rest: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray
     inside = (index >= 0) & (index < boxes.flux.shape[-1])
     index = np.where(inside, index, 0)
     flux, error = boxes.flux[..., index], boxes.error[..., index]
+    error = np.hypot(error, np.maximum(flux, 0.0) / LARGEST_SNR)
     return np.where(inside, flux, 0.0), np.where(inside, error, np.inf)
 
 
@@ -207,21 +240,30 @@ def _gain(
     boxes: _Boxes, rest: np.ndarray, peak: np.ndarray, rarity: np.ndarray, trials: np.ndarray
 ) -> np.ndarray:
     """Gain (trial,) of the best class and width of each spectrum, summed over spectra."""
+    apart = np.abs(rest[:, None] - rest[None, :])
+    overlap = np.maximum(1.0 - apart[None] / (2.0 * boxes.halves[:, None, None]), 0.0)
+    overlap = np.where(apart < ONE_BLEND_KMS / SPEED_OF_LIGHT_KMS, 1.0, overlap)
     total = np.zeros(len(trials))
     for row in range(len(boxes.flux)):
         one = boxes._replace(flux=boxes.flux[row], error=boxes.error[row])
         flux, error = _at(one, rest, trials)  # (width, line, trial)
         flux = np.maximum(flux, 0.0)
         of_class = [
-            _class_gain(flux, error, strengths[:, None]) * (1.0 - rare)
+            _class_gain(flux, error, strengths[:, None], overlap) * (1.0 - rare)
             for strengths, rare in zip(peak, rarity, strict=True)
         ]
         total += np.maximum(np.max(of_class, axis=(0, 1)), 0.0)
     return total
 
 
-def _class_gain(flux: np.ndarray, error: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """The gain (width, trial) at the best amplitude, for flux and error (width, line, trial)."""
+def _class_gain(
+    flux: np.ndarray, error: np.ndarray, strength: np.ndarray, overlap: np.ndarray
+) -> np.ndarray:
+    """The gain (width, trial) at the best amplitude, for flux and error (width, line, trial).
+
+    Lines whose boxes overlap share their gain, and the strongest line counts no more than all
+    others together: one line alone may be any line.
+    """
     variance = error**2
     spread = np.zeros_like(flux)
     for _ in range(4):
@@ -232,4 +274,8 @@ def _class_gain(flux: np.ndarray, error: np.ndarray, strength: np.ndarray) -> np
         expected = amplitude[:, None] * strength
         spread = (SCATTER * expected) ** 2
     each = flux**2 / variance - (flux - expected) ** 2 / (variance + spread)
-    return np.sum(each - np.log1p(spread / variance), axis=1)
+    each = np.maximum(each - np.log1p(spread / variance), -ABSENT_LINE)
+    each = each / overlap.sum(axis=2)[:, :, None]
+    strongest = np.max(np.einsum("wlk,wkt->wlt", overlap, np.maximum(each, 0.0)), axis=1)
+    others = each.sum(axis=1) - strongest
+    return others + np.minimum(strongest, np.maximum(others, 0.0) + LONE_LINE)
