@@ -29,6 +29,7 @@ from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import map_tiles
 
 TILE_ROWS = 256
+SMALL_TILE_ROWS = 64
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
 MIN_GROUP = 48
@@ -41,7 +42,7 @@ REACH = 1.25
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
-N_STEPS = 6
+N_STEPS = 5
 MAX_TEMPLATES = 8
 
 
@@ -318,9 +319,22 @@ def _groups(
     for group in np.split(order, change):
         if len(group) < MIN_GROUP:
             continue
-        for first in range(0, len(group), TILE_ROWS):
-            tile = group[first : first + TILE_ROWS]
+        whole = len(group) - len(group) % TILE_ROWS
+        if len(group) - whole > TILE_ROWS - SMALL_TILE_ROWS:
+            whole = len(group)
+        firsts = [*range(0, whole, TILE_ROWS), *range(whole, len(group), SMALL_TILE_ROWS)]
+        for first, last in zip(firsts, [*firsts[1:], len(group)], strict=True):
+            tile = group[first:last]
             yield tile, int(anchor[tile[0]]), int(spread_bin[tile[0]])
+
+
+def _same_weight(weight: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Rows (n,) whose weights are the expected ones, to 1e-4."""
+    if expected.min() == expected.max():
+        level = expected[0]
+        low, high = weight.min(axis=1), weight.max(axis=1)
+        return (low >= (1 - 1e-4) * level) & (high <= (1 + 1e-4) * level)
+    return (np.abs(weight - expected) <= 1e-4 * expected).all(axis=1)
 
 
 def _fit_group(
@@ -341,20 +355,18 @@ def _fit_group(
     first, tables = bank.tables(anchor)
     channels = slice(first, first + bank.key.n_channels)
     expected = weight[channels]
-    same = (np.abs(data.weight[rows, channels] - expected) <= 1e-4 * expected).all(axis=1)
-    padded = np.concatenate([rows, np.repeat(rows[-1:], TILE_ROWS - len(rows))])
+    same = _same_weight(data.weight[rows, channels], expected)
+    size = TILE_ROWS if len(rows) > SMALL_TILE_ROWS else SMALL_TILE_ROWS
+    padded = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows))])
     scale = bank.key.scale
     delta = psi[padded] - anchor * bank.key.spacing
-    starts = []
-    for factor in (1.0, 0.5, 1.8):
-        y = 1.0 / np.sqrt(1.0 + (factor * broadening[padded] / scale) ** 2)
-        starts.append(np.stack([delta, np.maximum(y, bank.key.y_low)], axis=1))
+    y = np.maximum(1.0 / np.sqrt(1.0 + (broadening[padded] / scale) ** 2), bank.key.y_low)
     solution = fit_tile(
-        np.stack(starts).astype(np.float32),
+        np.stack([delta, y], axis=1).astype(np.float32),
         data.data[padded, channels],
         (spreads.value[padded] / bank.key.spread).astype(np.float32)
         if spreads.n_nodes > 1
-        else np.ones(TILE_ROWS, np.float32),
+        else np.ones(size, np.float32),
         tables,
         np.float32(scale),
         bank.ranges,

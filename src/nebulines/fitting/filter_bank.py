@@ -24,7 +24,13 @@ from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.direct import CONVERGED
-from nebulines.fitting.small_solve import inverse, solve
+from nebulines.fitting.small_solve import (
+    backward_substitute,
+    forward_substitute,
+    inverse,
+    scaled_cholesky,
+    solve,
+)
 from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
 
 SHIFT_NODES = 8
@@ -333,12 +339,16 @@ class _Point(NamedTuple):
 
 
 def _project(data: Array, spread: Array, tables: AnchorTables) -> _Projected:
+    """Inner products of a tile with everything in the tables."""
     weighted = data * tables.root
-    n, n_templates = len(data), len(tables.series)
-    z = (weighted @ tables.directions).reshape(n, n_templates, -1)
-    series = jnp.einsum("ntr,tsr->nts", z, tables.series)
-    series = series.reshape(n, n_templates, SHIFT_NODES, SHAPE_NODES, -1)
-    series = jnp.einsum("ntabm,nm->ntab", series, spread)
+    n, (n_templates, n_nodes, rank) = len(data), tables.series.shape
+    z = (weighted @ tables.directions).reshape(n, n_templates, 1, rank)
+    z = (z * spread[:, None, :, None]).reshape(n, n_templates, -1)
+    n_spread = spread.shape[1]
+    # sum over directions and rho at once
+    mixed = tables.series.reshape(n_templates, n_nodes // n_spread, n_spread * rank)
+    series = jnp.einsum("ntq,tsq->nts", z, mixed)
+    series = series.reshape(n, n_templates, SHIFT_NODES, SHAPE_NODES)
     return _Projected(series, weighted @ tables.continuum, jnp.sum(weighted**2, axis=1), spread)
 
 
@@ -371,7 +381,9 @@ def _evaluate(theta: Array, seen: _Projected, tables: AnchorTables, ranges: Rang
     value, by_y = jnp.moveaxis(jnp.einsum("ntad,na->ntd", by_shape, bases.shift), 2, 0)
     by_delta = jnp.einsum("nta,na->nt", by_shape[..., 0], bases.shift_slope)
     rhs = jnp.concatenate([value, seen.continuum], axis=1)
-    coefficients = solve(gram, rhs[..., None])[..., 0]
+    lower, scale = scaled_cholesky(gram)
+    half_rhs = forward_substitute(lower, (rhs * scale)[..., None])
+    coefficients = backward_substitute(lower, half_rhs)[..., 0] * scale
     strength = coefficients[:, :n_templates]
     cross = jnp.stack([jnp.einsum("npt,nt->np", part, strength) for part in (to_delta, to_y)], 2)
     dd, dy, yy = (
@@ -380,7 +392,8 @@ def _evaluate(theta: Array, seen: _Projected, tables: AnchorTables, ranges: Rang
     full = jnp.stack([jnp.stack([dd, dy], axis=1), jnp.stack([dy, yy], axis=1)], axis=1)
     seen_slopes = jnp.stack([jnp.sum(strength * part, axis=1) for part in (by_delta, by_y)], 1)
     gradient = seen_slopes - jnp.einsum("np,npd->nd", coefficients, cross)
-    curvature = full - jnp.einsum("npd,npe->nde", cross, solve(gram, cross))
+    half = forward_substitute(lower, cross * scale[..., None])
+    curvature = full - jnp.einsum("npd,npe->nde", half, half)
     chi2 = seen.square - jnp.sum(coefficients * rhs, axis=1)
     return _Point(_Reduced(chi2, gradient, curvature), gram, coefficients, cross)
 
@@ -411,7 +424,7 @@ def fit_tile(
     """Fit n spectra around one anchor.
 
     Args:
-        theta: (starts, n, 2) delta and y to start from; the best start is taken row by row.
+        theta: (n, 2) delta and y to start from.
         data: (n, K) normalised spectra in the anchor's window.
         rho: (n,) line-spread factor of each row.
         tables: of the anchor.
@@ -427,37 +440,29 @@ def fit_tile(
     seen = _project(data, spread, tables)
     slack = 1e-5 * seen.square
 
-    def evaluate(theta: Array) -> _Point:
-        return _evaluate(theta, seen, tables, ranges)
-
-    chi2 = jnp.stack([evaluate(start).at.chi2 for start in theta])
-    best = jnp.argmin(chi2, axis=0)
-    start = jnp.take_along_axis(theta, best[None, :, None], axis=0)[0]
     low = jnp.stack([-ranges.shift, ranges.y_low])
     high = jnp.stack([ranges.shift, 1.0 + 0.0 * ranges.y_low])
 
     def body(_, state):
-        theta, at, damping = state
-        gradient, curvature = _restrict(at, _free(theta, at.gradient, ranges))
+        theta, point, damping = state
+        gradient, curvature = _restrict(point.at, _free(theta, point.at.gradient, ranges))
         diagonal = jnp.diagonal(curvature, axis1=1, axis2=2)
         damped = curvature + damping[:, None, None] * diagonal[:, :, None] * jnp.eye(2)
         step = solve(damped, gradient[..., None])[..., 0]
         step = jnp.clip(step, jnp.stack([-ranges.shift, -0.3]), jnp.stack([ranges.shift, 0.3]))
         trial = jnp.clip(theta + step, low, high)
-        new = evaluate(trial).at
-        accept = new.chi2 <= at.chi2 + slack
+        new = _evaluate(trial, seen, tables, ranges)
+        accept = new.at.chi2 <= point.at.chi2 + slack
         damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
-        at = jax.tree.map(
-            lambda a, b: jnp.where(accept.reshape(-1, *([1] * (a.ndim - 1))), a, b), new, at
+        point = jax.tree.map(
+            lambda a, b: jnp.where(accept.reshape(-1, *([1] * (a.ndim - 1))), a, b), new, point
         )
-        return jnp.where(accept[:, None], trial, theta), at, damping
+        return jnp.where(accept[:, None], trial, theta), point, damping
 
     damping = jnp.full(len(data), 1e-3, data.dtype)
-    state = (start, evaluate(start).at, damping)
-    theta_end, _, _ = jax.lax.fori_loop(0, n_steps, body, state)
-    return _describe(
-        theta_end, evaluate(theta_end), data, rho, spread, tables, broadening_scale, ranges, facts
-    )
+    state = (theta, _evaluate(theta, seen, tables, ranges), damping)
+    theta, point, _ = jax.lax.fori_loop(0, n_steps, body, state)
+    return _describe(theta, point, data, rho, spread, tables, broadening_scale, ranges, facts)
 
 
 def _describe(

@@ -54,12 +54,15 @@ class SearchPlan(NamedTuple):
 def plan_search(
     geometry: Geometry, model: LineModel, config: FitConfig, max_trials: int = 4000
 ) -> SearchPlan:
-    """Trial grids: velocities every 0.4 FWHM of the sharpest line, broadenings by factors of 3."""
+    """Trial grids: velocities every 0.4 to 0.7 FWHM of the sharpest line, broadenings by factors
+    of 3."""
     fwhm = geometry.fwhm_kms()
     fwhm = np.where(np.isfinite(fwhm) & (fwhm > 0), fwhm, 100.0)
     low, high = config.velocity_range
     channel_kms = _channel_kms(geometry)
-    step = max(0.4 * max(float(fwhm.min()), channel_kms), (high - low) / max_trials)
+    # the search meets a peak within half a channel of a trial, so one channel is fine enough
+    sharp = max(float(fwhm.min()), channel_kms)
+    step = max(min(0.7 * sharp, channel_kms), 0.4 * sharp, (high - low) / max_trials)
     n_trials = max(3, int(np.ceil((high - low) / step)) + 1)
     velocities = np.linspace(low, high, n_trials)
     broadenings = _trial_broadenings(float(np.median(fwhm)) / FWHM_PER_SIGMA, model, config)
