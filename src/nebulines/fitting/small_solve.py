@@ -9,20 +9,26 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-_TINY = 1e-30
+ABSENT = 1e-12
+"""Below this the data do not see a parameter: spectra come in units of their noise, so that a
+parameter of one has an information of order one."""
+SMALLEST_PIVOT = 1e-6
+"""Of a matrix with unit diagonal: what float32 can still tell from a singular one."""
 
 
 def cholesky(matrix: Array) -> list[list[Array]]:
-    """Lower factor of symmetric positive matrices (..., p, p), as p x p arrays (...).
+    """Lower factor of symmetric positive matrices (..., p, p) with unit diagonal, as p x p
+    arrays (...).
 
-    A non-positive pivot is replaced by a tiny number, so that a singular matrix gives a large,
-    finite solution instead of NaN.
+    A pivot below `SMALLEST_PIVOT` is replaced by it, so that a singular matrix gives a solution
+    and a variance that are large (1e3 times the single parameter's error), but neither NaN nor
+    beyond float32.
     """
     p = matrix.shape[-1]
     lower: list[list[Array]] = [[None] * p for _ in range(p)]  # type: ignore[list-item]
     for j in range(p):
         pivot = matrix[..., j, j] - sum(lower[j][k] ** 2 for k in range(j))
-        lower[j][j] = jnp.sqrt(jnp.maximum(pivot, _TINY))
+        lower[j][j] = jnp.sqrt(jnp.maximum(pivot, SMALLEST_PIVOT))
         for i in range(j + 1, p):
             dot = matrix[..., i, j] - sum(lower[i][k] * lower[j][k] for k in range(j))
             lower[i][j] = dot / lower[j][j]
@@ -52,15 +58,15 @@ def scaled_cholesky(matrix: Array, ridge: float = 0.0) -> tuple[list[list[Array]
     """Factor D^-1 A D^-1 + ridge I with D = sqrt(diag A), which float32 survives.
 
     Args:
-        matrix: (..., p, p) symmetric, positive semi-definite; a zero row means an absent
-            parameter, whose solution comes out as zero.
+        matrix: (..., p, p) symmetric, positive semi-definite; a diagonal below `ABSENT` means
+            an absent parameter, whose solution comes out as zero.
         ridge: added to the unit diagonal.
 
     Returns:
         The factor and the scale 1/D (..., p), 0 for absent parameters.
     """
     diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
-    present = diagonal > _TINY
+    present = diagonal > ABSENT
     scale = jnp.where(present, 1.0 / jnp.sqrt(jnp.where(present, diagonal, 1.0)), 0.0)
     scaled = matrix * scale[..., :, None] * scale[..., None, :]
     unit = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
