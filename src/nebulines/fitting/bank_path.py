@@ -32,11 +32,14 @@ TILE_ROWS = 256
 SMALL_TILE_ROWS = 64
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
-MIN_GROUP = 48
+MIN_GROUP = 24
 """A smaller group of rows around one anchor goes the direct path."""
+MIN_GROUP_NEW = 128
+"""The same where the anchor's tables would have to be built first."""
 ANCHOR_SPACING_FWHM = 0.4
-SPREAD_BIN = 0.02
-"""Rows whose line spread differs by less than this share tables (three nodes inside)."""
+SPREAD_BIN = 0.04
+SPREAD_NODES = 4
+"""Rows whose line spread differs by less than the bin share tables, with so many nodes inside."""
 REACH = 1.25
 """Half range of delta in anchor spacings: from the group's edge (0.5) a fit may move by 0.75."""
 WIDEST = 3.5
@@ -108,6 +111,10 @@ class FilterBank:
         shift = single(REACH * self.key.spacing)
         low, high = self.key.rho
         return Ranges(shift, single(self.key.y_low), single(low), single(high))
+
+    def has(self, anchor: int) -> bool:
+        """Whether the tables around an anchor exist already."""
+        return anchor in self._tables
 
     def position(self, anchor: int) -> np.ndarray:
         """(L,) line positions at an anchor [axis unit]."""
@@ -197,7 +204,7 @@ def _spreads(geometry: Geometry) -> _Spreads:
         return _Spreads(value, np.zeros(n, int), {0: float(f"{value.max():.9g}")}, 1)
     bins = np.rint(np.log(value) / SPREAD_BIN).astype(int)
     reference = {int(b): float(np.exp(b * SPREAD_BIN)) for b in np.unique(bins)}
-    return _Spreads(value, bins, reference, 3)
+    return _Spreads(value, bins, reference, SPREAD_NODES)
 
 
 def _log_doppler(geometry: Geometry, velocity: np.ndarray) -> np.ndarray:
@@ -242,7 +249,7 @@ def fit_with_bank(
     pending = np.arange(len(data.data))
     for _ in range(2):
         anchor = np.rint(psi / spacing).astype(int)
-        jobs = list(_groups(pending, anchor, spreads.bin))
+        jobs = list(_groups(pending, anchor, spreads.bin, banks))
 
         def work(job: tuple[np.ndarray, int, int], psi: np.ndarray = psi) -> None:
             rows, k, b = job
@@ -285,7 +292,13 @@ def _bank_keys(
         window = (float(low[0, 0]), float(high[0, 0]))
     spread = geometry.spread
     table = spread.fwhm_table
-    facts = BankShape(geometry.axis.kind, model.shape, spreads.n_nodes, model.continuum_order)
+    facts = BankShape(
+        geometry.axis.kind,
+        model.shape,
+        spreads.n_nodes,
+        model.continuum_order,
+        mixed=len(model.templates) < len(model.rest),
+    )
     half = 0.5 * SPREAD_BIN if spreads.n_nodes > 1 else 0.0
     base = BankKey(
         axis=geometry.axis.values.tobytes(),
@@ -311,13 +324,14 @@ def _bank_keys(
 
 
 def _groups(
-    rows: np.ndarray, anchor: np.ndarray, spread_bin: np.ndarray
+    rows: np.ndarray, anchor: np.ndarray, spread_bin: np.ndarray, banks: dict[int, FilterBank]
 ) -> Iterator[tuple[np.ndarray, int, int]]:
     """Tiles of rows that share an anchor and a line-spread bin; small groups are left out."""
     order = rows[np.lexsort((spread_bin[rows], anchor[rows]))]
     change = np.flatnonzero((np.diff(anchor[order]) != 0) | (np.diff(spread_bin[order]) != 0)) + 1
-    for group in np.split(order, change):
-        if len(group) < MIN_GROUP:
+    for group in np.split(order, change) if len(order) else ():
+        known = banks[int(spread_bin[group[0]])].has(int(anchor[group[0]]))
+        if len(group) < (MIN_GROUP if known else MIN_GROUP_NEW):
             continue
         whole = len(group) - len(group) % TILE_ROWS
         if len(group) - whole > TILE_ROWS - SMALL_TILE_ROWS:
@@ -447,6 +461,7 @@ def _empty(n: int, m: int, model: LineModel) -> Fitted:
         line_free=nan(n, 2),
         core=nan(n, 2),
         outlier=np.zeros(n),
+        profile=np.zeros((n, 2)),
         converged=np.zeros(n, bool),
         at_bound=np.zeros((n, 2), bool),
         coverage=np.zeros((n, n_lines)),

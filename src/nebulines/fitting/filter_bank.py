@@ -49,6 +49,7 @@ class BankShape(NamedTuple):
     shape: str
     n_spread: int
     continuum_order: int
+    mixed: bool
 
 
 class Ranges(NamedTuple):
@@ -174,12 +175,16 @@ class Anchor(NamedTuple):
 def build_tables(anchor: Anchor, facts: BankShape) -> AnchorTables:
     """Tables around one anchor.
 
-    The singular value decomposition runs in numpy: in compiled code it can block for ever when
-    two threads ask for it at once.
+    The directions come from numpy: compiled LAPACK can block for ever when two threads ask for
+    it at once.
     """
     profiles = _profiles(anchor, facts)
-    sample = np.asarray(profiles)[_sample_nodes(facts.n_spread)]  # (nodes, T, K)
-    vectors = np.linalg.svd(np.transpose(sample, (1, 2, 0)), full_matrices=False)[0][..., :RANK]
+    sample = np.asarray(profiles)[_sample_nodes(facts.n_spread)].astype(float)  # (nodes, T, K)
+    products = np.einsum("ntk,mtk->tnm", sample, sample, optimize=True)
+    square, mixing = np.linalg.eigh(products)
+    square, mixing = square[:, -RANK:], mixing[:, :, -RANK:]
+    mixing = mixing / np.sqrt(np.maximum(square, 1e-14 * square[:, -1:]))[:, None, :]
+    vectors = np.einsum("ntk,tnr->tkr", sample, mixing, optimize=True).astype(np.float32)
     return _assemble(anchor, profiles, vectors, facts)
 
 
@@ -211,11 +216,19 @@ def _kernels(anchor: Anchor, facts: BankShape, n_shift: int):
     return kernel, slope[..., None], drift[..., None], bend[..., None]
 
 
+def _mix(templates: Array, lines: Array, mixed: bool) -> Array:
+    """Templates (N, T, K) of lines (N, L, K); without ties each template is one line."""
+    if not mixed:
+        return jnp.diagonal(templates)[:, None] * lines
+    parts = [templates[:, k, None] * lines[:, None, k] for k in range(lines.shape[1])]
+    return sum(parts[1:], start=parts[0])
+
+
 @partial(jax.jit, static_argnames=("facts",))
 def _profiles(anchor: Anchor, facts: BankShape) -> Array:
     """Templates times the root weight (N, T, K) at all nodes."""
     kernel, *_ = _kernels(anchor, facts, SHIFT_NODES)
-    return jnp.einsum("tl,Nlk->Ntk", anchor.templates, kernel.value) * anchor.root
+    return _mix(anchor.templates, kernel.value, facts.mixed) * anchor.root
 
 
 @partial(jax.jit, static_argnames=("facts",))
@@ -224,7 +237,7 @@ def _assemble(anchor: Anchor, profiles: Array, vectors: Array, facts: BankShape)
     kernel, slope, drift, bend = _kernels(anchor, facts, GRAM_SHIFT_NODES)
     derivatives = (drift * kernel.second - slope * kernel.first, bend * kernel.second)
     value, by_delta, by_y = (
-        jnp.einsum("tl,Nlk->Ntk", anchor.templates, part) * anchor.root
+        _mix(anchor.templates, part, facts.mixed) * anchor.root
         for part in (kernel.value, *derivatives)
     )
     polynomials = _legendre(anchor.offset, facts.continuum_order) * anchor.root
