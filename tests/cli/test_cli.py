@@ -210,7 +210,7 @@ def test_unreadable_input_is_one_message_and_status_2(tmp_path, content, command
 def test_a_failed_run_is_one_message_and_status_1(table, tmp_path, monkeypatch, failure, message):
     real = engine.load()
 
-    def broken(spectra, config):
+    def broken(spectra, config, **options):
         raise failure
 
     monkeypatch.setattr(engine, "load", lambda: real._replace(fit_block=broken))
@@ -224,7 +224,7 @@ def test_a_failed_run_is_one_message_and_status_1(table, tmp_path, monkeypatch, 
 def test_debug_shows_the_traceback(table, tmp_path, monkeypatch):
     real = engine.load()
 
-    def broken(spectra, config):
+    def broken(spectra, config, **options):
         raise RuntimeError("unforeseen")
 
     monkeypatch.setattr(engine, "load", lambda: real._replace(fit_block=broken))
@@ -235,11 +235,11 @@ def test_debug_shows_the_traceback(table, tmp_path, monkeypatch):
 def test_an_interrupted_run_goes_on_with_resume(cube, tmp_path, monkeypatch):
     real, calls = engine.load(), []
 
-    def interrupted(spectra, config):
+    def interrupted(spectra, config, **options):
         calls.append(len(spectra))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real.fit_block(spectra, config)
+        return real.fit_block(spectra, config, **options)
 
     monkeypatch.setattr(engine, "load", lambda: real._replace(fit_block=interrupted))
     arguments = ["fit", cube, "-o", tmp_path / "a", *FAST, "--chunk", "10", "--resume"]
@@ -282,7 +282,7 @@ SLOW = """
 import sys, time
 from nebulines.cubes import engine
 real = engine.load()
-def slow(spectra, config):
+def slow(spectra, config, **options):
     print("fitting", flush=True)
     time.sleep(30)
 engine.load = lambda: real._replace(fit_block=slow)

@@ -37,7 +37,7 @@ class FakeEngine:
         redshift = 0.01 if config.redshift == "auto" else config.redshift
         return replace(config, lines=tuple(names), redshift=redshift)
 
-    def fit_block(self, spectra: Spectra, config) -> FakeBlock:
+    def fit_block(self, spectra: Spectra, config, *, with_model: bool = True) -> FakeBlock:
         self.calls += 1
         if self.calls == self.fail_at:
             raise self.failure

@@ -17,7 +17,7 @@ from nebulines.cubes.sinks import FileSink, Piece, Sink, remove
 from nebulines.fitting.config import FitConfig
 from nebulines.spectra import Spectra
 
-BLOCK_BYTES = 96_000_000
+BLOCK_BYTES = 256_000_000
 """Memory that one block of spectra may take, with its noise and its model."""
 
 _BYTES_PER_CHANNEL = 16
@@ -28,7 +28,7 @@ def default_block(n_channels: int) -> int:
 
     Example:
         >>> default_block(842), default_block(3681)
-        (7125, 1629)
+        (19002, 4346)
     """
     return max(64, BLOCK_BYTES // (n_channels * _BYTES_PER_CHANNEL))
 
@@ -41,6 +41,7 @@ def run_blocks(
     place: Callable[[Any, Spectra, Any], Piece],
     sinks: Sequence[Sink],
     journal: Journal,
+    with_model: bool = True,
     progress: bool | None = None,
     total: int = 0,
 ) -> int:
@@ -53,6 +54,7 @@ def run_blocks(
         place: (job, spectra, fitted block) -> piece.
         sinks: what takes the pieces.
         journal: takes the notes and the numbers of finished jobs.
+        with_model: whether a sink wants the best-fit model.
         progress: bar on stderr; None = when that is a terminal.
         total: number of spectra, for the bar.
 
@@ -63,7 +65,7 @@ def run_blocks(
     n_fitted = 0
     with _bar(total, progress) as bar:
         for number, job, spectra in _prefetched(jobs, read):
-            fitted = fit_block(spectra, config)
+            fitted = fit_block(spectra, config, with_model=with_model)
             piece = place(job, spectra, fitted)
             for sink in sinks:
                 sink.write(piece)

@@ -86,6 +86,7 @@ def _fit_spectra(
         place=plan.place,
         sinks=[sink],
         journal=journal,
+        with_model=keep_model,
         progress=progress,
         total=len(spectra),
     )
@@ -111,6 +112,7 @@ def _fit_cube(
         place=plan.place,
         sinks=[sink],
         journal=journal,
+        with_model=keep_model,
         progress=progress,
         total=plan.n_spectra,
     )

@@ -98,6 +98,7 @@ def fit_cube(
         resume=resume,
         read=plan.read,
         place=plan.place,
+        with_model=model,
         progress=progress,
         total=plan.n_spectra,
     )
@@ -165,7 +166,7 @@ def fit_spectra(
         config: what to fit and how.
         path: the table, ``.fits`` or ``.ecsv`` (the latter is gathered in memory and cannot
             be resumed).
-        chunk: spectra in a chunk; None = about 100 MB.
+        chunk: spectra in a chunk; None = about 250 MB.
         resume: as in `fit_cube`.
         progress: bar on stderr; None = when that is a terminal.
         run: more options to write beside ``[fit]`` in ``PATH_CONFIG.toml``.
@@ -187,7 +188,7 @@ def fit_spectra(
     meta = provenance(spectra, config)
     start = time.monotonic()
     todo: dict[str, Any] = {"read": plan.read, "place": plan.place, "total": len(spectra)}
-    todo["progress"] = progress
+    todo |= {"progress": progress, "with_model": False}
     if path.suffix == ".ecsv":
         sink = MemorySink((len(spectra),))
         journal = Journal()

@@ -148,4 +148,5 @@ class SpectraPlan:
     def place(self, rows: slice, spectra: Spectra, fitted: Any) -> Piece:
         """Values of a fitted chunk."""
         columns = _columns(fitted, spectra, with_redshift=self.with_redshift)
-        return Piece((rows,), columns, spectra.axis, (rows,), np.asarray(fitted.model).T)
+        model = np.asarray(fitted.model).T if fitted.model.shape[1] else None
+        return Piece((rows,), columns, spectra.axis, (rows,), model)
