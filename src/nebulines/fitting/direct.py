@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.fitting.profile import profile_score
 from nebulines.fitting.small_solve import (
     forward_substitute,
     inverse,
@@ -91,6 +92,7 @@ class Solution(NamedTuple):
         line_free: (n, 2) sum of weighted squared residuals away from lines, and channel count.
         core: (n, 2) the same within the lines' cores.
         outlier: (n,) largest residual that its neighbours do not share, in sigma.
+        profile: (n, 2) statistic and amplitude of `profile.profile_score`.
     """
 
     theta: Any
@@ -105,6 +107,7 @@ class Solution(NamedTuple):
     line_free: Any
     core: Any
     outlier: Any
+    profile: Any
 
 
 def broadening_of(y: Array, scale: Array) -> Array:
@@ -214,6 +217,7 @@ class _Point(NamedTuple):
     residual: Array
     distance: Array
     sigma: Array
+    strength: Array
 
 
 def _evaluate(theta: Array, tile: Tile, fixed: _Fixed, options: FitOptions) -> _Point:
@@ -249,7 +253,7 @@ def _evaluate(theta: Array, tile: Tile, fixed: _Fixed, options: FitOptions) -> _
     half = forward_substitute(lower, cross * scale[..., None])
     curvature = inner[:, :-1, :-1] - jnp.einsum("nwpd,nwpe->nde", half, half)
     at = Linearised(inner[:, -1, -1], inner[:, :-1, -1], curvature)
-    return _Point(at, gram, coefficients, cross, value, residual, distance, sigma)
+    return _Point(at, gram, coefficients, cross, value, residual, distance, sigma, strength)
 
 
 def linearise(theta: Array, tile: Tile, options: FitOptions) -> Linearised:
@@ -341,7 +345,8 @@ def _describe(
     seen = jnp.where(used, spacing / jnp.where(used, root, 1.0), 0.0)
     coverage = jnp.einsum("nwjk,nwk->nwj", point.value, seen)
     width = tile.lsf if options.shape == "gaussian" else 0.5 * tile.lsf
-    width = jnp.sqrt(width**2 + point.sigma**2)[..., None]
+    total = jnp.sqrt(width**2 + point.sigma**2)
+    width = total[..., None]
     real = (tile.group.sum(-1) > 0)[None, :, :, None]
     near = jnp.any(real & (jnp.abs(point.distance) < 2.5 * width), axis=2)
     far = used & ~jnp.any(real & (jnp.abs(point.distance) < 4.0 * width), axis=2)
@@ -359,6 +364,14 @@ def _describe(
         line_free=_sum_and_count(squared, far),
         core=_sum_and_count(squared, near & used),
         outlier=_lonely_residual(sigma_residual),
+        profile=profile_score(
+            sigma_residual,
+            root,
+            tile.offset,
+            tile.offset[..., :1] - point.distance[..., 0],
+            total,
+            point.strength / total,
+        ),
     )
 
 

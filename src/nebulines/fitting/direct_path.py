@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -136,6 +137,105 @@ def broadening_scale(geometry: Geometry) -> np.ndarray:
     return np.where(np.isfinite(scale), np.maximum(scale, 10.0), 100.0)
 
 
+class Piece(NamedTuple):
+    """A tile with what leads back from it: its spectra's reference velocities (n,) [km/s], and
+    its channels."""
+
+    tile: Tile
+    velocity: np.ndarray
+    cut: _Cut
+
+    def theta(self, velocity: np.ndarray, broadening: np.ndarray) -> np.ndarray:
+        """Parameters (n, 2 G) for velocities and broadenings (n, 1) or (n, G) [km/s]."""
+        n_groups = self.tile.group.shape[-1]
+        doppler = 1.0 + self.velocity[:, None] / SPEED_OF_LIGHT_KMS
+        step = (velocity - self.velocity[:, None]) / (VELOCITY_UNIT_KMS * doppler)
+        y = 1.0 / np.sqrt(1.0 + (broadening / self.tile.broadening_scale[:, None]) ** 2)
+        shape = (len(self.velocity), n_groups)
+        point = np.concatenate([np.broadcast_to(step, shape), np.broadcast_to(y, shape)], axis=1)
+        return np.clip(point, self.tile.lower, self.tile.upper).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class DirectProblem:
+    """Spectra and lines, ready to be cut into tiles; built by `direct_problem`."""
+
+    data: Normalised
+    geometry: Geometry
+    model: LineModel
+    config: FitConfig
+    plan: WindowPlan
+    options: FitOptions
+    weights: np.ndarray
+    strongest: np.ndarray
+    scale: np.ndarray
+    with_model: bool
+
+    def piece(self, rows: np.ndarray, velocity: np.ndarray) -> Piece:
+        """The tile of some rows, expanded around velocities (n,) [km/s]."""
+        here = self.geometry.rows(rows)
+        low, high = window_ends(here, self.model, self.config, velocity, self.plan.margin)
+        cut = _cut(here, low, high, self.plan.n_channels)
+        tile = _tile(
+            self.data,
+            here,
+            self.model,
+            self.config,
+            self.plan,
+            self.weights,
+            cut,
+            rows,
+            velocity,
+            self.scale[rows],
+        )
+        return Piece(tile, velocity, cut)
+
+    def collect(self, solution: Solution, piece: Piece) -> Fitted:
+        """What the compiled fit found, in the order of templates and lines."""
+        n_axis = self.data.data.shape[1] if self.with_model else 0
+        return _collect(
+            solution,
+            piece.tile,
+            self.plan,
+            self.model,
+            self.strongest,
+            piece.velocity,
+            piece.cut,
+            n_axis,
+        )
+
+
+def direct_problem(
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    *,
+    with_model: bool = True,
+) -> DirectProblem:
+    """Prepare n spectra for the direct path (arguments as in `fit_directly`)."""
+    options = FitOptions(
+        geometry.axis.kind,
+        model.shape,
+        model.continuum_order,
+        model.positive,
+        mixed=len(model.templates) < len(model.rest),
+    )
+    weights, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
+    return DirectProblem(
+        data,
+        geometry,
+        model,
+        config,
+        plan_windows(geometry, model, config),
+        options,
+        weights,
+        strongest,
+        broadening_scale(geometry),
+        with_model,
+    )
+
+
 def fit_directly(
     data: Normalised,
     geometry: Geometry,
@@ -157,27 +257,12 @@ def fit_directly(
     Returns:
         `Fitted` of the n rows.
     """
-    plan = plan_windows(geometry, model, config)
-    options = FitOptions(
-        geometry.axis.kind,
-        model.shape,
-        model.continuum_order,
-        model.positive,
-        mixed=len(model.templates) < len(model.rest),
-    )
-    weights, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
-    scale = broadening_scale(geometry)
+    problem = direct_problem(data, geometry, model, config, with_model=with_model)
 
     def work(rows: np.ndarray, factor: float = 1.0, n_steps: int = FIRST_STEPS) -> Fitted:
-        here = geometry.rows(rows)
-        velocity = start.velocity[rows]
-        low, high = window_ends(here, model, config, velocity, plan.margin)
-        cut = _cut(here, low, high, plan.n_channels)
-        tile = _tile(data, here, model, config, plan, weights, cut, rows, velocity, scale[rows])
-        theta = _start_point(factor * start.broadening[rows], scale[rows], tile)
-        solution = fit_tile(theta, tile, options, n_steps)
-        n_axis = data.data.shape[1] if with_model else 0
-        return _collect(solution, tile, plan, model, strongest, velocity, cut, n_axis)
+        piece = problem.piece(rows, start.velocity[rows])
+        theta = piece.theta(start.velocity[rows, None], factor * start.broadening[rows, None])
+        return problem.collect(fit_tile(theta, piece.tile, problem.options, n_steps), piece)
 
     fitted = Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
     late = np.flatnonzero(~fitted.converged)
@@ -246,14 +331,6 @@ def _tile(
     )
 
 
-def _start_point(broadening: np.ndarray, scale: np.ndarray, tile: Tile) -> np.ndarray:
-    """(n, 2 G): the search's velocity and a broadening."""
-    n_groups = tile.group.shape[-1]
-    y = 1.0 / np.sqrt(1.0 + (broadening / scale) ** 2)
-    point = np.stack([np.zeros_like(y)] * n_groups + [y] * n_groups, axis=1)
-    return np.clip(point, tile.lower, tile.upper).astype(np.float32)
-
-
 def _collect(
     solution: Solution,
     tile: Tile,
@@ -310,6 +387,7 @@ def _collect(
         line_free=s.line_free,
         core=s.core,
         outlier=s.outlier,
+        profile=s.profile,
         converged=s.converged,
         at_bound=np.stack([at_velocity.any(1), at_broadening.any(1)], axis=1),
         coverage=coverage,

@@ -22,6 +22,7 @@ class Fitted(NamedTuple):
         line_free, core: (n, 2) sum of squared residuals in sigma, and channels, away from lines
             and in their cores.
         outlier: (n,) largest lonely residual in sigma.
+        profile: (n, 2) statistic and amplitude of another component (see `profile`).
         converged: (n,) bool.
         at_bound: (n, 2) bool, velocity and (upper) broadening.
         coverage: (n, L) share of the line's area seen by used channels.
@@ -40,6 +41,7 @@ class Fitted(NamedTuple):
     line_free: np.ndarray
     core: np.ndarray
     outlier: np.ndarray
+    profile: np.ndarray
     converged: np.ndarray
     at_bound: np.ndarray
     coverage: np.ndarray
