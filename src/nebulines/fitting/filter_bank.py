@@ -24,6 +24,7 @@ from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.direct import CONVERGED
+from nebulines.fitting.information import signal_share
 from nebulines.fitting.small_solve import (
     backward_substitute,
     forward_substitute,
@@ -383,8 +384,16 @@ def _products(tables: AnchorTables, basis: Array) -> tuple[Array, ...]:
     return tuple(part.reshape(-1, *s) for part, s in zip(parts, shapes, strict=True))
 
 
-def _evaluate(theta: Array, seen: _Projected, tables: AnchorTables, ranges: Ranges) -> _Point:
-    """The reduced problem at theta, from the tables alone."""
+def _cross(parts: tuple[Array, Array], strength: Array) -> Array:
+    """Products (n, P, 2) of the linear part with the model's derivatives by delta and y."""
+    return jnp.stack([jnp.einsum("npt,nt->np", part, strength) for part in parts], axis=2)
+
+
+def _evaluate(
+    theta: Array, seen: _Projected, tables: AnchorTables, ranges: Ranges, honest: bool = False
+) -> _Point:
+    """The reduced problem at theta, from the tables alone; with ``honest`` the curvature counts
+    only the part of each line that is signal (see `information`)."""
     bases = _bases(theta, ranges)
     n_templates = len(tables.series)
     basis = _full_basis(bases, seen.spread, GRAM_SHIFT_NODES)
@@ -398,13 +407,18 @@ def _evaluate(theta: Array, seen: _Projected, tables: AnchorTables, ranges: Rang
     half_rhs = forward_substitute(lower, (rhs * scale)[..., None])
     coefficients = backward_substitute(lower, half_rhs)[..., 0] * scale
     strength = coefficients[:, :n_templates]
-    cross = jnp.stack([jnp.einsum("npt,nt->np", part, strength) for part in (to_delta, to_y)], 2)
+    at_ends = (to_delta, to_y)
+    seen_slopes = jnp.stack([jnp.sum(strength * part, axis=1) for part in (by_delta, by_y)], 1)
+    cross = _cross(at_ends, strength)
+    gradient = seen_slopes - jnp.einsum("np,npd->nd", coefficients, cross)
+    if honest:
+        variance = jnp.diagonal(inverse(gram), axis1=1, axis2=2)[:, :n_templates]
+        strength = strength * jnp.sqrt(signal_share(strength, variance))
+        cross = _cross(at_ends, strength)
     dd, dy, yy = (
         jnp.einsum("nt,ntu,nu->n", strength, part, strength) for part in (delta_delta, delta_y, y_y)
     )
     full = jnp.stack([jnp.stack([dd, dy], axis=1), jnp.stack([dy, yy], axis=1)], axis=1)
-    seen_slopes = jnp.stack([jnp.sum(strength * part, axis=1) for part in (by_delta, by_y)], 1)
-    gradient = seen_slopes - jnp.einsum("np,npd->nd", coefficients, cross)
     half = forward_substitute(lower, cross * scale[..., None])
     curvature = full - jnp.einsum("npd,npe->nde", half, half)
     chi2 = seen.square - jnp.sum(coefficients * rhs, axis=1)
@@ -474,7 +488,8 @@ def fit_tile(
 
     damping = jnp.full(len(data), 1e-3, data.dtype)
     state = (theta, _evaluate(theta, seen, tables, ranges), damping)
-    theta, point, _ = jax.lax.fori_loop(0, n_steps, body, state)
+    theta, *_ = jax.lax.fori_loop(0, n_steps, body, state)
+    point = _evaluate(theta, seen, tables, ranges, honest=True)
     return _describe(theta, point, data, rho, spread, tables, broadening_scale, ranges, facts)
 
 
