@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.fitting.information import signal_share
 from nebulines.fitting.profile import profile_score
 from nebulines.fitting.small_solve import (
     forward_substitute,
@@ -220,12 +221,56 @@ class _Point(NamedTuple):
     strength: Array
 
 
-def _evaluate(theta: Array, tile: Tile, fixed: _Fixed, options: FitOptions) -> _Point:
+class _Factors(NamedTuple):
+    """Factors of `_line_profiles` and the kinematic groups (1, W, G, J)."""
+
+    slope: Array
+    drift: Array
+    bend: Array
+    in_group: Array
+
+
+def _by_kernel(factors: _Factors, strength: Array) -> tuple[Array, Array]:
+    """Weights (n, W, 2 G, J) of the kernels' first and second derivatives in the model's
+    derivatives by velocity and shape of each group."""
+    along, across, shape = (
+        factors.in_group * (strength * factor)[:, :, None, :]
+        for factor in (-factors.slope, factors.drift, factors.bend)
+    )
+    by_first = jnp.concatenate([along, jnp.zeros_like(along)], axis=2)
+    return by_first, jnp.concatenate([across, shape], axis=2)
+
+
+def _jacobian(factors: _Factors, strength: Array, first: Array, second: Array) -> Array:
+    """Derivatives (n, W, 2 G, K) of the model at fixed areas."""
+    by_first, by_second = _by_kernel(factors, strength)
+    along = jnp.einsum("nwdj,nwjk->nwdk", by_first, first)
+    return along + jnp.einsum("nwdj,nwjk->nwdk", by_second, second)
+
+
+def _line_gradient(
+    factors: _Factors, strength: Array, first: Array, second: Array, residual: Array
+) -> Array:
+    """Gradient (n, 2 G) from each line's projection on the residual."""
+    by_first, by_second = _by_kernel(factors, strength)
+    seen = (jnp.einsum("nwjk,nwk->nwj", part, residual) for part in (first, second))
+    parts = zip((by_first, by_second), seen, strict=True)
+    return sum(jnp.einsum("nwdj,nwj->nd", by, part) for by, part in parts)  # type: ignore
+
+
+def _evaluate(
+    theta: Array, tile: Tile, fixed: _Fixed, options: FitOptions, honest: bool = False
+) -> _Point:
+    """The problem at theta; with ``honest`` the curvature counts only the part of each line that
+    is signal (see `information`), as stated errors must."""
     kernel, (slope, drift, bend), distance, sigma = _line_profiles(theta, tile, options)
     value, first, second = (part * fixed.root for part in kernel)
     # one template for each line needs no mixing, only the padding set to zero
     if options.mixed:
-        templates = jnp.einsum("wtj,nwjk->nwtk", tile.templates, value)
+        parts = [
+            tile.templates[:, :, j, None] * value[:, :, None, j] for j in range(value.shape[2])
+        ]
+        templates = sum(parts[1:], start=parts[0])
     else:
         templates = jnp.einsum("wjj->wj", tile.templates)[:, :, None] * value
     basis = jnp.concatenate([templates, fixed.continuum, fixed.data], axis=2)
@@ -234,25 +279,30 @@ def _evaluate(theta: Array, tile: Tile, fixed: _Fixed, options: FitOptions) -> _
     coefficients = _solve_linear(gram, rhs, tile.templates.shape[1], options.positive)
     minus = jnp.concatenate([-coefficients, jnp.ones_like(coefficients[..., :1])], axis=-1)
     residual = jnp.einsum("nwp,nwpk->nwk", minus, basis)
-    strength = jnp.einsum(
-        "nwt,wtj->nwj", coefficients[..., : tile.templates.shape[1]], tile.templates
-    )
-    in_group = jnp.moveaxis(tile.group, -1, 1)[None]  # (1, W, G, J)
-    along, across, shape = (
-        in_group * (strength * factor)[:, :, None, :] for factor in (-slope, drift, bend)
-    )
-    by_first = jnp.concatenate([along, jnp.zeros_like(along)], axis=2)
-    by_second = jnp.concatenate([across, shape], axis=2)
-    jacobian = jnp.einsum("nwdj,nwjk->nwdk", by_first, first) + jnp.einsum(
-        "nwdj,nwjk->nwdk", by_second, second
-    )
+    n_templates = tile.templates.shape[1]
+    areas = coefficients[..., :n_templates]
+    strength = jnp.einsum("nwt,wtj->nwj", areas, tile.templates)
+    factors = _Factors(slope, drift, bend, jnp.moveaxis(tile.group, -1, 1)[None])
+    gradient = None
+    if honest:
+        gradient = _line_gradient(factors, strength, first, second, residual)
+        variance = jnp.diagonal(inverse(gram), axis1=-2, axis2=-1)[..., :n_templates]
+        n, n_windows = areas.shape[:2]
+        share = signal_share(areas.reshape(n, -1), variance.reshape(n, -1))
+        share = jnp.sqrt(share).reshape(n, n_windows, n_templates)
+        certain = jnp.einsum("nwt,wtj->nwj", areas * share, tile.templates)
+    else:
+        certain = strength
+    jacobian = _jacobian(factors, certain, first, second)
     moving = jnp.concatenate([jacobian, residual[:, :, None, :]], axis=2)
     inner = jnp.einsum("nwdk,nwek->nde", moving, moving)
     cross = jnp.einsum("nwpk,nwdk->nwpd", basis[:, :, :-1], jacobian)
     lower, scale = scaled_cholesky(gram)
     half = forward_substitute(lower, cross * scale[..., None])
     curvature = inner[:, :-1, :-1] - jnp.einsum("nwpd,nwpe->nde", half, half)
-    at = Linearised(inner[:, -1, -1], inner[:, :-1, -1], curvature)
+    if gradient is None:
+        gradient = inner[:, :-1, -1]
+    at = Linearised(inner[:, -1, -1], gradient, curvature)
     return _Point(at, gram, coefficients, cross, value, residual, distance, sigma, strength)
 
 
@@ -292,7 +342,7 @@ def _where(accept: Array, new: Linearised, old: Linearised) -> Linearised:
     return jax.tree.map(choose, new, old)
 
 
-def _advance(state, tile: Tile, fixed: _Fixed, options: FitOptions):
+def _advance(state, tile: Tile, fixed: _Fixed, options: FitOptions, honest: bool = False):
     """One Levenberg-Marquardt step; a step that raises chi2 is refused.
 
     The state is theta (n, 2 G), the problem linearised there, and the damping (n,). Returns the
@@ -300,7 +350,7 @@ def _advance(state, tile: Tile, fixed: _Fixed, options: FitOptions):
     """
     theta, at, damping = state
     trial = _newton_step(theta, at, damping, tile)
-    point = _evaluate(trial, tile, fixed, options)
+    point = _evaluate(trial, tile, fixed, options, honest)
     accept = point.at.chi2 <= at.chi2 * (1 + 1e-6)
     damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
     theta = jnp.where(accept[:, None], trial, theta)
@@ -327,7 +377,7 @@ def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int
     state = jax.lax.fori_loop(
         0, n_steps - 1, lambda _, state: _advance(state, tile, fixed, options)[0], state
     )
-    _, trial, point, accept = _advance(state, tile, fixed, options)
+    _, trial, point, accept = _advance(state, tile, fixed, options, honest=True)
     gradient, curvature = _restrict(point.at, _free(trial, point.at.gradient, tile))
     decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
     return _describe(trial, point, accept & (decrease < CONVERGED), tile, fixed, options)

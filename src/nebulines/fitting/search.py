@@ -189,7 +189,8 @@ def search(
     row = jnp.arange(data.shape[0])
     at = place[:, trial] if place.ndim == 2 else place[row, :, trial].T  # (line, n)
     shift = _refine(signal, variance, best_width, at, strengths, rarity)
-    return SearchResult(trial, best_width, jnp.max(over_width, axis=0), rival, shift)
+    score = jnp.max(over_width, axis=0)
+    return SearchResult(trial, best_width, score, rival, shift)
 
 
 def _refine(
