@@ -191,8 +191,8 @@ def build_tables(anchor: Anchor, facts: BankShape) -> AnchorTables:
 
 def _sample_nodes(n_spread: int) -> np.ndarray:
     """Nodes whose profiles span the others: every second of each variable."""
-    index = np.arange(SHIFT_NODES * SHAPE_NODES * n_spread)
-    index = index.reshape(SHIFT_NODES, SHAPE_NODES, n_spread)
+    count = SHIFT_NODES * SHAPE_NODES * n_spread
+    index = np.arange(count).reshape(SHIFT_NODES, SHAPE_NODES, n_spread)
     return index[::2, ::2, ::2].ravel()
 
 

@@ -67,7 +67,8 @@ def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 1024) 
         )
 
     pieces = map_tiles(work, list(range(0, len(spectra), slab_rows)))
-    return Normalised(*(np.concatenate(part) for part in zip(*pieces, strict=True)), estimated)
+    data, weight, level, scale, bad = (np.concatenate(p) for p in zip(*pieces, strict=True))
+    return Normalised(data, weight, level, scale, bad, estimated)
 
 
 def _normalise_slab(

@@ -208,11 +208,11 @@ def _refine(
     near = at[:, None, :] + jnp.arange(-reach, reach + 1)[:, None]
     near = jnp.where(at[:, None, :] > 0, jnp.clip(near, 0, n_edges - 1), 0)
     flat = (near * n_widths + width).reshape(-1, n)
-    found = [
+    here, noise = (
         jnp.take_along_axis(part.reshape(-1, n), flat, axis=0).reshape(near.shape)
         for part in (signal, variance)
-    ]
-    score = _class_scores(*found, strengths, rarity)  # (shift, n)
+    )
+    score = _class_scores(here, noise, strengths, rarity)  # (shift, n)
     return 0.5 * (_parabola_peak(score, jnp.argmax(score, axis=0)) - reach)
 
 
