@@ -1,0 +1,112 @@
+"""One answer, whichever way: alone or in a batch, filter bank or direct."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nebulines as nl
+from nebulines.fitting import fit as fit_module
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.fit import fit_block, resolve
+from nebulines.spectra import Flag
+from nebulines.synthetic import simulate
+
+SN3_LINES = ("NII6548", "HALPHA6563", "NII6583", "SII6716", "SII6731")
+
+
+@pytest.fixture(scope="module")
+def both_paths():
+    """1600 spectra, every 20th with masked channels, by the bank and directly. Velocities are
+    close together, so that few anchors serve them."""
+    _, spectra = simulate(
+        "sitelle-sn3", n=1600, seed=2, lines=SN3_LINES, snr=(5.0, 30.0), velocity=(-60.0, 60.0),
+        resolution=5000.0,
+    )  # fmt: skip
+    mask = np.zeros(spectra.flux.shape, bool)
+    mask[::20, 300:306] = True
+    masked = replace(spectra, mask=mask)
+    config = resolve(masked, FitConfig(lines=SN3_LINES))
+    bank = fit_block(masked, config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_module, "bank_applies", lambda *args: False)
+        direct = fit_block(masked, config)
+    return bank, direct, mask.any(axis=1)
+
+
+def test_the_paths_are_those_meant(both_paths):
+    bank, direct, masked = both_paths
+    assert bank.notes["FITPATH"].startswith("filter bank")
+    assert direct.notes["FITPATH"] == "direct"
+    fitted = int(bank.notes["FITPATH"].split("(")[1].split(")")[0])
+    assert 0.5 * len(masked) < fitted <= np.sum(~masked)
+
+
+@pytest.mark.parametrize(
+    "name", ["velocity", "broadening", "HALPHA6563_flux", "NII6548_flux", "SII6731_flux"]
+)
+def test_the_bank_gives_what_the_direct_path_gives(both_paths, name):
+    bank, direct, _ = both_paths
+    resolved = (direct.columns["flags"] & (Flag.UNRESOLVED | Flag.AT_BOUND)) == 0
+    resolved &= (bank.columns["flags"] & (Flag.UNRESOLVED | Flag.AT_BOUND)) == 0
+    assert resolved.mean() > 0.5
+    error = direct.columns[f"{name}_err"]
+    miss = np.abs(bank.columns[name] - direct.columns[name])[resolved] / error[resolved]
+    assert np.median(miss) < 0.005
+    assert np.percentile(miss, 99) < 0.03
+    ratio = (bank.columns[f"{name}_err"] / error)[resolved]
+    np.testing.assert_allclose(np.percentile(ratio, [1, 99]), 1.0, atol=0.03)
+
+
+def test_flags_and_models_agree(both_paths):
+    bank, direct, _ = both_paths
+    same = bank.columns["flags"] == direct.columns["flags"]
+    assert same.mean() > 0.98
+    noise = np.nanstd(direct.model - bank.model)
+    assert noise < 0.02 * np.nanstd(direct.model)
+    np.testing.assert_allclose(bank.columns["chi2"][same], direct.columns["chi2"][same], rtol=0.01)
+
+
+def test_masked_rows_go_the_direct_path_unchanged(both_paths):
+    bank, direct, masked = both_paths
+    for name in bank.columns:
+        np.testing.assert_allclose(
+            bank.columns[name][masked], direct.columns[name][masked], rtol=1e-3, atol=1e-4,
+            err_msg=name,
+        )  # fmt: skip
+
+
+def test_a_masked_line_is_not_measured(sn3):
+    truth, spectra, _ = sn3
+    few = spectra[:8]
+    place = 1e8 / (6716.44 * (1 + truth["velocity"][:8] / 299792.458))
+    mask = np.abs(few.axis.values[None, :] - np.asarray(place)[:, None]) < 8.0
+    hidden = replace(few, flux=np.where(mask, 1e6, few.flux), mask=mask)
+    result = nl.fit(hidden, lines=tuple(truth.meta["LINES"]))
+    assert np.all(np.isnan(result["SII6716_flux"]))
+    assert np.all(result["flags"] & Flag.LINE_OUTSIDE_BAND)
+    np.testing.assert_allclose(result["velocity"], truth["velocity"][:8], atol=40.0)
+
+
+def test_a_batch_is_a_loop(sn3):
+    truth, spectra, _ = sn3
+    lines = tuple(truth.meta["LINES"])
+    whole = nl.fit(spectra[:12], lines=lines)
+    for row in (0, 5, 11):
+        alone = nl.fit(spectra[row], lines=lines)
+        for name in whole:
+            np.testing.assert_allclose(
+                alone[name][0], whole[name][row], rtol=1e-4, atol=1e-5, err_msg=name
+            )
+
+
+def test_order_and_neighbours_do_not_matter(pair_of_lines, fit_pair):
+    known = pair_of_lines(n=14, seed=8)
+    order = np.random.default_rng(0).permutation(14)
+    straight, shuffled = fit_pair(known.spectra), fit_pair(known.spectra[order])
+    for name in straight:
+        np.testing.assert_allclose(
+            shuffled[name], straight[name][order], rtol=1e-4, atol=1e-5, err_msg=name
+        )
