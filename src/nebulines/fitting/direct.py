@@ -351,7 +351,8 @@ def _advance(state, tile: Tile, fixed: _Fixed, options: FitOptions, honest: bool
     theta, at, damping = state
     trial = _newton_step(theta, at, damping, tile)
     point = _evaluate(trial, tile, fixed, options, honest)
-    accept = point.at.chi2 <= at.chi2 * (1 + 1e-6)
+    # a rise below what convergence means is rounding, which bright lines make visible
+    accept = point.at.chi2 <= at.chi2 * (1 + 1e-6) + CONVERGED
     damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
     theta = jnp.where(accept[:, None], trial, theta)
     return (theta, _where(accept, point.at, at), damping), trial, point, accept
