@@ -109,7 +109,7 @@ def bound_of(spectra: Spectra, truth: dict[str, np.ndarray], config: FitConfig) 
                 continuum_order=model.continuum_order,
             )
         )
-    bound = parts[0] if len(parts) == 1 else _combine(parts, fluxes)
+    bound = parts[0] if len(parts) == 1 else combine(parts, fluxes)
     order = [names.index(name) for name in FIVE_LINES]
     return _in_order(bound, order)
 
@@ -128,7 +128,7 @@ def _only(spectra: Spectra, rest: np.ndarray, *, alone: bool) -> Spectra:
     return replace(spectra, mask=outside)
 
 
-def _combine(parts: list[Bound], fluxes: np.ndarray) -> Bound:
+def combine(parts: list[Bound], fluxes: np.ndarray) -> Bound:
     """One bound from windows that share velocity and broadening and nothing else.
 
     The covariance C of a window gives its information on the two, (C_tt)^-1, which adds up; the
