@@ -14,13 +14,13 @@ from nebulines.fitting.config import FitConfig
 from nebulines.fitting.crop import crop, crop_geometry, needed_channels
 from nebulines.fitting.direct_path import fit_directly
 from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.line_spread import line_spread_of, usable_line_spread
 from nebulines.fitting.normalise import Normalised, normalise
 from nebulines.fitting.problem import (
     Geometry,
     LineModel,
     build_geometry,
     build_line_model,
-    line_spread_of,
     usable_redshift,
 )
 from nebulines.fitting.redshift import find_redshift
@@ -175,6 +175,7 @@ def _input_flags(spectra: Spectra, data: Normalised, config: FitConfig) -> np.nd
     flags[data.bad_variance] |= int(Flag.BAD_VARIANCE)
     if spectra.redshift is not None and not isinstance(config.redshift, int | float):
         flags[~usable_redshift(spectra.redshift)] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
+    flags[~usable_line_spread(spectra, config)] |= int(Flag.NO_DATA)
     scale = spectra.axis.scale
     if scale is not None:
         flags[~(np.isfinite(scale) & (scale > 0))] |= int(Flag.NO_DATA)

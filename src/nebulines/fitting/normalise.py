@@ -13,6 +13,12 @@ import numpy as np
 from nebulines.fitting.tiles import map_tiles
 from nebulines.spectra import Spectra
 
+LARGEST_FLUX = 1e34
+"""What float32 results can hold; larger numbers (and variances beyond the square) count as
+missing."""
+MONSTROUS_SNR = 1e9
+"""A channel that is this many sigma away from the middle of its spectrum is no measurement."""
+
 
 class Normalised(NamedTuple):
     """n spectra in units of their noise.
@@ -75,32 +81,63 @@ def _normalise_slab(
     flux: np.ndarray, mask: np.ndarray | None, variance: np.ndarray | None
 ) -> tuple[np.ndarray, ...]:
     """The arrays of `Normalised` for a few rows."""
-    used = np.isfinite(flux)
+    with np.errstate(invalid="ignore"):
+        used = np.abs(flux) < LARGEST_FLUX
     if mask is not None:
         used &= ~mask
     bad_variance = np.zeros(len(flux), bool)
     if variance is not None:
         with np.errstate(invalid="ignore"):
-            good = np.isfinite(variance) & (variance > 0)
+            good = (variance > LARGEST_FLUX**-2) & (variance < LARGEST_FLUX**2)
         bad_variance = np.any(used & ~good, axis=1)
         used &= good
-    whole = bool(used.all())
-    if not whole:
-        flux = np.where(used, flux, 0.0)
-    count = np.maximum(used.sum(axis=1), 1)
-    level = flux.sum(axis=1, dtype=np.float64) / count
+    flux, level, scale = _level_and_scale(flux, used, variance)
+    monstrous = np.flatnonzero(~(np.abs(level) < 1e-3 * MONSTROUS_SNR * scale))
+    if len(monstrous):
+        flux = np.array(flux)
+        _leave_out_monsters(flux, used, variance, level, scale, monstrous)
     if variance is None:
-        scale = _noise_from_differences(flux, used)
         weight = used.astype(np.float32)
     else:
-        scale = _typical_noise(variance, used)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             weight = (scale[:, None] ** 2 / variance).astype(np.float32)
     data = ((flux - level[:, None]) / scale[:, None]).astype(np.float32)
-    if not whole:
+    if not used.all():
         data, weight = np.where(used, data, 0.0), np.where(used, weight, 0.0)
     single = np.float32
     return data.astype(single), weight.astype(single), level, scale, bad_variance
+
+
+def _level_and_scale(
+    flux: np.ndarray, used: np.ndarray, variance: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flux with 0 where not used, its mean (n,) and its noise (n,)."""
+    if not used.all():
+        flux = np.where(used, flux, 0.0)
+    level = flux.sum(axis=1, dtype=np.float64) / np.maximum(used.sum(axis=1), 1)
+    if variance is None:
+        return flux, level, _noise_from_differences(flux, used)
+    return flux, level, _typical_noise(variance, used)
+
+
+def _leave_out_monsters(
+    flux: np.ndarray,
+    used: np.ndarray,
+    variance: np.ndarray | None,
+    level: np.ndarray,
+    scale: np.ndarray,
+    rows: np.ndarray,
+) -> None:
+    """In ``rows``, in place: use the median for a level, and leave out channels that are
+    absurdly far from it, so that they spoil neither the level nor float32."""
+    part = None if variance is None else variance[rows]
+    count = used[rows].sum(axis=1)
+    ordered = np.sort(np.where(used[rows], flux[rows], np.inf).astype(float), axis=1)
+    middle = np.take_along_axis(ordered, (np.maximum(count - 1, 0) // 2)[:, None], axis=1)[:, 0]
+    level[rows] = np.where(count > 0, middle, 0.0)
+    distance = np.abs(flux[rows] - level[rows, None])
+    used[rows] &= distance < MONSTROUS_SNR * scale[rows, None]
+    flux[rows], _, scale[rows] = _level_and_scale(flux[rows], used[rows], part)
 
 
 def _typical_noise(variance: np.ndarray, used: np.ndarray) -> np.ndarray:

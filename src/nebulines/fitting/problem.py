@@ -14,7 +14,7 @@ from nebulines.constants import (
 )
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
-from nebulines.instruments import get_instrument
+from nebulines.fitting.line_spread import line_spread_of
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.lines import LineCatalogue, amplitude_matrix, kinematic_groups, load_catalogue
 from nebulines.spectra import Spectra
@@ -122,37 +122,6 @@ def _windows(rest: np.ndarray, templates: np.ndarray, band: bool) -> tuple[tuple
         else:
             windows.append([line])
     return tuple(tuple(w) for w in windows)
-
-
-def line_spread_of(spectra: Spectra, config: FitConfig) -> tuple[LineSpread, bool]:
-    """The line spread to use, and whether it is known (else one channel is assumed)."""
-    spread = spectra.line_spread
-    if spread is None and spectra.instrument:
-        spread = get_instrument(spectra.instrument).line_spread
-    if config.resolution is not None:
-        shape = spread.shape if spread is not None else "gaussian"
-        if config.shape != "auto":
-            shape = "gaussian" if config.shape == "gaussian" else "sinc"
-        reference = None if spread is None else spread.reference_wavelength
-        if shape == "sinc" and reference is None:
-            low, high = spectra.axis.wavelength_range()
-            reference = 0.5 * (low + high)
-        return LineSpread(shape, resolution=config.resolution, reference_wavelength=reference), True
-    if spread is not None:
-        if config.shape == "gaussian" and spread.shape == "sinc":
-            return _as_gaussian(spread, spectra), True
-        return spread, True
-    wavelength = np.sort(spectra.axis.wavelength().reshape(-1, spectra.axis.n_channels)[0])
-    if len(wavelength) < 2:
-        return LineSpread("gaussian", resolution=1000.0), False
-    return LineSpread("gaussian", fwhm_table=(wavelength, np.gradient(wavelength))), False
-
-
-def _as_gaussian(spread: LineSpread, spectra: Spectra) -> LineSpread:
-    low, high = spectra.axis.wavelength_range()
-    middle = 0.5 * (low + high)
-    fwhm = np.asarray(spread.fwhm_angstrom(np.array([middle])))[..., 0]
-    return LineSpread("gaussian", resolution=middle / fwhm)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import numpy as np
 from nebulines.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
+from nebulines.fitting.line_spread import line_spread_of
 from nebulines.fitting.normalise import normalise
-from nebulines.fitting.problem import line_spread_of
 from nebulines.fitting.sample import line_contrast
 from nebulines.lines import LineCatalogue
 from nebulines.lines.strengths import LineStrengths, line_strengths

@@ -66,7 +66,7 @@ def join_rows(parts: list[Spectra]) -> Spectra:
     first = parts[0]
     axis, spread = first.axis, first.line_spread
     if axis.scale is not None:
-        axis = replace(axis, scale=np.concatenate([p.axis.scale for p in parts]))  # type: ignore[misc]
+        axis = replace(axis, scale=np.concatenate([p.axis.scale for p in parts]))
     elif axis.values.ndim == 2:
         axis = replace(axis, values=np.concatenate([p.axis.values for p in parts]))
     if spread is not None:
@@ -75,7 +75,8 @@ def join_rows(parts: list[Spectra]) -> Spectra:
             if np.ndim(getattr(spread, name)) == 1:
                 changes[name] = np.concatenate([getattr(p.line_spread, name) for p in parts])
         if spread.fwhm_table is not None and spread.fwhm_table[1].ndim == 2:
-            table = np.concatenate([p.line_spread.fwhm_table[1] for p in parts])  # type: ignore[union-attr]
+            tables = [p.line_spread.fwhm_table for p in parts if p.line_spread is not None]
+            table = np.concatenate([table[1] for table in tables if table is not None])
             changes["fwhm_table"] = (spread.fwhm_table[0], table)
         spread = replace(spread, **changes)
 
