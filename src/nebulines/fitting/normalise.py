@@ -88,7 +88,9 @@ def _normalise_slab(
     bad_variance = np.zeros(len(flux), bool)
     if variance is not None:
         with np.errstate(invalid="ignore"):
-            good = (variance > LARGEST_FLUX**-2) & (variance < LARGEST_FLUX**2)
+            good = np.isfinite(variance) & (variance > 0)
+            if variance.dtype != np.float32:
+                good &= (variance > LARGEST_FLUX**-2) & (variance < LARGEST_FLUX**2)
         bad_variance = np.any(used & ~good, axis=1)
         used &= good
     flux, level, scale = _level_and_scale(flux, used, variance)
