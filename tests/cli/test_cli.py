@@ -159,7 +159,6 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
         (["spectra.fits", "-o", "."], "is a folder"),
         (["spectra.fits", "-o", "spectra.fits"], "replace the input"),
         (["spectra.fits", "-o", "a.fits", "--method", "network"], "no network is shipped"),
-        (["spectra.fits", "-o", "a.fits", "--components", "auto"], "not available yet"),
         (["spectra.fits", "-o", "a.fits", "--bin", "2"], "needs a cube"),
         (["spectra.fits", "-o", "a.fits", "--lines", "NOTALINE1"], "unknown line"),
         (["spectra.fits", "-o", "a.fits", "--lines", " , "], "at least one line"),

@@ -104,7 +104,8 @@ def _settings(options: dict[str, Any], path: Path | None) -> tuple[Any, dict[str
 
     given = {_FIT_FIELDS.get(k, k): v for k, v in options.items() if v is not None}
     if "components" in given:
-        given["components"] = _components(given["components"])
+        value = given["components"]
+        given["components"] = value if value == "auto" else int(value)
     saved = _run_table(path)
     run = {key: given.pop(key, saved.get(key, value)) for key, value in _RUN_DEFAULTS.items()}
     if run["method"] == "network":
@@ -113,15 +114,6 @@ def _settings(options: dict[str, Any], path: Path | None) -> tuple[Any, dict[str
         raise UsageError(f"method must be network, fit or both, not {run['method']!r}")
     config = FitConfig(**given) if path is None else FitConfig.from_toml(path, **given)
     return config, run
-
-
-def _components(value: str) -> int:
-    if value == "auto":
-        raise UsageError(
-            "--components auto is not available yet: choose 1 or 2 (flag SECOND_COMPONENT marks "
-            "the spectra that ask for two)"
-        )
-    return int(value)
 
 
 def _run_table(path: Path | None) -> dict[str, Any]:

@@ -461,7 +461,7 @@ def _empty(n: int, m: int, model: LineModel) -> Fitted:
         line_free=nan(n, 2),
         core=nan(n, 2),
         outlier=np.zeros(n),
-        profile=np.zeros((n, 2)),
+        profile=np.zeros((n, 4)),
         converged=np.zeros(n, bool),
         at_bound=np.zeros((n, 2), bool),
         coverage=np.zeros((n, n_lines)),

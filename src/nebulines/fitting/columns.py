@@ -22,6 +22,12 @@ FULL_COVERAGE = 0.9
 """A line less covered than this is flagged."""
 OUTLIER_SIGMA = 6.5
 LIMIT_SIGMA = 3.0
+PROFILE_STATISTIC = 20.0
+"""chi2 that another profile explains: exceeded by chance in fewer than 1e-4 of all spectra."""
+OTHER_LINES_STATISTIC = 12.0
+"""What all lines but one must then explain for a component."""
+PROFILE_AMPLITUDE = 0.02
+"""Least deviation of the profile, in units of the lines' peaks."""
 
 
 class Noise(NamedTuple):
@@ -30,13 +36,11 @@ class Noise(NamedTuple):
     Attributes:
         factor: (n,) multiplies the normalised noise (1 when the file's variance is used).
         reduced_chi2: (n,) of the whole fit.
-        core_excess: (n,) reduced chi2 in the line cores over that of the line-free channels.
         level: (n,) rms of line-free residuals in units of the noise used.
     """
 
     factor: np.ndarray
     reduced_chi2: np.ndarray
-    core_excess: np.ndarray
     level: np.ndarray
 
 
@@ -53,10 +57,8 @@ def measure_noise(fitted: Fitted, n_parameters: np.ndarray, estimated: bool) -> 
     enough = free_count >= 20
     line_free = np.where(enough, free_sum / np.maximum(free_count * share, 1), overall)
     line_free = np.where(line_free > 0, line_free, 1.0)
-    core_sum, core_count = fitted.core.T.astype(float)
-    core = np.where(core_count > 0, core_sum / np.maximum(core_count, 1), line_free)
     square = line_free if estimated else np.ones_like(line_free)
-    return Noise(np.sqrt(square), overall / square, core / line_free, np.sqrt(line_free / square))
+    return Noise(np.sqrt(square), overall / square, np.sqrt(line_free / square))
 
 
 def broadening_and_error(
@@ -78,6 +80,25 @@ def broadening_and_error(
     with np.errstate(divide="ignore", invalid="ignore"):
         resolved = np.where(broadening > 0, sigma_q / (2.0 * broadening), np.inf)
     return broadening, np.minimum(resolved, np.sqrt(sigma_q))
+
+
+def asks_for_another(fitted: Fitted) -> np.ndarray:
+    """(n,) bool: residuals under the lines that another velocity component would explain.
+
+    The statistic of `profile.profile_score` must be rarer than about 1e-4 for one component, and
+    the profile must differ from the fitted one by more than a line-spread function is known. A
+    lonely residual (hot channel, cosmic ray) is no component unless the other lines have it too.
+    """
+    statistic, amplitude, others, variance = fitted.profile.T
+    variance = np.maximum(variance, 1e-12)
+    alone = _lonely(fitted) & (others < OTHER_LINES_STATISTIC * variance)
+    return (statistic > PROFILE_STATISTIC * variance) & (amplitude > PROFILE_AMPLITUDE) & ~alone
+
+
+def _lonely(fitted: Fitted) -> np.ndarray:
+    """(n,) bool: a residual of one or two channels that noise does not explain."""
+    variance = fitted.profile[:, 3]
+    return fitted.outlier > OUTLIER_SIGMA * np.sqrt(np.maximum(variance, 1.0))
 
 
 class Fluxes(NamedTuple):
@@ -142,6 +163,15 @@ def ratio_and_error(fluxes: Fluxes, top: int, bottom: int) -> tuple[np.ndarray, 
     return np.where(bad, np.nan, ratio), np.where(bad, np.nan, error)
 
 
+def count_parameters(model: LineModel) -> int:
+    """Free parameters of a fit: kinematics, fluxes, continuum."""
+    return (
+        model.n_groups * (1 if model.frozen_width else 2)
+        + len(model.templates)
+        + len(model.windows) * (model.continuum_order + 1)
+    )
+
+
 def build_columns(
     fitted: Fitted,
     geometry: Geometry,
@@ -150,6 +180,8 @@ def build_columns(
     data: Normalised,
     start: Start,
     flags: np.ndarray,
+    *,
+    components: int = 1,
 ) -> dict[str, np.ndarray]:
     """All columns of the result, in order.
 
@@ -157,16 +189,14 @@ def build_columns(
         fitted: the fit of n spectra.
         geometry, model, config, data, start: what was fitted.
         flags: (n,) bits already known (bad redshift, bad variance).
+        components: velocity components; with 2, the second half of the lines, templates and
+            groups are those of the second.
 
     Returns:
         Name -> (n,) array; rows flagged ``NO_DATA`` are NaN throughout.
     """
     n_lines = len(model.rest)
-    n_parameters = (
-        model.n_groups * (1 if model.frozen_width else 2)
-        + len(model.templates)
-        + len(model.windows) * (model.continuum_order + 1)
-    )
+    n_parameters = count_parameters(model)
     noise = measure_noise(fitted, np.full(len(flags), n_parameters), data.estimated)
     fluxes = line_fluxes(fitted, geometry, model, data, noise.factor)
     error = np.sqrt(np.maximum(np.diagonal(fluxes.covariance, axis1=1, axis2=2), 0.0))
@@ -184,13 +214,14 @@ def build_columns(
     )
     columns: dict[str, np.ndarray] = {}
     for group in range(model.n_groups):
-        suffix = "" if group == 0 else f"_group{group + 1}"
+        suffix = _kinematic_suffix(group, model.n_groups // components)
         columns[f"velocity{suffix}"] = velocity[:, group]
         columns[f"velocity{suffix}_err"] = velocity_err[:, group]
         columns[f"broadening{suffix}"] = broadening[:, group]
         columns[f"broadening{suffix}_err"] = broadening_err[:, group]
     for line in range(n_lines):
-        name = model.catalogue.names[line]
+        second = line >= n_lines // components
+        name = model.catalogue.names[line] + ("_2" if second else "")
         columns[f"{name}_flux"] = fluxes.value[:, line]
         columns[f"{name}_flux_err"] = error[:, line]
         limit = np.maximum(fluxes.value[:, line], 0.0) + LIMIT_SIGMA * error[:, line]
@@ -213,9 +244,15 @@ def build_columns(
     for values in columns.values():
         gap |= np.isnan(values)
     flags = np.where(gap & ~empty & (flags & _EXPLAINS_NAN == 0), flags | Flag.LOW_SNR, flags)
-    columns["n_components"] = np.where(empty, 0, 1).astype(np.int32)
+    columns["n_components"] = np.where(empty, 0, components).astype(np.int32)
     columns["flags"] = flags.astype(np.int32)
     return columns
+
+
+def _kinematic_suffix(group: int, n_groups: int) -> str:
+    """``_2_group3`` for the third group of tied lines of the second component."""
+    component, group = divmod(group, n_groups)
+    return ("_2" if component else "") + (f"_group{group + 1}" if group else "")
 
 
 _EXPLAINS_NAN = int(Flag.LINE_OUTSIDE_BAND | Flag.MASKED_CHANNELS | Flag.LOW_SNR)
@@ -251,10 +288,8 @@ def _flags(
 
     measured = fitted.coverage >= MIN_COVERAGE
     dof = np.maximum(fitted.n_used - n_parameters, 1)
-    core_count = np.maximum(fitted.core[:, 1], 1)
     detected = snr >= config.detection
-    outlier = fitted.outlier > OUTLIER_SIGMA * np.maximum(noise.factor * noise.level, 1.0)
-    excess = noise.core_excess - 1.0
+    another = detected & asks_for_another(fitted)
     mark(Flag.NO_DATA, (fitted.n_used <= n_parameters) | ~measured.any(axis=1))
     mark(Flag.LOW_SNR, ~detected)
     mark(Flag.AT_BOUND, fitted.at_bound.any(axis=1))
@@ -263,11 +298,8 @@ def _flags(
     mark(Flag.LINE_OUTSIDE_BAND, (~measured).any(axis=1))
     partial = measured & (fitted.coverage < FULL_COVERAGE)
     mark(Flag.MASKED_CHANNELS, partial.any(axis=1))
-    mark(Flag.OUTLIER_CHANNEL, outlier)
-    mark(
-        Flag.SECOND_COMPONENT,
-        detected & ~outlier & (excess > 0.15 + 5.0 * np.sqrt(2.0 / core_count)),
-    )
+    mark(Flag.OUTLIER_CHANNEL, _lonely(fitted) & ~another)
+    mark(Flag.SECOND_COMPONENT, another)
     ambiguous = detected & (start.rival > start.score - 9.0) & (start.rival > 9.0)
     mark(Flag.AMBIGUOUS_VELOCITY, ambiguous)
     mark(Flag.UNRESOLVED, detected & (broadening < 2.0 * broadening_err).any(axis=1))

@@ -41,7 +41,7 @@ class FitConfig:
         shape: ``auto`` from the instrument, or ``gaussian``, ``sinc``, ``sincgauss``.
         resolution: R that replaces the file's or the instrument's.
         velocity_convention: ``optical`` or ``relativistic``.
-        components: velocity components, 1 or 2.
+        components: velocity components, 1, 2, or ``auto`` (two where the data ask for them).
         detection: S/N of a line that counts as detected.
 
     Example:
@@ -62,7 +62,7 @@ class FitConfig:
     shape: Shape = "auto"
     resolution: float | None = None
     velocity_convention: VelocityConvention = "optical"
-    components: int = 1
+    components: int | Literal["auto"] = 1
     detection: float = 3.0
 
     def __post_init__(self) -> None:
@@ -89,8 +89,8 @@ class FitConfig:
             raise UsageError(f"continuum_order must be 0 to 5, not {self.continuum_order}")
         if self.resolution is not None and not self.resolution > 0:
             raise UsageError(f"resolution must be positive, not {self.resolution}")
-        if self.components not in (1, 2):
-            raise UsageError(f"components must be 1 or 2, not {self.components}")
+        if self.components not in (1, 2, "auto"):
+            raise UsageError(f"components must be 1, 2 or 'auto', not {self.components!r}")
         if not self.detection > 0:
             raise UsageError(f"detection must be a positive S/N, not {self.detection}")
         for name, allowed in _CHOICES.items():

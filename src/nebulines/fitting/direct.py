@@ -93,7 +93,7 @@ class Solution(NamedTuple):
         line_free: (n, 2) sum of weighted squared residuals away from lines, and channel count.
         core: (n, 2) the same within the lines' cores.
         outlier: (n,) largest residual that its neighbours do not share, in sigma.
-        profile: (n, 2) statistic and amplitude of `profile.profile_score`.
+        profile: (n, 4) of `profile.profile_score`.
     """
 
     theta: Any

@@ -10,6 +10,7 @@ import numpy as np
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.bank_path import bank_applies, fit_with_bank
 from nebulines.fitting.columns import build_columns
+from nebulines.fitting.components import add_second_component
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.crop import crop, crop_geometry, needed_channels
 from nebulines.fitting.direct_path import fit_directly
@@ -116,10 +117,14 @@ def fit_block(spectra: Spectra, config: FitConfig, *, with_model: bool = True) -
     geometry = crop_geometry(geometry, channels)
     data = normalise(crop(spectra, channels), estimate_noise=estimate)
     start = find_start(data, geometry, plan_search(geometry, model, config))
-    fitted, path = _dispatch(data, geometry, model, config, start, with_model)
-    columns = build_columns(
-        fitted, geometry, model, config, data, start, _input_flags(spectra, data, config)
-    )
+    several = config.components != 1
+    fitted, path = _dispatch(data, geometry, model, config, start, with_model or several)
+    flags = _input_flags(spectra, data, config)
+    columns = build_columns(fitted, geometry, model, config, data, start, flags)
+    if several:
+        fitted, columns = add_second_component(
+            fitted, columns, data, geometry, model, config, start, flags, with_model=with_model
+        )
     notes = {
         "NOISE": "estimated" if data.estimated else "file",
         "METHOD": "fit",

@@ -22,7 +22,7 @@ class Fitted(NamedTuple):
         line_free, core: (n, 2) sum of squared residuals in sigma, and channels, away from lines
             and in their cores.
         outlier: (n,) largest lonely residual in sigma.
-        profile: (n, 2) statistic and amplitude of another component (see `profile`).
+        profile: (n, 4) what `profile.profile_score` says of another component.
         converged: (n,) bool.
         at_bound: (n, 2) bool, velocity and (upper) broadening.
         coverage: (n, L) share of the line's area seen by used channels.

@@ -25,6 +25,8 @@ BUMP_OFFSETS = (-8.0, -6.0, -4.5, -3.0, 3.0, 4.5, 6.0, 8.0)
 """Centres of the bumps in sigma of the line."""
 BUMP_HALF_WIDTH = 2.3
 """Half of a bump's base (a triangle) in sigma of the line."""
+CLIPPED_SHARE = 0.9950
+"""Mean of min(x^2, 9) for a standard normal x."""
 
 
 def profile_score(
@@ -41,8 +43,9 @@ def profile_score(
         height: (n, W, J) their peaks, 0 where padded; in the unit of data of variance root^-2.
 
     Returns:
-        (n, 2): the statistic, chi2 that the better family explains, and the amplitude it asks
-        for in units of the lines' peaks.
+        (n, 4): the statistic, chi2 that the best of the profiles explains; the amplitude it asks
+        for in units of the lines' peaks; the statistic of all lines but the one that contributes
+        most; and the variance of the residuals, against which the statistics are to be judged.
 
     Example:
         >>> x = jnp.arange(64.0).reshape(1, 1, 64)
@@ -68,26 +71,50 @@ def profile_score(
     weighted = near(residual) * scale
     square = scale**2
 
-    def test(shape: Array) -> tuple[Array, Array]:
-        norm = jnp.sum(square * shape**2, axis=(1, 2, 3))
-        dot = jnp.sum(weighted * shape, axis=(1, 2, 3))
-        norm = jnp.where(norm > 0, norm, jnp.inf)
-        return dot / jnp.sqrt(norm), dot / norm
-
-    z, amplitude = _hermite(test, u)
+    best = _hermite(u, weighted, square)
     for at in BUMP_OFFSETS:
         bump = jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0)
-        z_bump, height_bump = test(bump)
-        better = z_bump > z
-        z, amplitude = jnp.where(better, z_bump, z), jnp.where(better, height_bump, amplitude)
-    return jnp.stack([z**2, amplitude], axis=-1)
+        z, amplitude, others = _test(bump, weighted, square)
+        better = z > best[0]
+        others = jnp.maximum(others, 0.0)
+        best = tuple(
+            jnp.where(better, new, old)
+            for new, old in zip((z, amplitude, others), best, strict=True)
+        )
+    z, amplitude, others = best
+    return jnp.stack([z**2, amplitude, others**2, _noise_variance(residual, root)], axis=-1)
 
 
-def _hermite(test, u: Array) -> tuple[Array, Array]:
-    """Length of (z3, z4), and of (h3, h4)."""
+def _test(shape: Array, weighted: Array, square: Array) -> tuple[Array, Array, Array]:
+    """z, the amplitude, and the z of all lines but the one that contributes most, each (n,)."""
+    norm = jnp.sum(square * shape**2, axis=-1).reshape(len(square), -1)
+    dot = jnp.sum(weighted * shape, axis=-1).reshape(len(square), -1)
+    strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=1, keepdims=True)
+
+    def over(lines: Array) -> tuple[Array, Array]:
+        total = jnp.sum(jnp.where(lines, norm, 0.0), axis=1)
+        return jnp.sum(jnp.where(lines, dot, 0.0), axis=1), jnp.where(total > 0, total, jnp.inf)
+
+    along, total = over(jnp.ones_like(strongest))
+    other, rest = over(~strongest)
+    return along / jnp.sqrt(total), along / total, other / jnp.sqrt(rest)
+
+
+def _hermite(u: Array, weighted: Array, square: Array) -> tuple[Array, ...]:
+    """Lengths of (z3, z4) and of (h3, h4), as from `_test`."""
     gauss = jnp.exp(-0.5 * u * u)
     third = (2.0 * u * u - 3.0) * u * gauss * np.float32(np.sqrt(2.0 / 6.0))
     fourth = ((4.0 * u * u - 12.0) * u * u + 3.0) * gauss * np.float32(1.0 / np.sqrt(24.0))
-    z3, h3 = test(third)
-    z4, h4 = test(fourth)
-    return jnp.hypot(z3, z4), jnp.hypot(h3, h4)
+    both = zip(_test(third, weighted, square), _test(fourth, weighted, square), strict=True)
+    return tuple(jnp.hypot(*pair) for pair in both)
+
+
+def _noise_variance(residual: Array, root: Array) -> Array:
+    """(n,) variance of the residuals [sigma^2], which a few strong ones hardly raise."""
+    squared = residual**2
+    count = jnp.maximum(jnp.sum(root > 0, axis=(1, 2)), 1)
+    variance = jnp.ones(len(squared), squared.dtype)
+    for _ in range(3):
+        clipped = jnp.minimum(squared, 9.0 * variance[:, None, None])
+        variance = jnp.sum(clipped, axis=(1, 2)) / (CLIPPED_SHARE * count)
+    return variance

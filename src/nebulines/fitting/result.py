@@ -49,7 +49,7 @@ _SPECIES = {"HALPHA": "HA", "HBETA": "HB", "HGAMMA": "HG", "HDELTA": "HD"}
 _NAME = re.compile(
     r"(?:(?P<line>.+?)_)?(?:(?P<k>[2-9])_)?(?P<quantity>"
     + "|".join(sorted(_QUANTITIES, key=len, reverse=True))
-    + r")(?:_(?P<k_after>[2-9])|_group(?P<group>[2-9]))?(?P<error>_err)?"
+    + r")(?:_(?P<k_after>[2-9]))?(?:_group(?P<group>[2-9]))?(?P<error>_err)?"
 )
 
 

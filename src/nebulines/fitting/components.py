@@ -1,0 +1,407 @@
+"""Two velocity components: every line twice, with kinematics of its own for each.
+
+The fit of one component says where to look. Candidates (the fitted profile split in two, narrowed
+with a broad foot, or with a companion on either side) are compared by the chi2 of their linear
+part alone; the best of each family is fitted with fluxes that cannot be negative, and the best of
+those is polished. Component 1 is the brighter one in H-alpha (in a fit without H-alpha: in the
+line with the largest sum of both).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from nebulines.constants import FWHM_PER_SIGMA
+from nebulines.fitting.columns import (
+    PROFILE_AMPLITUDE,
+    asks_for_another,
+    broadening_and_error,
+    build_columns,
+    count_parameters,
+    measure_noise,
+)
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct import fit_tile, linearise
+from nebulines.fitting.direct_path import DirectProblem, Piece, direct_problem
+from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.normalise import Normalised
+from nebulines.fitting.problem import Geometry, LineModel
+from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.fitting.tiles import run_tiles
+from nebulines.lines import LineCatalogue
+from nebulines.spectra import Flag
+
+TILE_ROWS = 128
+START_STEPS = 8
+POLISH_STEPS = 20
+RESIDUAL_SCORE = 25.0
+"""chi2 that lines elsewhere must explain for a distant second component to be tried."""
+SPLITS = (0.5, 0.8, 1.1)
+"""Half distances of a split profile in sigma of the fitted line."""
+COMPANIONS = (1.5, 2.5, 4.0, 6.0, 8.0)
+"""Distances of a companion in sigma of the fitted line."""
+FEET = (-0.8, 0.0, 0.8)
+"""Offsets of a broad foot in sigma of the fitted line."""
+
+
+class Kinematics(NamedTuple):
+    """Velocities and broadenings of two components, each (n,) [km/s]."""
+
+    velocity: np.ndarray
+    broadening: np.ndarray
+    velocity_2: np.ndarray
+    broadening_2: np.ndarray
+
+
+class Pairs(NamedTuple):
+    """The fit of two components to some spectra, and what it gains.
+
+    Attributes:
+        fitted: of the doubled lines, component 1 first.
+        gain: (n,) chi2 of one component minus chi2 of two, over the same channels.
+    """
+
+    fitted: Fitted
+    gain: np.ndarray
+
+
+def double_model(model: LineModel) -> LineModel:
+    """The line model with every line twice: the second half belongs to component 2.
+
+    Example:
+        >>> import numpy as np
+        >>> from nebulines.lines import load_catalogue
+        >>> lines = load_catalogue().select(["HALPHA6563"])
+        >>> one = LineModel(lines, "air", np.eye(1), np.zeros(1, int), ((0,),), "gaussian",
+        ...                 False, 0, False, True)
+        >>> two = double_model(one)
+        >>> two.n_groups, two.windows, two.catalogue.names
+        (2, ((0, 1),), ('HALPHA6563', 'HALPHA6563'))
+    """
+    c = model.catalogue
+    n_lines = len(c.names)
+    empty = np.zeros_like(model.templates)
+    return replace(
+        model,
+        catalogue=LineCatalogue(
+            c.names * 2,
+            np.tile(c.wavelength_air, 2),
+            np.tile(c.wavelength_vacuum, 2),
+            c.species * 2,
+            c.labels * 2,
+            np.tile(c.default, 2),
+            c.groups * 2,
+        ),
+        templates=np.block([[model.templates, empty], [empty, model.templates]]),
+        group=np.concatenate([model.group, model.group + model.n_groups]),
+        windows=tuple((*w, *(line + n_lines for line in w)) for w in model.windows),
+    )
+
+
+def double_geometry(geometry: Geometry) -> Geometry:
+    """The geometry of the doubled lines."""
+    return replace(geometry, rest=np.tile(geometry.rest, 2))
+
+
+def candidates(
+    velocity: np.ndarray, broadening: np.ndarray, lsf: np.ndarray
+) -> list[list[Kinematics]]:
+    """Families of start values around the fit of one component.
+
+    Args:
+        velocity, broadening: (n,) of the fit [km/s].
+        lsf: (n,) Gaussian sigma of the line spread [km/s].
+
+    Returns:
+        Families of `Kinematics`.
+    """
+    total = np.hypot(lsf, broadening)
+
+    def split(d: float) -> Kinematics:
+        own = np.sqrt(np.maximum(broadening**2 - (d * total) ** 2, (0.3 * lsf) ** 2))
+        return Kinematics(velocity - d * total, own, velocity + d * total, own)
+
+    def companion(d: float) -> Kinematics:
+        return Kinematics(velocity, broadening, velocity + d * total, broadening)
+
+    def foot(d: float) -> Kinematics:
+        return Kinematics(velocity, 0.6 * broadening, velocity + d * total, 2.0 * total)
+
+    return [
+        [split(d) for d in SPLITS],
+        [companion(-d) for d in COMPANIONS],
+        [companion(d) for d in COMPANIONS],
+        [foot(d) for d in FEET],
+    ]
+
+
+_score = partial(jax.jit, static_argnames=("options",))(linearise)
+
+
+def fit_pairs(
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    single: Fitted,
+    distant: np.ndarray,
+    with_model: bool = True,
+) -> Pairs:
+    """Fit two components to n spectra.
+
+    Args:
+        data, geometry, model, config: as for the direct path, of one component.
+        single: the fit of one component.
+        distant: (n,) velocity [km/s] of lines left in its residuals, one more start.
+        with_model: False leaves the model (n, 0).
+
+    Returns:
+        `Pairs` of the n rows.
+    """
+    one = direct_problem(data, geometry, model, config, with_model=False)
+    two = direct_problem(
+        data, double_geometry(geometry), double_model(model), config, with_model=with_model
+    )
+    broadening, _ = broadening_and_error(single)
+    lsf = float(np.nanmedian(geometry.fwhm_kms())) / FWHM_PER_SIGMA
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        velocity = single.velocity[rows]
+        alone, both = one.piece(rows, velocity[:, 0]), two.piece(rows, velocity[:, 0])
+        chi2 = _score(alone.theta(velocity, broadening[rows]), alone.tile, one.options).chi2
+        families = candidates(velocity[:, 0], broadening[rows, 0], np.full(len(rows), lsf))
+        away = Kinematics(velocity[:, 0], broadening[rows, 0], distant[rows], broadening[rows, 0])
+        theta = _best_start([*families, [away]], both, two)
+        fitted = _polish(theta, both, two)
+        fitted = fitted._replace(profile=_no_third(fitted.profile))
+        return (*_order(fitted, two), np.asarray(chi2) - fitted.chi2)
+
+    *parts, gain = run_tiles(work, len(data.data), TILE_ROWS)
+    return Pairs(Fitted(*parts), gain)
+
+
+def _no_third(profile: np.ndarray) -> np.ndarray:
+    """The score of one line among its own doubles means nothing: only the variance is kept."""
+    return profile * np.array([0.0, 0.0, 0.0, 1.0], profile.dtype)
+
+
+def _best_start(families: list[list[Kinematics]], piece: Piece, two: DirectProblem) -> np.ndarray:
+    """The best of the families' best, each fitted with fluxes that cannot be negative."""
+    options = two.options._replace(positive=True)
+    ends, chi2 = [], []
+    for family in families:
+        starts = np.stack([_theta(start, piece) for start in family])
+        scores = np.stack([_score(theta, piece.tile, options).chi2 for theta in starts])
+        first = _pick(starts, scores)
+        solution = fit_tile(first, piece.tile, options, START_STEPS)
+        ends.append(np.asarray(solution.theta))
+        chi2.append(np.asarray(solution.chi2))
+    return _pick(np.stack(ends), np.stack(chi2))
+
+
+def _pick(choices: np.ndarray, chi2: np.ndarray) -> np.ndarray:
+    """Of choices (c, n, ...) the one with the lowest chi2 (c, n) in each row."""
+    best = np.argmin(np.where(np.isfinite(chi2), chi2, np.inf), axis=0)
+    return choices[best, np.arange(choices.shape[1])]
+
+
+def _theta(start: Kinematics, piece: Piece) -> np.ndarray:
+    v1, s1, v2, s2 = start
+    n_groups = piece.tile.group.shape[-1] // 2
+    velocity = np.repeat(np.stack([v1, v2], axis=1), n_groups, axis=1)
+    return piece.theta(velocity, np.repeat(np.stack([s1, s2], axis=1), n_groups, axis=1))
+
+
+def _polish(theta: np.ndarray, piece: Piece, two: DirectProblem) -> Fitted:
+    """The fit with the amplitudes asked for; where that gives no two real components, with
+    fluxes that cannot be negative."""
+    safe_options = two.options._replace(positive=True)
+    safe = fit_tile(theta, piece.tile, safe_options, POLISH_STEPS)
+    result = two.collect(safe, piece)
+    if two.options.positive:
+        return result
+    free = two.collect(fit_tile(safe.theta, piece.tile, two.options, POLISH_STEPS), piece)
+    good = np.minimum(*_significance(free)) > 0
+    return Fitted(*(_choose(good, other, mine) for mine, other in zip(result, free, strict=True)))
+
+
+def _choose(where: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+    return np.where(where.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+
+def _significance(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) S/N of each component's most significant line, negative for a line in absorption."""
+    variance = np.diagonal(fitted.area_covariance, axis1=1, axis2=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        snr = np.where(variance > 0, fitted.area / np.sqrt(variance), 0.0)
+    parts = np.split(np.where(np.isfinite(snr), snr, 0.0), 2, axis=1)
+    first, second = (
+        np.take_along_axis(p, np.argmax(np.abs(p), axis=1)[:, None], axis=1)[:, 0] for p in parts
+    )
+    return first, second
+
+
+def _order(fitted: Fitted, two: DirectProblem) -> Fitted:
+    """Component 1 first: the brighter one."""
+    swap = _second_is_brighter(fitted, two)
+
+    def halves(count: int, repeat: int = 1) -> np.ndarray:
+        """(n, repeat * count) indices, each block's halves exchanged where asked."""
+        straight = np.arange(count)
+        index = np.where(swap[:, None], np.roll(straight, count // 2), straight)
+        return np.concatenate([index + block * count for block in range(repeat)], axis=1)
+
+    def by(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, index, axis=1)
+
+    def square(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+        values = np.take_along_axis(values, index[:, :, None], axis=1)
+        return np.take_along_axis(values, index[:, None, :], axis=2)
+
+    groups = halves(fitted.velocity.shape[1])
+    templates = halves(fitted.area.shape[1])
+    return fitted._replace(
+        velocity=by(fitted.velocity, groups),
+        y=by(fitted.y, groups),
+        theta_covariance=square(fitted.theta_covariance, halves(groups.shape[1], 2)),
+        area=by(fitted.area, templates),
+        area_covariance=square(fitted.area_covariance, templates),
+        coverage=by(fitted.coverage, halves(fitted.coverage.shape[1])),
+    )
+
+
+def _second_is_brighter(fitted: Fitted, two: DirectProblem) -> np.ndarray:
+    first, second = np.split(fitted.area @ two.weights, 2, axis=1)
+    names = two.model.catalogue.names[: first.shape[1]]
+    if "HALPHA6563" in names:
+        line = np.full(len(first), names.index("HALPHA6563"))
+    else:
+        line = np.argmax(first + second, axis=1)
+    rows = np.arange(len(first))
+    return second[rows, line] > first[rows, line]
+
+
+def add_second_component(
+    fitted: Fitted,
+    columns: dict[str, np.ndarray],
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    start: Start,
+    flags: np.ndarray,
+    *,
+    with_model: bool = True,
+) -> tuple[Fitted, dict[str, np.ndarray]]:
+    """Two components where they are asked for: all rows, or with ``auto`` those that show them.
+
+    Args:
+        fitted: the fit of one component, with its model.
+        columns: its columns.
+        data, geometry, model, config, start, flags: as for `columns.build_columns`.
+        with_model: False leaves the model of the returned fit (n, 0).
+
+    Returns:
+        The fit with the adopted model, and columns with ``velocity_2``, ``NAME_2_flux`` ...; with
+        one component, where ``n_components`` is 1, these are NaN.
+    """
+    residual_start = _search_residual(fitted, data, geometry, model, config)
+    empty = (columns["flags"] & Flag.NO_DATA) != 0
+    rows = ~empty
+    if config.components == "auto":
+        rows &= asks_for_another(fitted) | (
+            residual_start.score > RESIDUAL_SCORE * np.maximum(fitted.profile[:, 3], 1e-12)
+        )
+        rows &= (columns["flags"] & (Flag.OUTLIER_CHANNEL | Flag.LOW_SNR)) == 0
+    nobody = not rows.any()
+    index = np.arange(1) if nobody else np.flatnonzero(rows)
+    part = data.rows(index), geometry.rows(index), model, config
+    single = Fitted(*(values[index] for values in fitted))
+    if nobody:
+        pairs = _no_pairs(single)
+    else:
+        pairs = fit_pairs(*part, single, residual_start.velocity[index], with_model)
+    begin = Start(*(values[index] for values in start))
+    doubled = double_geometry(part[1]), double_model(model), config, part[0], begin
+    second = build_columns(pairs.fitted, *doubled, flags[index], components=2)
+    adopted = rows[index]
+    if config.components == "auto":
+        adopted &= _adopt(single, pairs, double_model(model), data.estimated)
+    if not with_model:
+        fitted = fitted._replace(model=fitted.model[:, :0])
+    return _merge(fitted, columns, pairs.fitted, second, index, adopted)
+
+
+def _no_pairs(single: Fitted) -> Pairs:
+    """Of the right shape, when nothing asks for two components: nothing is adopted."""
+    n, twice = len(single.chi2), 2 * single.area.shape[1]
+    n_theta = 2 * single.theta_covariance.shape[1]
+    fitted = single._replace(
+        velocity=np.tile(single.velocity, 2),
+        y=np.tile(single.y, 2),
+        theta_covariance=np.zeros((n, n_theta, n_theta)),
+        area=np.tile(single.area, 2),
+        area_covariance=np.zeros((n, twice, twice)),
+        coverage=np.tile(single.coverage, 2),
+    )
+    return Pairs(fitted, np.zeros(n))
+
+
+def _search_residual(
+    fitted: Fitted, data: Normalised, geometry: Geometry, model: LineModel, config: FitConfig
+) -> Start:
+    """Where lines are left in the residuals."""
+    seen = np.isfinite(fitted.model)
+    rest = np.where(seen, data.data - np.where(seen, fitted.model, 0.0), 0.0)
+    weight = np.where(seen, data.weight, 0.0)
+    left = data._replace(data=rest.astype(np.float32), weight=weight.astype(np.float32))
+    return find_start(left, geometry, plan_search(geometry, model, config))
+
+
+def _adopt(single: Fitted, pairs: Pairs, doubled: LineModel, estimated: bool) -> np.ndarray:
+    """(n,) bool: the gain exceeds the Bayesian information criterion's penalty for the second
+    component's velocity, broadening and detected lines, and both components are detected.
+
+    Source: Schwarz 1978, Annals of Statistics 6, 461.
+    """
+    n_parameters = np.full(len(single.chi2), count_parameters(doubled))
+    noise = measure_noise(pairs.fitted, n_parameters, estimated)
+    level = noise.factor * noise.level
+    variance = np.diagonal(single.area_covariance, axis1=1, axis2=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        detected = (single.area / np.sqrt(variance) > 3.0 * level[:, None]).sum(axis=1)
+    n_kinematic = doubled.n_groups // 2 * (1 if doubled.frozen_width else 2)
+    penalty = (n_kinematic + detected) * np.log(np.maximum(single.n_used, 2))
+    faint = np.minimum(*_significance(pairs.fitted)) / level
+    first, second = (part.max(axis=1) for part in np.split(pairs.fitted.area, 2, axis=1))
+    return (
+        (pairs.gain > penalty * level**2)
+        & (faint > 5.0)
+        & (second > PROFILE_AMPLITUDE * first)
+        & pairs.fitted.converged
+    )
+
+
+def _merge(
+    fitted: Fitted,
+    columns: dict[str, np.ndarray],
+    pairs: Fitted,
+    second: dict[str, np.ndarray],
+    index: np.ndarray,
+    adopted: np.ndarray,
+) -> tuple[Fitted, dict[str, np.ndarray]]:
+    """Rows with two components in their place among those with one."""
+    n = len(columns["flags"])
+    merged = {}
+    for name, values in second.items():
+        merged[name] = columns.get(name, np.full(n, np.nan, np.float32)).copy()
+        merged[name][index[adopted]] = values[adopted]
+    model = fitted.model.copy()
+    if model.shape[1]:
+        model[index[adopted]] = pairs.model[adopted]
+    return fitted._replace(model=model), merged
