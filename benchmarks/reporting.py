@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import platform
 import sys
@@ -95,11 +96,22 @@ def save(name: str, title: str, facts: dict[str, Any], body: str) -> list[Path]:
     RESULTS.mkdir(parents=True, exist_ok=True)
     known = environment()
     data = RESULTS / f"{name}.json"
-    text = json.dumps({"environment": known, **facts}, indent=1, default=float, allow_nan=True)
+    text = json.dumps(_rounded({"environment": known, **facts}), indent=1)
     data.write_text(text + "\n", encoding="utf-8")
     page = RESULTS / f"{name}.md"
     page.write_text(f"# {title}\n\n{_preamble(known)}\n\n{body.strip()}\n", encoding="utf-8")
     return [data, page]
+
+
+def _rounded(value: Any) -> Any:
+    """Plain values with six significant digits, NaN as null."""
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
 
 
 def _preamble(known: dict[str, str]) -> str:

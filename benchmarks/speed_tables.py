@@ -13,7 +13,8 @@ FILE = 20_000.0
 FIRST_SECONDS = 4.0
 DEMO_SECONDS = 120.0
 ABOVE_CHUNK = 30_000
-"""Files of fewer rows than this may fit in one chunk and say nothing about its bound."""
+"""Fewer rows than this may fit in one chunk and say nothing about its bound, nor fill the filter
+bank's groups: they are not judged."""
 GROWTH = 0.1
 """Largest growth of memory with the file, MB a MB, that counts as bounded by the chunk."""
 
@@ -57,7 +58,7 @@ def _memory(results: Numbers) -> str:
     for name, found in results["memory"].items():
         label, target = _LABELS[name]
         verdict = "-"
-        if target is not None:
+        if target is not None and found["n"] >= ABOVE_CHUNK:
             verdict = f"{target:,.0f}: {judged(found['per_second'], least=target)}"
         rows.append(
             [
