@@ -15,6 +15,7 @@ a bright continuum do not pass for lines.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,8 @@ LONE_LINE = 9.0
 """Gain that one line may bring without any other."""
 ONE_BLEND_KMS = 300.0
 """Closer lines ([O II] 3726, 3729) count as one: a broad line would pass for both."""
+NEIGHBOURS_KMS = 1500.0
+"""Lines closer than this may be one broad feature."""
 STRETCH = 0.12
 """Length in log wavelength over which the structure of a spectrum is judged."""
 MAX_POINTS = 40_000
@@ -240,20 +243,37 @@ def _gain(
     boxes: _Boxes, rest: np.ndarray, peak: np.ndarray, rarity: np.ndarray, trials: np.ndarray
 ) -> np.ndarray:
     """Gain (trial,) of the best class and width of each spectrum, summed over spectra."""
-    apart = np.abs(rest[:, None] - rest[None, :])
-    overlap = np.maximum(1.0 - apart[None] / (2.0 * boxes.halves[:, None, None]), 0.0)
-    overlap = np.where(apart < ONE_BLEND_KMS / SPEED_OF_LIGHT_KMS, 1.0, overlap)
     total = np.zeros(len(trials))
     for row in range(len(boxes.flux)):
         one = boxes._replace(flux=boxes.flux[row], error=boxes.error[row])
         flux, error = _at(one, rest, trials)  # (width, line, trial)
         flux = np.maximum(flux, 0.0)
+        overlap = _overlap(one, rest, trials, flux)
         of_class = [
             _class_gain(flux, error, strengths[:, None], overlap) * (1.0 - rare)
             for strengths, rare in zip(peak, rarity, strict=True)
         ]
         total += np.maximum(np.max(of_class, axis=(0, 1)), 0.0)
     return total
+
+
+def _overlap(boxes: _Boxes, rest: np.ndarray, trials: np.ndarray, flux: np.ndarray) -> np.ndarray:
+    """How far (width, line, line, trial) two lines are one feature: 1 where they are too close,
+    or where the spectrum does not sink between neighbours; else the share of their boxes."""
+    apart = np.abs(rest[:, None] - rest[None, :])
+    boxed = np.maximum(1.0 - apart[None] / (2.0 * boxes.halves[:, None, None]), 0.0)
+    boxed = np.where(apart < ONE_BLEND_KMS / SPEED_OF_LIGHT_KMS, 1.0, boxed)
+    overlap = np.repeat(boxed[..., None], len(trials), axis=-1)
+    order = np.argsort(rest)
+    for one, other in pairwise(order):
+        if apart[one, other] > NEIGHBOURS_KMS / SPEED_OF_LIGHT_KMS:
+            continue
+        between, _ = _at(boxes, 0.5 * (rest[[one]] + rest[[other]]), trials)
+        lower = np.maximum(np.minimum(flux[:, one], flux[:, other]), 1e-30)
+        bridge = np.clip(between[:, 0] / lower, 0.0, 1.0)
+        for pair in ((one, other), (other, one)):
+            overlap[:, pair[0], pair[1]] = np.maximum(overlap[:, pair[0], pair[1]], bridge)
+    return overlap
 
 
 def _class_gain(
@@ -275,7 +295,7 @@ def _class_gain(
         spread = (SCATTER * expected) ** 2
     each = flux**2 / variance - (flux - expected) ** 2 / (variance + spread)
     each = np.maximum(each - np.log1p(spread / variance), -ABSENT_LINE)
-    each = each / overlap.sum(axis=2)[:, :, None]
-    strongest = np.max(np.einsum("wlk,wkt->wlt", overlap, np.maximum(each, 0.0)), axis=1)
+    each = each / overlap.sum(axis=2)
+    strongest = np.max(np.einsum("wlkt,wkt->wlt", overlap, np.maximum(each, 0.0)), axis=1)
     others = each.sum(axis=1) - strongest
     return others + np.minimum(strongest, np.maximum(others, 0.0) + LONE_LINE)
