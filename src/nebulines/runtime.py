@@ -31,8 +31,8 @@ def configure(environment: MutableMapping[str, str] | None = None) -> None:
     """Let compiled programs outlive the process, so that the second start is fast, and use the
     widest vectors of the processor (1.4 to 2 times faster on x86 with AVX-512).
 
-    Call it before the first ``import jax``; afterwards the vector width stays as it is. What the user already set in the environment
-    (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder cannot be made, nothing is
+    Call it before the first ``import jax``; afterwards the vector width stays as it is. What the
+    user already set in the environment (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder cannot be made, nothing is
     cached and nothing else changes.
 
     Args:

@@ -28,8 +28,7 @@ from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import map_tiles
 
-TILE_ROWS = 256
-SMALL_TILE_ROWS = 64
+TILE_ROWS = 128
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
 MIN_GROUP = 24
@@ -333,12 +332,8 @@ def _groups(
         known = banks[int(spread_bin[group[0]])].has(int(anchor[group[0]]))
         if len(group) < (MIN_GROUP if known else MIN_GROUP_NEW):
             continue
-        whole = len(group) - len(group) % TILE_ROWS
-        if len(group) - whole > TILE_ROWS - SMALL_TILE_ROWS:
-            whole = len(group)
-        firsts = [*range(0, whole, TILE_ROWS), *range(whole, len(group), SMALL_TILE_ROWS)]
-        for first, last in zip(firsts, [*firsts[1:], len(group)], strict=True):
-            tile = group[first:last]
+        for first in range(0, len(group), TILE_ROWS):
+            tile = group[first : first + TILE_ROWS]
             yield tile, int(anchor[tile[0]]), int(spread_bin[tile[0]])
 
 
@@ -370,8 +365,7 @@ def _fit_group(
     channels = slice(first, first + bank.key.n_channels)
     expected = weight[channels]
     same = _same_weight(data.weight[rows, channels], expected)
-    size = TILE_ROWS if len(rows) > SMALL_TILE_ROWS else SMALL_TILE_ROWS
-    padded = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows))])
+    padded = np.concatenate([rows, np.repeat(rows[-1:], TILE_ROWS - len(rows))])
     scale = bank.key.scale
     delta = psi[padded] - anchor * bank.key.spacing
     y = np.maximum(1.0 / np.sqrt(1.0 + (broadening[padded] / scale) ** 2), bank.key.y_low)
@@ -380,7 +374,7 @@ def _fit_group(
         data.data[padded, channels],
         (spreads.value[padded] / bank.key.spread).astype(np.float32)
         if spreads.n_nodes > 1
-        else np.ones(size, np.float32),
+        else np.ones(TILE_ROWS, np.float32),
         tables,
         np.float32(scale),
         bank.ranges,

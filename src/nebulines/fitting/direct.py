@@ -342,20 +342,28 @@ def _where(accept: Array, new: Linearised, old: Linearised) -> Linearised:
     return jax.tree.map(choose, new, old)
 
 
-def _advance(state, tile: Tile, fixed: _Fixed, options: FitOptions, honest: bool = False):
-    """One Levenberg-Marquardt step; a step that raises chi2 is refused.
+class _State(NamedTuple):
+    """Best point so far, the damping (n,), and the point to try next."""
 
-    The state is theta (n, 2 G), the problem linearised there, and the damping (n,). Returns the
-    next state, the point that was tried, and whether it was accepted (n,).
-    """
-    theta, at, damping = state
-    trial = _newton_step(theta, at, damping, tile)
-    point = _evaluate(trial, tile, fixed, options, honest)
-    # a rise below what convergence means is rounding, which bright lines make visible
-    accept = point.at.chi2 <= at.chi2 * (1 + 1e-6) + CONVERGED
-    damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
-    theta = jnp.where(accept[:, None], trial, theta)
-    return (theta, _where(accept, point.at, at), damping), trial, point, accept
+    theta: Array
+    at: Linearised
+    damping: Array
+    trial: Array
+
+
+def _accepted(new: Linearised, old: Linearised) -> Array:
+    """A rise of chi2 below what convergence means is rounding, which bright lines make visible."""
+    return new.chi2 <= old.chi2 * (1 + 1e-6) + CONVERGED
+
+
+def _advance(state: _State, tile: Tile, fixed: _Fixed, options: FitOptions) -> _State:
+    """One Levenberg-Marquardt step; a step that raises chi2 is refused."""
+    new = _evaluate(state.trial, tile, fixed, options).at
+    accept = _accepted(new, state.at)
+    damping = jnp.where(accept, state.damping * 0.1, jnp.maximum(state.damping * 10.0, 1e-3))
+    theta = jnp.where(accept[:, None], state.trial, state.theta)
+    at = _where(accept, new, state.at)
+    return _State(theta, at, damping, _newton_step(theta, at, damping, tile))
 
 
 @partial(jax.jit, static_argnames=("options",))
@@ -373,12 +381,16 @@ def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int
         minimum, and a second call from there goes on.
     """
     fixed = _fixed(tile, options)
-    at = _evaluate(theta, tile, fixed, options).at
-    state = (theta, at, jnp.full(theta.shape[0], 1e-3, theta.dtype))
+    n, size = theta.shape
+    nowhere = Linearised(jnp.full(n, jnp.inf), jnp.zeros((n, size)), jnp.zeros((n, size, size)))
+    # the first pass of the loop evaluates the start: the body is compiled once
+    state = _State(theta, nowhere, jnp.full(n, 1e-2), theta)
     state = jax.lax.fori_loop(
-        0, n_steps - 1, lambda _, state: _advance(state, tile, fixed, options)[0], state
+        0, n_steps, lambda _, state: _advance(state, tile, fixed, options), state
     )
-    _, trial, point, accept = _advance(state, tile, fixed, options, honest=True)
+    trial = state.trial
+    point = _evaluate(trial, tile, fixed, options, honest=True)
+    accept = _accepted(point.at, state.at)
     gradient, curvature = _restrict(point.at, _free(trial, point.at.gradient, tile))
     decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
     return _describe(trial, point, accept & (decrease < CONVERGED), tile, fixed, options)

@@ -28,7 +28,7 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles
 
-TILE_ROWS = 256
+TILE_ROWS = 64
 FIRST_STEPS = 4
 """Steps that nearly every spectrum converges in; the others go on from several starts."""
 LAST_STEPS = 15
@@ -265,12 +265,15 @@ def fit_directly(
         return problem.collect(fit_tile(theta, piece.tile, problem.options, n_steps), piece)
 
     fitted = Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
-    late = np.flatnonzero(~fitted.converged)
-    for factor in START_FACTORS if len(late) else ():
-        again = run_tiles(
-            lambda rows, factor=factor: work(late[rows], factor, LAST_STEPS), len(late), TILE_ROWS
-        )
-        _keep_better(fitted, late, Fitted(*again))
+    for factor in START_FACTORS:
+        late = np.flatnonzero(~fitted.converged)
+        if len(late) == 0:
+            break
+
+        def once_more(rows: np.ndarray, late: np.ndarray = late, factor: float = factor) -> Fitted:
+            return work(late[rows], factor, LAST_STEPS)
+
+        _keep_better(fitted, late, Fitted(*run_tiles(once_more, len(late), TILE_ROWS)))
     return fitted
 
 

@@ -471,24 +471,26 @@ def fit_tile(
     high = jnp.stack([ranges.shift, 1.0 + 0.0 * ranges.y_low])
 
     def body(_, state):
-        theta, point, damping = state
-        gradient, curvature = _restrict(point.at, _free(theta, point.at.gradient, ranges))
+        best, at, damping, trial = state
+        new = _evaluate(trial, seen, tables, ranges).at
+        accept = new.chi2 <= at.chi2 + slack
+        damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
+        best = jnp.where(accept[:, None], trial, best)
+        at = jax.tree.map(
+            lambda a, b: jnp.where(accept.reshape(-1, *([1] * (a.ndim - 1))), a, b), new, at
+        )
+        gradient, curvature = _restrict(at, _free(best, at.gradient, ranges))
         diagonal = jnp.diagonal(curvature, axis1=1, axis2=2)
         damped = curvature + damping[:, None, None] * diagonal[:, :, None] * jnp.eye(2)
         step = solve(damped, gradient[..., None])[..., 0]
         step = jnp.clip(step, jnp.stack([-ranges.shift, -0.3]), jnp.stack([ranges.shift, 0.3]))
-        trial = jnp.clip(theta + step, low, high)
-        new = _evaluate(trial, seen, tables, ranges)
-        accept = new.at.chi2 <= point.at.chi2 + slack
-        damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
-        point = jax.tree.map(
-            lambda a, b: jnp.where(accept.reshape(-1, *([1] * (a.ndim - 1))), a, b), new, point
-        )
-        return jnp.where(accept[:, None], trial, theta), point, damping
+        return best, at, damping, jnp.clip(best + step, low, high)
 
-    damping = jnp.full(len(data), 1e-3, data.dtype)
-    state = (theta, _evaluate(theta, seen, tables, ranges), damping)
-    theta, *_ = jax.lax.fori_loop(0, n_steps, body, state)
+    # the first pass of the loop evaluates the start: the body is compiled once
+    n = len(data)
+    nowhere = _Reduced(jnp.full(n, jnp.inf), jnp.zeros((n, 2)), jnp.zeros((n, 2, 2)))
+    state = (theta, nowhere, jnp.full(n, 1e-2, data.dtype), theta)
+    theta = jax.lax.fori_loop(0, n_steps, body, state)[3]
     point = _evaluate(theta, seen, tables, ranges, honest=True)
     return _describe(theta, point, data, rho, spread, tables, broadening_scale, ranges, facts)
 
