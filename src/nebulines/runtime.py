@@ -32,8 +32,8 @@ def configure(environment: MutableMapping[str, str] | None = None) -> None:
     widest vectors of the processor (1.4 to 2 times faster on x86 with AVX-512).
 
     Call it before the first ``import jax``; afterwards the vector width stays as it is. What the
-    user already set in the environment (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder cannot be made, nothing is
-    cached and nothing else changes.
+    user already set in the environment (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the
+    folder cannot be made, nothing is cached and nothing else changes.
 
     Args:
         environment: the variables to set; None = those of this process.

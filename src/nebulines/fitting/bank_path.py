@@ -33,7 +33,7 @@ MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
 MIN_GROUP = 24
 """A smaller group of rows around one anchor goes the direct path."""
-MIN_GROUP_NEW = 128
+MIN_GROUP_NEW = 96
 """The same where the anchor's tables would have to be built first."""
 ANCHOR_SPACING_FWHM = 0.4
 SPREAD_BIN = 0.04
@@ -45,6 +45,8 @@ WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
 N_STEPS = 5
+MAX_SCORE = 2500.0
+"""Brighter rows (S/N 50 in all) go the direct path, which has no tables whose accuracy shows."""
 MAX_TEMPLATES = 8
 
 
@@ -245,7 +247,7 @@ def fit_with_bank(
     fitted = _empty(len(data.data), data.data.shape[1] if with_model else 0, model)
     left = np.ones(len(data.data), bool)
     broadening = start.broadening.astype(float)
-    pending = np.arange(len(data.data))
+    pending = np.flatnonzero(start.score < MAX_SCORE)
     for _ in range(2):
         anchor = np.rint(psi / spacing).astype(int)
         jobs = list(_groups(pending, anchor, spreads.bin, banks))
