@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nebulines.io import read as read
     from nebulines.spectra import Cube as Cube
     from nebulines.spectra import Spectra as Spectra
+    from nebulines.synthetic import simulate as simulate
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "fit": "nebulines.cubes.measure",
     "read": "nebulines.io",
+    "simulate": "nebulines.synthetic",
     "Spectra": "nebulines.spectra",
     "Cube": "nebulines.spectra",
     "constants": "nebulines.constants",

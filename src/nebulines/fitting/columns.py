@@ -233,6 +233,7 @@ def build_columns(
         columns[f"ratio_{top}_{bottom}"] = ratio
         columns[f"ratio_{top}_{bottom}_err"] = ratio_err
     columns["continuum"] = fitted.continuum * data.scale + data.level
+    columns["noise"] = data.scale * noise.factor
     columns["chi2"] = noise.reduced_chi2
     columns["snr"] = snr
     empty = (flags & Flag.NO_DATA) != 0
