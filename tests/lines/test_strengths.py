@@ -19,7 +19,7 @@ def test_every_class_counts_from_halpha_and_obeys_the_fixed_ratios():
         np.testing.assert_allclose(flux[tie.strong] / flux[tie.weak], tie.ratio, rtol=0.1)
     assert np.all(flux["HBETA4861"] <= 1 / 2.7)  # case B, or reddened
     assert strengths.flux.shape == (len(strengths.classes), len(NAMES))
-    assert strengths.penalty.shape == (len(strengths.classes),)
+    assert strengths.rarity.shape == (len(strengths.classes),)
 
 
 def test_every_line_of_the_table_is_in_the_catalogue():
