@@ -196,11 +196,3 @@ def test_fit_of_sdss_spectra():
     assert np.all(result["flags"][outside] & Flag.NO_DATA)
     sure = result["flags"] == 0
     assert np.all(np.abs(result["velocity"][sure]) < 300)
-
-
-def test_fit_of_the_deep_field():
-    """A cut of the MUSE UDF of 500 channels: nothing crashes where nothing is."""
-    cube = read(from_mpdaf("sdetect/subcub_mosaic.fits"))
-    result = nl.fit(cube[:4, :4], redshift=0.43886, lines=("HBETA4861", "OIII5007"))
-    check_flags(result)
-    assert np.mean(result["flags"] & (Flag.LOW_SNR | Flag.NO_DATA) != 0) > 0.5
