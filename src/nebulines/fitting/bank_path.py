@@ -37,7 +37,7 @@ MIN_GROUP_NEW = 96
 """The same where the anchor's tables would have to be built first."""
 ANCHOR_SPACING_FWHM = 0.4
 SPREAD_BIN = 0.04
-SPREAD_NODES = 4
+SPREAD_NODES = 5
 """Rows whose line spread differs by less than the bin share tables, with so many nodes inside."""
 REACH = 1.25
 """Half range of delta in anchor spacings: from the group's edge (0.5) a fit may move by 0.75."""

@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nebulines.constants import ANGSTROM_PER_CM, SPEED_OF_LIGHT_KMS
+from nebulines.constants import (
+    ANGSTROM_PER_CM,
+    FWHM_PER_SIGMA,
+    SINC_FWHM_PER_WIDTH,
+    SPEED_OF_LIGHT_KMS,
+)
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fitted import Fitted, template_weights
 from nebulines.fitting.normalise import Normalised
@@ -26,6 +31,8 @@ PROFILE_STATISTIC = 20.0
 """chi2 that another profile explains: exceeded by chance in fewer than 1e-4 of all spectra."""
 OTHER_LINES_STATISTIC = 12.0
 """What all lines but one must then explain for a component."""
+SHARP_CHANNELS = 1.8
+"""A line-spread function of fewer channels (FWHM) cannot be told from a hot channel."""
 PROFILE_AMPLITUDE = 0.02
 """Least deviation of the profile, in units of the lines' peaks."""
 
@@ -82,23 +89,32 @@ def broadening_and_error(
     return broadening, np.minimum(resolved, np.sqrt(sigma_q))
 
 
-def asks_for_another(fitted: Fitted) -> np.ndarray:
+def asks_for_another(fitted: Fitted, geometry: Geometry) -> np.ndarray:
     """(n,) bool: residuals under the lines that another velocity component would explain.
 
     The statistic of `profile.profile_score` must be rarer than about 1e-4 for one component, and
     the profile must differ from the fitted one by more than a line-spread function is known. A
-    lonely residual (hot channel, cosmic ray) is no component unless the other lines have it too.
+    lonely residual (hot channel, cosmic ray) is no component unless the other lines have it too,
+    or lines are so sharp that they look no different.
     """
     statistic, amplitude, others, variance = fitted.profile.T
     variance = np.maximum(variance, 1e-12)
-    alone = _lonely(fitted) & (others < OTHER_LINES_STATISTIC * variance)
+    alone = lonely_channel(fitted) & (others < OTHER_LINES_STATISTIC * variance)
+    alone &= _channels_per_fwhm(geometry) > SHARP_CHANNELS
     return (statistic > PROFILE_STATISTIC * variance) & (amplitude > PROFILE_AMPLITUDE) & ~alone
 
 
-def _lonely(fitted: Fitted) -> np.ndarray:
+def lonely_channel(fitted: Fitted) -> np.ndarray:
     """(n,) bool: a residual of one or two channels that noise does not explain."""
     variance = fitted.profile[:, 3]
     return fitted.outlier > OUTLIER_SIGMA * np.sqrt(np.maximum(variance, 1.0))
+
+
+def _channels_per_fwhm(geometry: Geometry) -> float:
+    """Median width of the line-spread function in channels."""
+    fwhm = geometry.widths(np.zeros(1)) * (SINC_FWHM_PER_WIDTH if geometry.sinc else FWHM_PER_SIGMA)
+    spacing = np.abs(np.diff(np.atleast_2d(geometry.axis.values)[0]))
+    return float(np.nanmedian(fwhm) / np.median(spacing)) if len(spacing) else 0.0
 
 
 class Fluxes(NamedTuple):
@@ -210,11 +226,20 @@ def build_columns(
         snr = np.max(np.where(np.isfinite(snr_lines), snr_lines, -np.inf), axis=1)
     snr = np.where(np.isfinite(snr), snr, 0.0)
     flags = flags | _flags(
-        fitted, noise, config, snr, fluxes, broadening, broadening_err, start, n_parameters
+        fitted,
+        noise,
+        config,
+        snr,
+        fluxes,
+        broadening,
+        broadening_err,
+        start,
+        n_parameters,
+        geometry,
     )
     columns: dict[str, np.ndarray] = {}
     for group in range(model.n_groups):
-        suffix = _kinematic_suffix(group, model.n_groups // components)
+        suffix = kinematic_suffix(group, model.n_groups // components)
         columns[f"velocity{suffix}"] = velocity[:, group]
         columns[f"velocity{suffix}_err"] = velocity_err[:, group]
         columns[f"broadening{suffix}"] = broadening[:, group]
@@ -250,7 +275,7 @@ def build_columns(
     return columns
 
 
-def _kinematic_suffix(group: int, n_groups: int) -> str:
+def kinematic_suffix(group: int, n_groups: int) -> str:
     """``_2_group3`` for the third group of tied lines of the second component."""
     component, group = divmod(group, n_groups)
     return ("_2" if component else "") + (f"_group{group + 1}" if group else "")
@@ -281,6 +306,7 @@ def _flags(
     broadening_err: np.ndarray,
     start: Start,
     n_parameters: int,
+    geometry: Geometry,
 ) -> np.ndarray:
     bits = np.zeros(len(snr), np.int64)
 
@@ -290,7 +316,7 @@ def _flags(
     measured = fitted.coverage >= MIN_COVERAGE
     dof = np.maximum(fitted.n_used - n_parameters, 1)
     detected = snr >= config.detection
-    another = detected & asks_for_another(fitted)
+    another = detected & asks_for_another(fitted, geometry)
     mark(Flag.NO_DATA, (fitted.n_used <= n_parameters) | ~measured.any(axis=1))
     mark(Flag.LOW_SNR, ~detected)
     mark(Flag.AT_BOUND, fitted.at_bound.any(axis=1))
@@ -299,7 +325,7 @@ def _flags(
     mark(Flag.LINE_OUTSIDE_BAND, (~measured).any(axis=1))
     partial = measured & (fitted.coverage < FULL_COVERAGE)
     mark(Flag.MASKED_CHANNELS, partial.any(axis=1))
-    mark(Flag.OUTLIER_CHANNEL, _lonely(fitted) & ~another)
+    mark(Flag.OUTLIER_CHANNEL, lonely_channel(fitted) & ~another)
     mark(Flag.SECOND_COMPONENT, another)
     ambiguous = detected & (start.rival > start.score - 9.0) & (start.rival > 9.0)
     mark(Flag.AMBIGUOUS_VELOCITY, ambiguous)

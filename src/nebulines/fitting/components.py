@@ -23,6 +23,7 @@ from nebulines.fitting.columns import (
     broadening_and_error,
     build_columns,
     count_parameters,
+    lonely_channel,
     measure_noise,
 )
 from nebulines.fitting.config import FitConfig
@@ -32,13 +33,13 @@ from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start, find_start, plan_search
-from nebulines.fitting.tiles import run_tiles
+from nebulines.fitting.tiles import SMALL_TILE, run_tiles
 from nebulines.lines import LineCatalogue
 from nebulines.spectra import Flag
 
-TILE_ROWS = 128
-START_STEPS = 8
-POLISH_STEPS = 20
+TILE_ROWS = 64
+START_STEPS = 6
+POLISH_STEPS = 12
 RESIDUAL_SCORE = 25.0
 """chi2 that lines elsewhere must explain for a distant second component to be tried."""
 SPLITS = (0.5, 0.8, 1.1)
@@ -181,8 +182,10 @@ def fit_pairs(
         fitted = fitted._replace(profile=_no_third(fitted.profile))
         return (*_order(fitted, two), np.asarray(chi2) - fitted.chi2)
 
-    *parts, gain = run_tiles(work, len(data.data), TILE_ROWS)
-    return Pairs(Fitted(*parts), gain)
+    n = len(data.data)
+    padded = max(n, SMALL_TILE + 1)  # always tiles of one size, which is compiled once
+    *parts, gain = run_tiles(lambda rows: work(rows % n), padded, TILE_ROWS)
+    return Pairs(Fitted(*(part[:n] for part in parts)), gain[:n])
 
 
 def _no_third(profile: np.ndarray) -> np.ndarray:
@@ -196,8 +199,8 @@ def _best_start(families: list[list[Kinematics]], piece: Piece, two: DirectProbl
     ends, chi2 = [], []
     for family in families:
         starts = np.stack([_theta(start, piece) for start in family])
-        scores = np.stack([_score(theta, piece.tile, options).chi2 for theta in starts])
-        first = _pick(starts, scores)
+        tried = [fit_tile(theta, piece.tile, options, 1).chi2 for theta in starts]
+        first = _pick(starts, np.stack([np.asarray(chi2) for chi2 in tried]))
         solution = fit_tile(first, piece.tile, options, START_STEPS)
         ends.append(np.asarray(solution.theta))
         chi2.append(np.asarray(solution.chi2))
@@ -314,10 +317,10 @@ def add_second_component(
     empty = (columns["flags"] & Flag.NO_DATA) != 0
     rows = ~empty
     if config.components == "auto":
-        rows &= asks_for_another(fitted) | (
+        rows &= asks_for_another(fitted, geometry) | (
             residual_start.score > RESIDUAL_SCORE * np.maximum(fitted.profile[:, 3], 1e-12)
         )
-        rows &= (columns["flags"] & (Flag.OUTLIER_CHANNEL | Flag.LOW_SNR)) == 0
+        rows &= (columns["flags"] & Flag.LOW_SNR) == 0
     nobody = not rows.any()
     index = np.arange(1) if nobody else np.flatnonzero(rows)
     part = data.rows(index), geometry.rows(index), model, config
@@ -365,7 +368,8 @@ def _search_residual(
 
 def _adopt(single: Fitted, pairs: Pairs, doubled: LineModel, estimated: bool) -> np.ndarray:
     """(n,) bool: the gain exceeds the Bayesian information criterion's penalty for the second
-    component's velocity, broadening and detected lines, and both components are detected.
+    component's velocity, broadening and detected lines, both components are detected (in two
+    lines where a hot channel may pass for one), and no hot channel is left.
 
     Source: Schwarz 1978, Annals of Statistics 6, 461.
     """
@@ -378,12 +382,18 @@ def _adopt(single: Fitted, pairs: Pairs, doubled: LineModel, estimated: bool) ->
     n_kinematic = doubled.n_groups // 2 * (1 if doubled.frozen_width else 2)
     penalty = (n_kinematic + detected) * np.log(np.maximum(single.n_used, 2))
     faint = np.minimum(*_significance(pairs.fitted)) / level
+    own = np.diagonal(pairs.fitted.area_covariance, axis1=1, axis2=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = pairs.fitted.area / np.sqrt(own) > 3.0 * level[:, None]
+    n_seen = np.minimum(*(part.sum(axis=1) for part in np.split(seen, 2, axis=1)))
     first, second = (part.max(axis=1) for part in np.split(pairs.fitted.area, 2, axis=1))
     return (
         (pairs.gain > penalty * level**2)
         & (faint > 5.0)
         & (second > PROFILE_AMPLITUDE * first)
         & pairs.fitted.converged
+        & ~lonely_channel(pairs.fitted)
+        & ((n_seen > 1) | ~lonely_channel(single))
     )
 
 

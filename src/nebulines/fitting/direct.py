@@ -178,16 +178,18 @@ def _continuum_basis(offset: Array, weight: Array, order: int) -> Array:
 
 def _solve_linear(gram: Array, rhs: Array, n_templates: int, positive: bool) -> Array:
     """Coefficients (n, W, P); with ``positive`` templates below zero are removed in turn."""
-    coefficients = solve(gram, rhs[..., None])[..., 0]
     if not positive:
-        return coefficients
+        return solve(gram, rhs[..., None])[..., 0]
     is_template = jnp.arange(gram.shape[-1]) < n_templates
-    active = jnp.ones(coefficients.shape, bool)
-    for _ in range(3):
+
+    def without_negative(_: int, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        coefficients, active = state
         active = active & ~(is_template & (coefficients < 0))
-        keep = active[..., :, None] & active[..., None, :]
-        reduced = jnp.where(keep, gram, 0.0)
-        coefficients = solve(reduced, jnp.where(active, rhs, 0.0)[..., None])[..., 0]
+        reduced = jnp.where(active[..., :, None] & active[..., None, :], gram, 0.0)
+        return solve(reduced, jnp.where(active, rhs, 0.0)[..., None])[..., 0], active
+
+    state = jnp.zeros_like(rhs), jnp.ones(rhs.shape, bool)
+    coefficients, _ = jax.lax.fori_loop(0, 4, without_negative, state)
     return jnp.where(is_template, jnp.maximum(coefficients, 0.0), coefficients)
 
 
@@ -444,9 +446,13 @@ def _sum_and_count(squared: Array, where: Array) -> Array:
 
 
 def _lonely_residual(sigma: Array) -> Array:
-    """Largest residual (n, W, K) in sigma of a channel that the channels two steps away do not
-    share: one or two hot channels in a row, narrower than any line-spread function."""
-    left = jnp.pad(sigma, ((0, 0), (0, 0), (2, 0)))[..., :-2]
-    right = jnp.pad(sigma, ((0, 0), (0, 0), (0, 2)))[..., 2:]
-    lonely = jnp.abs(left) + jnp.abs(right) < 0.5 * jnp.abs(sigma)
-    return jnp.max(jnp.where(lonely, jnp.abs(sigma), 0.0), axis=(1, 2))
+    """Largest residual (n,) in sigma that the neighbouring channels do not share as they would
+    under a line: one or two hot channels, narrower than any line-spread function."""
+
+    def beside(values: Array, steps: int) -> Array:
+        padded = jnp.pad(values, ((0, 0), (0, 0), (steps, steps)))
+        return padded[..., : -2 * steps] + padded[..., 2 * steps :]
+
+    size = jnp.abs(sigma)
+    lonely = (sigma * beside(sigma, 1) < 1.1 * sigma**2) & (beside(size, 2) < 0.5 * size)
+    return jnp.max(jnp.where(lonely, size, 0.0), axis=(1, 2))

@@ -26,7 +26,7 @@ from nebulines.fitting.problem import (
     fractional_channel,
 )
 from nebulines.fitting.start import Start
-from nebulines.fitting.tiles import run_tiles
+from nebulines.fitting.tiles import run_tiles, tile_size
 
 TILE_ROWS = 64
 FIRST_STEPS = 4
@@ -264,7 +264,8 @@ def fit_directly(
         theta = piece.theta(start.velocity[rows, None], factor * start.broadening[rows, None])
         return problem.collect(fit_tile(theta, piece.tile, problem.options, n_steps), piece)
 
-    fitted = Fitted(*run_tiles(work, len(data.data), TILE_ROWS))
+    size = tile_size(len(data.data), TILE_ROWS)
+    fitted = Fitted(*run_tiles(work, len(data.data), size))
     for factor in START_FACTORS:
         late = np.flatnonzero(~fitted.converged)
         if len(late) == 0:
@@ -273,7 +274,7 @@ def fit_directly(
         def once_more(rows: np.ndarray, late: np.ndarray = late, factor: float = factor) -> Fitted:
             return work(late[rows], factor, LAST_STEPS)
 
-        _keep_better(fitted, late, Fitted(*run_tiles(once_more, len(late), TILE_ROWS)))
+        _keep_better(fitted, late, Fitted(*run_tiles(once_more, len(late), size)))
     return fitted
 
 

@@ -39,7 +39,7 @@ SHAPE_NODES = 10
 GRAM_SHIFT_NODES = 3
 """Inner products of lines among themselves hardly depend on where the lines fall between
 channels: orders above this are below 1e-5 of the diagonal."""
-RANK = 16
+RANK = 24
 """Directions in channel space kept for one template."""
 
 

@@ -1,11 +1,13 @@
 """Cholesky for many small symmetric matrices at once.
 
 LAPACK spends microseconds on each matrix of a batch; written out element by element, with the
-batch as the vector axis, a 6 x 6 factorisation costs a few nanoseconds a matrix.
+batch as the vector axis, a 6 x 6 factorisation costs a few nanoseconds a matrix. Written out,
+a 20 x 20 one takes a minute to compile, so larger matrices are worked on column by column.
 """
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -15,16 +17,23 @@ parameter of one has an information of order one."""
 SMALLEST_PIVOT = 1e-6
 """Of a matrix with unit diagonal: what float32 can still tell from a singular one."""
 
+WRITTEN_OUT = 10
+"""Matrices up to this size are written out element by element."""
 
-def cholesky(matrix: Array) -> list[list[Array]]:
-    """Lower factor of symmetric positive matrices (..., p, p) with unit diagonal, as p x p
-    arrays (...).
+Factor = list[list[Array]] | Array
+"""Lower triangle: p x p arrays (...), or for larger matrices one array (..., p, p)."""
+
+
+def cholesky(matrix: Array) -> Factor:
+    """Lower factor of symmetric positive matrices (..., p, p) with unit diagonal.
 
     A pivot below `SMALLEST_PIVOT` is replaced by it, so that a singular matrix gives a solution
     and a variance that are large (1e3 times the single parameter's error), but neither NaN nor
     beyond float32.
     """
     p = matrix.shape[-1]
+    if p > WRITTEN_OUT:
+        return _cholesky_by_columns(matrix)
     lower: list[list[Array]] = [[None] * p for _ in range(p)]  # type: ignore[list-item]
     for j in range(p):
         pivot = matrix[..., j, j] - sum(lower[j][k] ** 2 for k in range(j))
@@ -35,8 +44,41 @@ def cholesky(matrix: Array) -> list[list[Array]]:
     return lower
 
 
-def forward_substitute(lower: list[list[Array]], rhs: Array) -> Array:
+def _cholesky_by_columns(matrix: Array) -> Array:
+    p = matrix.shape[-1]
+
+    def column(j: Array, lower: Array) -> Array:
+        row = jax.lax.dynamic_index_in_dim(lower, j, axis=-2)
+        left = jax.lax.dynamic_index_in_dim(matrix, j, axis=-1, keepdims=False)
+        left = left - jnp.sum(lower * row, axis=-1)
+        pivot = jax.lax.dynamic_index_in_dim(left, j, axis=-1)
+        new = jnp.where(jnp.arange(p) < j, 0.0, left)
+        new = jnp.where(jnp.arange(p) == j, jnp.maximum(pivot, SMALLEST_PIVOT), new)
+        new = new / jnp.sqrt(jnp.maximum(pivot, SMALLEST_PIVOT))
+        return jax.lax.dynamic_update_index_in_dim(lower, new, j, axis=-1)
+
+    return jax.lax.fori_loop(0, p, column, jnp.zeros_like(matrix))
+
+
+def _substitute(triangle: Array, rhs: Array, *, upwards: bool) -> Array:
+    """T^-1 rhs for a triangular T, lower or (``upwards``) upper."""
+    p = triangle.shape[-1]
+
+    def row(step: Array, found: Array) -> Array:
+        i = p - 1 - step if upwards else step
+        factors = jax.lax.dynamic_index_in_dim(triangle, i, axis=-2, keepdims=False)
+        pivot = jax.lax.dynamic_index_in_dim(factors, i, axis=-1)
+        right = jax.lax.dynamic_index_in_dim(rhs, i, axis=-2, keepdims=False)
+        new = (right - jnp.sum(factors[..., None] * found, axis=-2)) / pivot
+        return jax.lax.dynamic_update_index_in_dim(found, new, i, axis=-2)
+
+    return jax.lax.fori_loop(0, p, row, jnp.zeros_like(rhs))
+
+
+def forward_substitute(lower: Factor, rhs: Array) -> Array:
     """L^-1 rhs for rhs (..., p, k)."""
+    if not isinstance(lower, list):
+        return _substitute(lower, rhs, upwards=False)
     rows: list[Array] = []
     for i in range(len(lower)):
         row = rhs[..., i, :] - sum(lower[i][k][..., None] * rows[k] for k in range(i))
@@ -44,8 +86,10 @@ def forward_substitute(lower: list[list[Array]], rhs: Array) -> Array:
     return jnp.stack(rows, axis=-2)
 
 
-def backward_substitute(lower: list[list[Array]], rhs: Array) -> Array:
+def backward_substitute(lower: Factor, rhs: Array) -> Array:
     """L^-T rhs for rhs (..., p, k)."""
+    if not isinstance(lower, list):
+        return _substitute(jnp.swapaxes(lower, -1, -2), rhs, upwards=True)
     p = len(lower)
     rows: list[Array] = [None] * p  # type: ignore[list-item]
     for i in reversed(range(p)):
@@ -54,7 +98,7 @@ def backward_substitute(lower: list[list[Array]], rhs: Array) -> Array:
     return jnp.stack(rows, axis=-2)
 
 
-def scaled_cholesky(matrix: Array, ridge: float = 0.0) -> tuple[list[list[Array]], Array]:
+def scaled_cholesky(matrix: Array, ridge: float = 0.0) -> tuple[Factor, Array]:
     """Factor D^-1 A D^-1 + ridge I with D = sqrt(diag A), which float32 survives.
 
     Args:

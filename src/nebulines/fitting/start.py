@@ -129,7 +129,7 @@ def find_start(
         `Start` of the n rows.
     """
     from nebulines.fitting.search import search
-    from nebulines.fitting.tiles import run_tiles
+    from nebulines.fitting.tiles import run_tiles, tile_size
 
     axis = geometry.axis
     same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))
@@ -164,4 +164,4 @@ def find_start(
         broadening = plan.broadenings[np.asarray(found.width)]
         return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
 
-    return Start(*run_tiles(work, len(data.data), tile_rows))
+    return Start(*run_tiles(work, len(data.data), tile_size(len(data.data), tile_rows)))

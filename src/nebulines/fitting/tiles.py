@@ -17,10 +17,15 @@ SMALL_TILE = 16
 """Tile for a handful of spectra, so that one spectrum does not pay for hundreds."""
 
 
+def tile_size(n: int, tile_rows: int) -> int:
+    """Rows of a tile for n spectra: every size is compiled once, so there are only two."""
+    return SMALL_TILE if n <= SMALL_TILE else tile_rows
+
+
 def tile_indices(n: int, tile_rows: int) -> list[np.ndarray]:
     """Row indices of equal-sized tiles; the last tile repeats its last row."""
-    size = SMALL_TILE if n <= SMALL_TILE else tile_rows
-    return [np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)]
+    starts = range(0, n, tile_rows)
+    return [np.minimum(np.arange(start, start + tile_rows), n - 1) for start in starts]
 
 
 def run_tiles(
