@@ -219,7 +219,8 @@ def build_columns(
     error = np.where(np.isfinite(fluxes.value), error, np.nan)
     broadening, broadening_err = broadening_and_error(fitted, noise.factor)
     variance_v = np.diagonal(fitted.theta_covariance, axis1=1, axis2=2)[:, : model.n_groups]
-    velocity_err = np.sqrt(np.maximum(variance_v, 0.0)) * noise.factor[:, None]
+    # no information is no error of zero
+    velocity_err = np.sqrt(np.where(variance_v > 0, variance_v, np.nan)) * noise.factor[:, None]
     velocity, velocity_err = _convention(fitted.velocity, velocity_err, config)
     with np.errstate(divide="ignore", invalid="ignore"):
         snr_lines = fluxes.value / error
