@@ -432,7 +432,7 @@ def _store(
     used = np.asarray(tables.root) > 0
     fitted.chi2[rows] = s.chi2
     fitted.n_used[rows] = used.sum()
-    fitted.line_free[rows], fitted.core[rows] = s.line_free, s.core
+    fitted.line_free[rows], fitted.profile[rows] = s.line_free, s.profile
     fitted.outlier[rows] = s.outlier
     fitted.converged[rows] = s.converged
     fitted.at_bound[rows] = False
@@ -455,7 +455,6 @@ def _empty(n: int, m: int, model: LineModel) -> Fitted:
         chi2=nan(n),
         n_used=np.zeros(n, int),
         line_free=nan(n, 2),
-        core=nan(n, 2),
         outlier=np.zeros(n),
         profile=np.zeros((n, 4)),
         converged=np.zeros(n, bool),

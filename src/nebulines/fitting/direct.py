@@ -21,7 +21,7 @@ from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.information import signal_share
-from nebulines.fitting.profile import profile_score
+from nebulines.fitting.profile import lonely_residual, profile_score
 from nebulines.fitting.small_solve import (
     forward_substitute,
     inverse,
@@ -91,7 +91,6 @@ class Solution(NamedTuple):
         model: (n, W, K) best fit.
         coverage: (n, W, J) share of each line's area that usable channels see.
         line_free: (n, 2) sum of weighted squared residuals away from lines, and channel count.
-        core: (n, 2) the same within the lines' cores.
         outlier: (n,) largest residual that its neighbours do not share, in sigma.
         profile: (n, 4) of `profile.profile_score`.
     """
@@ -106,7 +105,6 @@ class Solution(NamedTuple):
     model: Any
     coverage: Any
     line_free: Any
-    core: Any
     outlier: Any
     profile: Any
 
@@ -413,7 +411,6 @@ def _describe(
     total = jnp.sqrt(width**2 + point.sigma**2)
     width = total[..., None]
     real = (tile.group.sum(-1) > 0)[None, :, :, None]
-    near = jnp.any(real & (jnp.abs(point.distance) < 2.5 * width), axis=2)
     far = used & ~jnp.any(real & (jnp.abs(point.distance) < 4.0 * width), axis=2)
     squared = sigma_residual**2
     return Solution(
@@ -427,8 +424,7 @@ def _describe(
         model=model,
         coverage=coverage,
         line_free=_sum_and_count(squared, far),
-        core=_sum_and_count(squared, near & used),
-        outlier=_lonely_residual(sigma_residual),
+        outlier=jnp.max(lonely_residual(sigma_residual), axis=1),
         profile=profile_score(
             sigma_residual,
             root,
@@ -443,16 +439,3 @@ def _describe(
 def _sum_and_count(squared: Array, where: Array) -> Array:
     total = jnp.sum(jnp.where(where, squared, 0.0), axis=(1, 2))
     return jnp.stack([total, jnp.sum(where, axis=(1, 2)).astype(total.dtype)], axis=-1)
-
-
-def _lonely_residual(sigma: Array) -> Array:
-    """Largest residual (n,) in sigma that the neighbouring channels do not share as they would
-    under a line: one or two hot channels, narrower than any line-spread function."""
-
-    def beside(values: Array, steps: int) -> Array:
-        padded = jnp.pad(values, ((0, 0), (0, 0), (steps, steps)))
-        return padded[..., : -2 * steps] + padded[..., 2 * steps :]
-
-    size = jnp.abs(sigma)
-    lonely = (sigma * beside(sigma, 1) < 1.1 * sigma**2) & (beside(size, 2) < 0.5 * size)
-    return jnp.max(jnp.where(lonely, size, 0.0), axis=(1, 2))

@@ -389,7 +389,6 @@ def _collect(
         chi2=s.chi2,
         n_used=used.sum(axis=(1, 2)),
         line_free=s.line_free,
-        core=s.core,
         outlier=s.outlier,
         profile=s.profile,
         converged=s.converged,

@@ -25,6 +25,7 @@ from jax import Array
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.direct import CONVERGED
 from nebulines.fitting.information import signal_share
+from nebulines.fitting.profile import lonely_residual, shared_profile_score
 from nebulines.fitting.small_solve import (
     backward_substitute,
     forward_substitute,
@@ -78,6 +79,7 @@ class AnchorTables(NamedTuple):
         center: (L,) line positions at the anchor minus the middle.
         position: (L,) line positions at the anchor.
         width: (L,) line-spread widths for rho = 1.
+        templates: (T, L) strength of each line in each template.
         coverage: (L,) share of each line's area inside the window.
     """
 
@@ -90,6 +92,7 @@ class AnchorTables(NamedTuple):
     center: Any
     position: Any
     width: Any
+    templates: Any
     coverage: Any
 
 
@@ -105,8 +108,9 @@ class BankSolution(NamedTuple):
         response: (n, T + C, 2).
         model: (n, K) best fit.
         chi2: (n,).
-        line_free, core: (n, 2) sum of squared residuals and channel count.
+        line_free: (n, 2) sum of squared residuals and channel count.
         outlier: (n,).
+        profile: (n, 4), see `profile`.
     """
 
     theta: Any
@@ -118,8 +122,8 @@ class BankSolution(NamedTuple):
     model: Any
     chi2: Any
     line_free: Any
-    core: Any
     outlier: Any
+    profile: Any
 
 
 def _nodes(count: int) -> np.ndarray:
@@ -273,6 +277,7 @@ def _assemble(anchor: Anchor, profiles: Array, vectors: Array, facts: BankShape)
         center=anchor.center,
         position=anchor.position,
         width=anchor.width,
+        templates=anchor.templates,
         coverage=jnp.einsum("lk,k->l", kernel.value[len(value) // 2], spacing),
     )
 
@@ -516,7 +521,12 @@ def _describe(
     weighted_model = coordinates.reshape(len(data), -1) @ tables.directions.T
     weighted_model += point.coefficients[:, n_templates:] @ tables.continuum.T
     residual = data * tables.root - weighted_model
-    near, far = _near_and_far(theta, rho, tables, broadening_scale, facts)
+    center, width = _centers_and_widths(theta, rho, tables, broadening_scale, facts)
+    height = point.coefficients[:, :n_templates] @ tables.templates / width
+    residual, center, width, height = jax.lax.optimization_barrier(
+        (residual, center, width, height)
+    )
+    far = _far(center, width, tables)
     used = tables.root > 0
     squared = residual**2
     model = data - jnp.where(used, residual / jnp.where(used, tables.root, 1.0), data)
@@ -530,35 +540,34 @@ def _describe(
         model=model,
         chi2=jnp.sum(squared, axis=1),
         line_free=_sum_and_count(squared, far & used),
-        core=_sum_and_count(squared, near & used),
-        outlier=_lonely_residual(residual),
+        outlier=lonely_residual(residual),
+        profile=shared_profile_score(
+            residual, tables.root, tables.offset, tables.center, center, width, height
+        ),
     )
 
 
-def _near_and_far(
+def _centers_and_widths(
     theta: Array, rho: Array, tables: AnchorTables, broadening_scale: Array, facts: BankShape
 ) -> tuple[Array, Array]:
-    """Channels (n, K) in line cores, and away from all lines (as in the direct path)."""
+    """Positions of the lines (n, L) from the window's middle, and their Gaussian sigmas."""
     sign = 1.0 if facts.kind == "wavelength" else -1.0
     center = tables.center + tables.position * jnp.expm1(sign * theta[:, :1])
     broadening = broadening_scale * jnp.sqrt(jnp.maximum(1.0 / theta[:, 1:] ** 2 - 1.0, 0.0))
     sigma = tables.position * jnp.exp(sign * theta[:, :1]) * broadening / SPEED_OF_LIGHT_KMS
     lsf = tables.width * rho[:, None] * (1.0 if facts.shape == "gaussian" else 0.5)
-    width = jnp.sqrt(lsf**2 + sigma**2)
-    closest = jnp.full((len(rho), len(tables.offset)), jnp.inf)
+    return center, jnp.sqrt(lsf**2 + sigma**2)
+
+
+def _far(center: Array, width: Array, tables: AnchorTables) -> Array:
+    """Channels (n, K) away from all lines (as in the direct path)."""
+    closest = jnp.full((len(center), len(tables.offset)), jnp.inf)
     for line in range(tables.center.shape[0]):
         distance = jnp.abs(tables.offset[None, :] - center[:, line, None])
         closest = jnp.minimum(closest, distance / width[:, line, None])
-    return closest < 2.5, closest >= 4.0
+    return closest >= 4.0
 
 
 def _sum_and_count(squared: Array, where: Array) -> Array:
     total = jnp.sum(jnp.where(where, squared, 0.0), axis=1)
     return jnp.stack([total, jnp.sum(where, axis=1).astype(total.dtype)], axis=-1)
-
-
-def _lonely_residual(sigma: Array) -> Array:
-    left = jnp.pad(sigma, ((0, 0), (2, 0)))[:, :-2]
-    right = jnp.pad(sigma, ((0, 0), (0, 2)))[:, 2:]
-    lonely = jnp.abs(left) + jnp.abs(right) < 0.5 * jnp.abs(sigma)
-    return jnp.max(jnp.where(lonely, jnp.abs(sigma), 0.0), axis=1)

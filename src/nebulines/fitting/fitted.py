@@ -19,8 +19,7 @@ class Fitted(NamedTuple):
         area_covariance: (n, T, T).
         continuum: (n,) at the reference line.
         chi2, n_used: (n,) over the fitted channels.
-        line_free, core: (n, 2) sum of squared residuals in sigma, and channels, away from lines
-            and in their cores.
+        line_free: (n, 2) sum of squared residuals in sigma, and channels, away from lines.
         outlier: (n,) largest lonely residual in sigma.
         profile: (n, 4) what `profile.profile_score` says of another component.
         converged: (n,) bool.
@@ -39,7 +38,6 @@ class Fitted(NamedTuple):
     chi2: np.ndarray
     n_used: np.ndarray
     line_free: np.ndarray
-    core: np.ndarray
     outlier: np.ndarray
     profile: np.ndarray
     converged: np.ndarray

@@ -21,12 +21,14 @@ from jax import Array
 
 HALF_WIDTH = 24
 """Channels looked at on either side of a line."""
-BUMP_OFFSETS = (-8.0, -6.0, -4.5, -3.0, 3.0, 4.5, 6.0, 8.0)
+SHARED_HALF_WIDTH = 12
+"""The same for spectra that share channels, whose lines are not broad."""
+BUMP_OFFSETS = (-7.4, -5.2, -3.2, 3.2, 5.2, 7.4)
 """Centres of the bumps in sigma of the line."""
 BUMP_HALF_WIDTH = 2.3
 """Half of a bump's base (a triangle) in sigma of the line."""
-CLIPPED_SHARE = 0.9950
-"""Mean of min(x^2, 9) for a standard normal x."""
+CLIP_SIGMA = 5.0
+"""Residuals beyond this say nothing about the noise."""
 
 
 def profile_score(
@@ -55,26 +57,80 @@ def profile_score(
         >>> bool(score[0, 0] > 20.0), round(float(score[0, 1]), 1)
         (True, 0.3)
     """
-    n_channels = residual.shape[-1]
+    n, _, n_channels = residual.shape
     nearest = jnp.sum(offset[:, :, None, :] < center[..., None], axis=-1)
-    index = nearest[..., None] + jnp.arange(-HALF_WIDTH, HALF_WIDTH)
-    inside = (index >= 0) & (index < n_channels)
-    index = jnp.clip(index, 0, n_channels - 1)
+    index, inside = _around(nearest, HALF_WIDTH, n_channels)
+    flat = index.reshape(*index.shape[:2], -1)
 
     def near(values: Array) -> Array:
-        flat = index.reshape(*index.shape[:2], -1)
-        values = jnp.broadcast_to(values, (*index.shape[:2], n_channels))
-        return jnp.take_along_axis(values, flat, axis=-1).reshape(index.shape)
+        """(W J, H, n): the channels around each line, spectra on the fastest axis."""
+        values = jnp.take_along_axis(values, flat, axis=-1).reshape(index.shape)
+        return jnp.moveaxis(values.reshape(n, -1, index.shape[-1]), 0, -1)
 
-    u = (near(offset) - center[..., None]) / width[..., None]
-    scale = jnp.where(inside, near(root), 0.0) * jnp.maximum(height, 0.0)[..., None]
-    weighted = near(residual) * scale
-    square = scale**2
+    def by_line(values: Array) -> Array:
+        return values.reshape(n, -1).T[:, None, :]
 
-    best = _hermite(u, weighted, square)
+    u = (near(offset) - by_line(center)) / by_line(width)
+    seen = jnp.moveaxis(inside.reshape(n, -1, index.shape[-1]), 0, -1)
+    scale = jnp.where(seen, near(root), 0.0) * jnp.maximum(by_line(height), 0.0)
+    every = residual.reshape(n, -1).T
+    used = jnp.sum(root > 0, axis=(1, 2))
+    return _score(u, near(residual) * scale, scale, _noise_variance(every, used))
+
+
+def shared_profile_score(
+    residual: Array,
+    root: Array,
+    offset: Array,
+    around: Array,
+    center: Array,
+    width: Array,
+    height: Array,
+) -> Array:
+    """`profile_score` for n spectra with the same channels and nearly the same velocity.
+
+    Args:
+        residual: (n, K) in sigma.
+        root, offset: (K,), common to the spectra.
+        around: (L,) positions that the lines lie around.
+        center, width, height: (n, L) of the lines.
+
+    Returns:
+        (n, 4) as from `profile_score`, except that bumps are sought in the sum of all lines: the
+        third number is 0 where a bump is the best profile.
+    """
+    nearest = jnp.sum(offset < around[:, None], axis=-1)
+    index, inside = _around(nearest, SHARED_HALF_WIDTH, len(offset))
+    every = residual.T
+    u = (offset[index][..., None] - center.T[:, None, :]) / width.T[:, None, :]
+    weight = jnp.where(inside, root[index], 0.0)[..., None]
+    scale = weight * jnp.maximum(height.T, 0.0)[:, None, :]
+    used = jnp.sum(root > 0)
+    return _score(u, every[index] * scale, scale, _noise_variance(every, used), together=True)
+
+
+def _around(nearest: Array, half: int, n_channels: int) -> tuple[Array, Array]:
+    """Indices (..., 2 half) of the channels around each line, and which of them exist."""
+    index = nearest[..., None] + jnp.arange(-half, half)
+    return jnp.clip(index, 0, n_channels - 1), (index >= 0) & (index < n_channels)
+
+
+def _score(
+    u: Array, weighted: Array, scale: Array, variance: Array, *, together: bool = False
+) -> Array:
+    """The test (n, 4) from channels around lines, (lines, H, n): distances in sigma of the line,
+    residuals times scale, and scale: the line's peak times the root weight.
+
+    With ``together`` the lines are added up, channel by channel, before the search for bumps.
+    """
+    best = _hermite(u, weighted, scale)
+    if together:
+        u = jnp.mean(u, axis=0, keepdims=True)
+        weighted = jnp.sum(weighted, axis=0, keepdims=True)
+        scale = jnp.sqrt(jnp.sum(scale**2, axis=0, keepdims=True))
     for at in BUMP_OFFSETS:
         bump = jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0)
-        z, amplitude, others = _test(bump, weighted, square)
+        z, amplitude, others = _test(bump, weighted, scale)
         better = z > best[0]
         others = jnp.maximum(others, 0.0)
         best = tuple(
@@ -82,39 +138,48 @@ def profile_score(
             for new, old in zip((z, amplitude, others), best, strict=True)
         )
     z, amplitude, others = best
-    return jnp.stack([z**2, amplitude, others**2, _noise_variance(residual, root)], axis=-1)
+    return jnp.stack([z**2, amplitude, others**2, variance], axis=-1)
 
 
-def _test(shape: Array, weighted: Array, square: Array) -> tuple[Array, Array, Array]:
+def _test(shape: Array, weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
     """z, the amplitude, and the z of all lines but the one that contributes most, each (n,)."""
-    norm = jnp.sum(square * shape**2, axis=-1).reshape(len(square), -1)
-    dot = jnp.sum(weighted * shape, axis=-1).reshape(len(square), -1)
-    strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=1, keepdims=True)
+    norm = jnp.sum((scale * shape) ** 2, axis=1)
+    dot = jnp.sum(weighted * shape, axis=1)
+    strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=0)
 
     def over(lines: Array) -> tuple[Array, Array]:
-        total = jnp.sum(jnp.where(lines, norm, 0.0), axis=1)
-        return jnp.sum(jnp.where(lines, dot, 0.0), axis=1), jnp.where(total > 0, total, jnp.inf)
+        total = jnp.sum(jnp.where(lines, norm, 0.0), axis=0)
+        return jnp.sum(jnp.where(lines, dot, 0.0), axis=0), jnp.where(total > 0, total, jnp.inf)
 
     along, total = over(jnp.ones_like(strongest))
     other, rest = over(~strongest)
     return along / jnp.sqrt(total), along / total, other / jnp.sqrt(rest)
 
 
-def _hermite(u: Array, weighted: Array, square: Array) -> tuple[Array, ...]:
+def _hermite(u: Array, weighted: Array, scale: Array) -> tuple[Array, ...]:
     """Lengths of (z3, z4) and of (h3, h4), as from `_test`."""
     gauss = jnp.exp(-0.5 * u * u)
     third = (2.0 * u * u - 3.0) * u * gauss * np.float32(np.sqrt(2.0 / 6.0))
     fourth = ((4.0 * u * u - 12.0) * u * u + 3.0) * gauss * np.float32(1.0 / np.sqrt(24.0))
-    both = zip(_test(third, weighted, square), _test(fourth, weighted, square), strict=True)
+    both = zip(_test(third, weighted, scale), _test(fourth, weighted, scale), strict=True)
     return tuple(jnp.hypot(*pair) for pair in both)
 
 
-def _noise_variance(residual: Array, root: Array) -> Array:
-    """(n,) variance of the residuals [sigma^2], which a few strong ones hardly raise."""
-    squared = residual**2
-    count = jnp.maximum(jnp.sum(root > 0, axis=(1, 2)), 1)
-    variance = jnp.ones(len(squared), squared.dtype)
-    for _ in range(3):
-        clipped = jnp.minimum(squared, 9.0 * variance[:, None, None])
-        variance = jnp.sum(clipped, axis=(1, 2)) / (CLIPPED_SHARE * count)
-    return variance
+def _noise_variance(residual: Array, used: Array) -> Array:
+    """(n,) variance [sigma^2] of residuals (K, n), which a few strong ones hardly raise."""
+    clipped = jnp.minimum(residual**2, CLIP_SIGMA**2)
+    return jnp.sum(clipped, axis=0) / jnp.maximum(used, 1)
+
+
+def lonely_residual(sigma: Array) -> Array:
+    """Largest residual (...) in sigma, of channels (..., K), that the neighbouring channels do
+    not share as they would under a line: one or two hot channels, narrower than any line-spread
+    function."""
+
+    n = sigma.shape[-1]
+    padded = jnp.pad(sigma, [(0, 0)] * (sigma.ndim - 1) + [(2, 2)])
+    far_left, left, right, far_right = (padded[..., k : k + n] for k in (0, 1, 3, 4))
+    size = jnp.abs(sigma)
+    lonely = sigma * (left + right) < 1.1 * sigma**2
+    lonely &= jnp.abs(far_left) + jnp.abs(far_right) < 0.5 * size
+    return jnp.max(jnp.where(lonely, size, 0.0), axis=-1)
