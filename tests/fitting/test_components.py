@@ -87,6 +87,19 @@ def test_two_components_are_flagged(instrument, options, apart, broadening):
     assert flagged(result).mean() > 0.85
 
 
+def test_the_filter_bank_flags_as_the_direct_path_does(sn3):
+    _, _, single = sn3
+    assert "filter bank" in single.meta["FITPATH"]
+    assert flagged(single).mean() < 0.01
+    options = {"apart": 120.0, "broadening": 20.0, "share": 0.6, "snr": 25.0, **SN3}
+    _, spectra = two_components("sitelle-sn3", 2000, **options)
+    by_bank = fit(spectra, lines=LINES, keep_model=False)
+    directly = fit(spectra[:200], lines=LINES)
+    assert directly.meta["FITPATH"] == "direct"
+    assert np.mean(flagged(by_bank)[:200] == flagged(directly)) > 0.95
+    assert flagged(by_bank).mean() > 0.9
+
+
 def test_a_hot_channel_is_no_component():
     _, spectra = simulate("muse", 100, 2, snr=(40.0, 40.0), velocity=(0.0, 0.0), **MUSE)
     flux = spectra.flux.copy()
