@@ -100,7 +100,7 @@ def asks_for_another(fitted: Fitted, geometry: Geometry) -> np.ndarray:
     statistic, amplitude, others, variance = fitted.profile.T
     variance = np.maximum(variance, 1e-12)
     alone = lonely_channel(fitted) & (others < OTHER_LINES_STATISTIC * variance)
-    alone &= _channels_per_fwhm(geometry) > SHARP_CHANNELS
+    alone &= channels_tell(geometry)
     return (statistic > PROFILE_STATISTIC * variance) & (amplitude > PROFILE_AMPLITUDE) & ~alone
 
 
@@ -110,11 +110,11 @@ def lonely_channel(fitted: Fitted) -> np.ndarray:
     return fitted.outlier > OUTLIER_SIGMA * np.sqrt(np.maximum(variance, 1.0))
 
 
-def _channels_per_fwhm(geometry: Geometry) -> float:
-    """Median width of the line-spread function in channels."""
+def channels_tell(geometry: Geometry) -> bool:
+    """Whether a hot channel looks different from a line: its spread spans enough channels."""
     fwhm = geometry.widths(np.zeros(1)) * (SINC_FWHM_PER_WIDTH if geometry.sinc else FWHM_PER_SIGMA)
     spacing = np.abs(np.diff(np.atleast_2d(geometry.axis.values)[0]))
-    return float(np.nanmedian(fwhm) / np.median(spacing)) if len(spacing) else 0.0
+    return len(spacing) > 0 and bool(np.nanmedian(fwhm) > SHARP_CHANNELS * np.median(spacing))
 
 
 class Fluxes(NamedTuple):

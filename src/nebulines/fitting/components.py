@@ -22,6 +22,7 @@ from nebulines.fitting.columns import (
     asks_for_another,
     broadening_and_error,
     build_columns,
+    channels_tell,
     count_parameters,
     lonely_channel,
     measure_noise,
@@ -334,7 +335,7 @@ def add_second_component(
     second = build_columns(pairs.fitted, *doubled, flags[index], components=2)
     adopted = rows[index]
     if config.components == "auto":
-        adopted &= _adopt(single, pairs, double_model(model), data.estimated)
+        adopted &= _adopt(single, pairs, doubled[1], data.estimated, channels_tell(geometry))
     if not with_model:
         fitted = fitted._replace(model=fitted.model[:, :0])
     return _merge(fitted, columns, pairs.fitted, second, index, adopted)
@@ -366,10 +367,13 @@ def _search_residual(
     return find_start(left, geometry, plan_search(geometry, model, config))
 
 
-def _adopt(single: Fitted, pairs: Pairs, doubled: LineModel, estimated: bool) -> np.ndarray:
+def _adopt(
+    single: Fitted, pairs: Pairs, doubled: LineModel, estimated: bool, channels_tell: bool
+) -> np.ndarray:
     """(n,) bool: the gain exceeds the Bayesian information criterion's penalty for the second
-    component's velocity, broadening and detected lines, both components are detected (in two
-    lines where a hot channel may pass for one), and no hot channel is left.
+    component's velocity, broadening and detected lines, and both components are detected; where
+    ``channels_tell`` a hot channel from a line, also: in two lines where a channel was hot, and
+    none is left.
 
     Source: Schwarz 1978, Annals of Statistics 6, 461.
     """
@@ -382,19 +386,26 @@ def _adopt(single: Fitted, pairs: Pairs, doubled: LineModel, estimated: bool) ->
     n_kinematic = doubled.n_groups // 2 * (1 if doubled.frozen_width else 2)
     penalty = (n_kinematic + detected) * np.log(np.maximum(single.n_used, 2))
     faint = np.minimum(*_significance(pairs.fitted)) / level
-    own = np.diagonal(pairs.fitted.area_covariance, axis1=1, axis2=2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        seen = pairs.fitted.area / np.sqrt(own) > 3.0 * level[:, None]
-    n_seen = np.minimum(*(part.sum(axis=1) for part in np.split(seen, 2, axis=1)))
+    hot = np.zeros(len(faint), bool)
+    if channels_tell:
+        unconfirmed = _lines_seen(pairs.fitted, level) < 2
+        hot = lonely_channel(pairs.fitted) | (lonely_channel(single) & unconfirmed)
     first, second = (part.max(axis=1) for part in np.split(pairs.fitted.area, 2, axis=1))
     return (
         (pairs.gain > penalty * level**2)
         & (faint > 5.0)
         & (second > PROFILE_AMPLITUDE * first)
         & pairs.fitted.converged
-        & ~lonely_channel(pairs.fitted)
-        & ((n_seen > 1) | ~lonely_channel(single))
+        & ~hot
     )
+
+
+def _lines_seen(fitted: Fitted, level: np.ndarray) -> np.ndarray:
+    """(n,) number of lines above 3 sigma in the component that has fewer of them."""
+    variance = np.diagonal(fitted.area_covariance, axis1=1, axis2=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = fitted.area / np.sqrt(variance) > 3.0 * level[:, None]
+    return np.minimum(*(part.sum(axis=1) for part in np.split(seen, 2, axis=1)))
 
 
 def _merge(
