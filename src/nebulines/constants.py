@@ -16,3 +16,6 @@ SINC_FWHM_PER_WIDTH = 1.2067091288032284
 
 ANGSTROM_PER_CM = 1e8
 """Wavelength [Angstrom] = ANGSTROM_PER_CM / wavenumber [cm-1], in the same medium."""
+
+ANGSTROM_PER_MICRON = 1e4
+"""Angstrom in a micrometre: extinction laws are written in 1 / um."""
