@@ -15,11 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.accuracy_tables import render
-from benchmarks.measures import DISTRUSTED, measure, summary
+from benchmarks.measures import measure
 from benchmarks.mocks import FIVE_LINES, SOURCES, MockSet, MockSource, draw
 from benchmarks.reference import fit_with_scipy
 from benchmarks.reporting import save
 from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.evaluation import DISTRUSTED, summary
 from nebulines.fitting.fit import FittedBlock, fit_block
 
 BINS = ((5.0, 10.0), (10.0, 15.0), (15.0, 20.0), (20.0, 30.0), (30.0, 30.0))

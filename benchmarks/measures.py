@@ -8,20 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.mocks import FIVE_LINES, MockSet
-from nebulines.evaluation import coverage, nmad
+from nebulines.evaluation import DISTRUSTED, OUTLIER_SIGMA, summary
 from nebulines.spectra import Flag
 
-OUTLIER_SIGMA = 10.0
-TWO_SIDED_95 = 1.959963984540054
-DISTRUSTED = (
-    Flag.NO_DATA
-    | Flag.LOW_SNR
-    | Flag.AT_BOUND
-    | Flag.NOT_CONVERGED
-    | Flag.AMBIGUOUS_VELOCITY
-    | Flag.POOR_FIT
-)
-"""Flags that tell a user not to take the velocity at face value."""
 DETECTED = 5.0
 """A ratio is judged where both true fluxes exceed their bounds by this."""
 RATIOS = (("NII6583", "HALPHA6563"), ("SII6731", "SII6716"))
@@ -84,41 +73,6 @@ def _quantity(
     truth = mocks.truth[name][rows]
     error = np.asarray(columns[f"{name}_err"], float)[rows] if f"{name}_err" in columns else None
     return summary(truth, np.asarray(columns[name], float)[rows], bound[rows], error)
-
-
-def summary(
-    truth: np.ndarray, estimate: np.ndarray, bound: np.ndarray, error: np.ndarray | None = None
-) -> dict[str, float]:
-    """Scatter beside the bound, bias and coverage of one quantity, (k,) each.
-
-    Returns:
-        ``rms_over_bound`` (RMS of the misses over RMS of the bound), ``pull_rms`` (RMS of miss /
-        bound), ``nmad_over_bound`` (robust scatter of miss / bound), ``bias`` (median miss),
-        ``bias_error``, ``relative_bias`` (mean miss over mean truth) with its error, and with
-        stated errors ``coverage`` and ``coverage_95``.
-    """
-    miss = estimate - truth
-    good = np.isfinite(miss) & np.isfinite(bound)
-    miss, bound = miss[good], bound[good]
-    count = max(len(miss), 1)
-    scale = np.mean(np.abs(truth[good])) if len(miss) else np.nan
-    pulls = miss / bound
-    numbers = {
-        "n": len(miss),
-        "bound": float(np.median(bound)),
-        "rms_over_bound": float(np.sqrt(np.mean(miss**2) / np.mean(bound**2))),
-        "pull_rms": float(np.sqrt(np.mean(pulls**2))),
-        "nmad_over_bound": nmad(pulls),
-        "bias": float(np.median(miss)),
-        "bias_error": float(np.sqrt(np.pi / 2.0 / count) * nmad(miss)),
-        "relative_bias": float(np.mean(miss) / scale),
-        "relative_bias_error": float(np.std(miss) / np.sqrt(count) / scale),
-    }
-    if error is not None:
-        inside = [coverage(truth, estimate, error, sigmas=k) for k in (1.0, TWO_SIDED_95)]
-        numbers |= {"coverage": inside[0].fraction, "coverage_95": inside[1].fraction}
-        numbers["coverage_error"] = inside[0].uncertainty
-    return numbers
 
 
 def _ratios(

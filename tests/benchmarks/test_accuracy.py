@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from benchmarks.accuracy import judge_bin
 from benchmarks.accuracy_tables import render, targets
-from benchmarks.measures import measure, summary
-from benchmarks.mocks import FIVE_LINES, MUSE, SN3, MockSet, combine, draw
+from benchmarks.measures import measure
+from benchmarks.mocks import FIVE_LINES, MUSE, SN3, MockSet, draw
 from benchmarks.reference import gaussian_profile, sincgauss_profile
 from benchmarks.reporting import command, judged, table
 
-from nebulines.evaluation import Bound
 from nebulines.spectra import Flag
 
 
@@ -32,18 +31,6 @@ def perfect_columns(mocks: MockSet) -> dict[str, np.ndarray]:
     return columns
 
 
-def test_statistics_of_known_numbers():
-    generator = np.random.default_rng(1)
-    truth, bound = np.full(40_000, 10.0), np.full(40_000, 2.0)
-    found = summary(truth, truth + generator.normal(0.2, 2.0, 40_000), bound, bound)
-    assert found["rms_over_bound"] == pytest.approx(np.hypot(1.0, 0.1), abs=0.01)
-    assert found["nmad_over_bound"] == pytest.approx(1.0, abs=0.02)
-    assert found["bias"] == pytest.approx(0.2, abs=4 * found["bias_error"])
-    assert found["relative_bias"] == pytest.approx(0.02, abs=4 * found["relative_bias_error"])
-    assert found["coverage"] == pytest.approx(0.68, abs=0.01)
-    assert found["coverage_95"] == pytest.approx(0.949, abs=0.005)
-
-
 def test_an_outlier_is_counted_and_its_flag_seen(mocks):
     columns = perfect_columns(mocks)
     columns["velocity"][:2] += 900.0
@@ -54,29 +41,6 @@ def test_an_outlier_is_counted_and_its_flag_seen(mocks):
     # the one without a flag stays in
     expected = 900.0 / np.sqrt(np.sum(mocks.bound.velocity_kms[1:] ** 2))
     assert found["velocity"]["rms_over_bound"] == pytest.approx(expected)
-
-
-def test_windows_combine_as_one_information_matrix():
-    """Velocity and broadening shared, fluxes and continuum of two windows apart."""
-    generator = np.random.default_rng(2)
-    jacobian = np.zeros((200, 9))
-    jacobian[:, :2] = generator.normal(size=(200, 2))
-    jacobian[:100, 2:6] = generator.normal(size=(100, 4))  # two lines, two continuum terms
-    jacobian[100:, 6:] = generator.normal(size=(100, 3))  # one line, two continuum terms
-    whole = np.linalg.inv(jacobian.T @ jacobian)
-    parts = []
-    for rows, columns, n_lines in (
-        (slice(0, 100), slice(2, 6), 2),
-        (slice(100, 200), slice(6, 9), 1),
-    ):
-        own = np.concatenate([jacobian[rows, :2], jacobian[rows, columns]], axis=1)
-        covariance = np.linalg.inv(own.T @ own)[None]
-        none = np.zeros((1, 0))
-        parts.append(Bound(none, none, none, none, covariance, np.ones((1, n_lines))))
-    bound = combine(parts, np.ones((1, 3)))
-    keep = np.ix_([0, 1, 2, 3, 6], [0, 1, 2, 3, 6])
-    np.testing.assert_allclose(bound.covariance[0], whole[keep], rtol=1e-9)
-    np.testing.assert_allclose(bound.velocity_kms[0], np.sqrt(whole[0, 0]))
 
 
 @pytest.mark.parametrize("profile", [sincgauss_profile, gaussian_profile])
