@@ -6,6 +6,7 @@ import functools
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def uniform(
         limits: (low, high).
         name: of the quantity, for messages.
         least: smallest ``low`` that makes sense.
-        zero: whether ``low`` may be 0.
+        zero: whether ``low`` may be ``least`` itself.
 
     Raises:
         UsageError: not two finite numbers, low at most high, from ``least`` on.
@@ -43,17 +44,30 @@ def uniform(
         >>> uniform(np.random.default_rng(0), (2.0, 2.0), 3, name="snr").tolist()
         [2.0, 2.0, 2.0]
     """
+    low, high = check_range(limits, name=name, least=least, zero=zero)
+    return generator.uniform(low, high, size)
+
+
+def check_range(
+    limits: Any, *, name: str, least: float = -np.inf, zero: bool = True
+) -> tuple[float, float]:
+    """A range as two floats, or a clear refusal; arguments as in `uniform`.
+
+    Example:
+        >>> check_range([5, 30], name="snr")
+        (5.0, 30.0)
+    """
     try:
         low, high = (float(x) for x in limits)
     except (TypeError, ValueError):
         raise UsageError(f"{name} must be two numbers, low and high; got {limits!r}") from None
     if not (np.isfinite([low, high]).all() and low <= high):
         raise UsageError(f"{name} must be two finite numbers, low first; got {low}, {high}")
-    if low < least or (low == 0 and not zero):
+    if low < least or (low == least and not zero):
         raise UsageError(
             f"{name} must start {'at or ' if zero else ''}above {least:g}; got {low:g}"
         )
-    return generator.uniform(low, high, size)
+    return low, high
 
 
 def draw_fluxes(
@@ -61,14 +75,18 @@ def draw_fluxes(
     names: Sequence[str],
     n: int,
     ratios: Mapping[str, Range] | None = None,
+    *,
+    known: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Line fluxes relative to H-alpha.
+    """Line fluxes relative to H-alpha, each ratio drawn from its own range.
 
     Args:
         names: L lines.
         n: spectra.
         ratios: ranges that replace the built-in ones, {name: (low, high)}, relative to the
             same line as the built-in row of that name (H-alpha for most).
+        known: {name: (n,)} fluxes drawn already, which are kept where ``ratios`` does not
+            name the line and no fixed ratio sets it.
 
     Returns:
         (n, L).
@@ -84,7 +102,7 @@ def draw_fluxes(
     own = dict(ratios or {})
     if unknown := sorted(set(own) - set(names)):
         raise UsageError(f"ratios: {', '.join(unknown)} not among the lines {', '.join(names)}")
-    drawn: dict[str, np.ndarray] = {}
+    drawn = {name: flux for name, flux in (known or {}).items() if name not in own}
 
     def flux_of(name: str) -> np.ndarray:
         if name not in drawn:

@@ -1,0 +1,108 @@
+"""Noise-free lines of many spectra: the forward model, compiled once and run by blocks."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nebulines.instruments.line_spread import LineSpread
+from nebulines.lines import LineCatalogue
+from nebulines.spectral_axis import SpectralAxis, VelocityConvention
+
+BLOCK = 1024
+"""Spectra in one call of the compiled model: a few MB, which stay in the processor's cache."""
+
+
+class Kinematics(NamedTuple):
+    """One velocity component of n spectra.
+
+    Attributes:
+        velocity, broadening: (n,) [km/s].
+        fluxes: (n, L).
+    """
+
+    velocity: np.ndarray
+    broadening: np.ndarray
+    fluxes: np.ndarray
+
+    def rows(self, index: Any) -> Kinematics:
+        """The component of a subset."""
+        return Kinematics(*(part[index] for part in self))
+
+
+class LineRenderer:
+    """Lines of a catalogue seen on an axis through a line spread.
+
+    Args:
+        axis: of all n spectra.
+        catalogue: the L lines.
+        spread: the instrument's response to each of the n spectra.
+        redshift: of every source.
+        convention: ``optical`` or ``relativistic`` velocity.
+    """
+
+    def __init__(
+        self,
+        axis: SpectralAxis,
+        catalogue: LineCatalogue,
+        spread: LineSpread,
+        *,
+        redshift: float = 0.0,
+        convention: VelocityConvention = "optical",
+    ) -> None:
+        from nebulines.models import line_positions, line_spread_width
+
+        self.axis = axis
+        self.rest = line_positions(axis.kind, catalogue.wavelength(axis.medium), redshift)
+        self._width = line_spread_width(axis.kind, spread, self.rest)
+        self._model = _compiled(spread.shape, axis.kind, convention)
+        self._shared = None
+        if axis.shared:
+            self._shared = (axis.values[None, :] - self.rest[:, None]).astype(np.float32)
+
+    def render(self, rows: np.ndarray, lines: Kinematics) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra and the peak of each line alone.
+
+        Args:
+            rows: (k,) which of the n spectra, k at most `BLOCK`.
+            lines: of all n spectra.
+
+        Returns:
+            (k, channel) and (k, L), float32.
+        """
+        k = len(rows)
+        padded = np.concatenate([rows, np.full(_padding(k), rows[-1])])
+        offsets = self._shared
+        if offsets is None:
+            values = self.axis.rows(padded).per_spectrum(len(padded))
+            offsets = (values[:, None, :] - self.rest[:, None]).astype(np.float32)
+        width = np.broadcast_to(self._width, lines.fluxes.shape)
+        arrays = (a[padded].astype(np.float32) for a in (*lines, width))
+        flux, peaks = self._model(offsets, self.rest.astype(np.float32), *arrays)
+        return np.asarray(flux)[:k], np.asarray(peaks)[:k]
+
+
+def _padding(k: int) -> int:
+    """Rows to repeat so that few sizes are compiled: powers of two up to `BLOCK`."""
+    size = 1
+    while size < min(k, BLOCK):
+        size *= 2
+    return max(size - k, 0)
+
+
+@functools.cache
+def _compiled(shape: str, kind: str, convention: str) -> Any:
+    """Jitted model: spectra (n, channel), and the peak (n, L) of each line alone."""
+    import jax
+
+    from nebulines.models import line_peaks, lines_at_offsets
+
+    options: Any = {"spread_shape": shape, "kind": kind, "convention": convention}
+
+    def model(offsets: Any, rest: Any, *arrays: Any) -> tuple[Any, Any]:
+        spectra = lines_at_offsets(offsets, rest, *arrays, **options)
+        return spectra, line_peaks(rest, *arrays, **options)
+
+    return jax.jit(model)
