@@ -36,6 +36,7 @@ evaluation
 plots
 explorer
 demo
+reports
 cli
 """
 RANK = {room: i for i, line in enumerate(ROOM_ORDER.split("\n")) for room in line.split()}

@@ -15,10 +15,20 @@ from nebulines.errors import InputError, NebulinesError, UsageError
 # command -> (module, function, what it does); imported when it is run
 _COMMANDS = {
     "demo": ("nebulines.cli.demo", "demo", "Measure a real MUSE cube and show what was found."),
+    "evaluate": (
+        "nebulines.cli.evaluate",
+        "evaluate",
+        "Judge a network, or the fit, on held-out spectra.",
+    ),
     "fit": ("nebulines.cli.fit", "fit", "Measure the emission lines of a cube or of spectra."),
     "info": ("nebulines.cli.info", "info", "Say what a file is and what would be fitted."),
     "instruments": ("nebulines.cli.instruments", "instruments", "List the known instruments."),
     "lines": ("nebulines.cli.lines", "lines", "List the lines of the catalogue."),
+    "reproduce": (
+        "nebulines.cli.reproduce",
+        "reproduce",
+        "Make a paper's tables and figures, ours beside theirs.",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ written out here in NumPy and float64, apart from the fitting engine that the bo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,15 +96,70 @@ def cramer_rao(
         >>> bool((bound.velocity_kms > 1).all() and (bound.velocity_kms < 10).all())
         True
     """
+    truth = (velocity_kms, broadening_kms, fluxes)
+    fluxes = np.asarray(fluxes, float)
+    systems = _systems(spectra, wavelengths, truth, continuum_order, convention)
+    parts = [_invert(weighted @ jacobian.swapaxes(1, 2)) for jacobian, weighted in systems]
+    covariance = np.concatenate(parts)
+    sigma = np.sqrt(np.einsum("npp->np", covariance))
+    lines = slice(2, 2 + fluxes.shape[1])
+    return Bound(
+        sigma[:, 0], sigma[:, 1], sigma[:, lines], sigma[:, lines.stop :], covariance, fluxes
+    )
+
+
+def influence(
+    spectra: Spectra,
+    wavelengths: Any,
+    *,
+    velocity_kms: Any,
+    broadening_kms: Any,
+    fluxes: Any,
+    continuum_order: int = 0,
+    convention: VelocityConvention = "optical",
+) -> np.ndarray:
+    """Change of the least-squares parameters with the flux of each channel, F^-1 J^T W.
+
+    F is the information, J the Jacobian and W the inverse variance, all at the truth; the
+    arguments are those of `cramer_rao`. The scatter that the noise makes through it is the bound.
+
+    Returns:
+        (n, 2 + L + order + 1, channel): velocity, broadening, fluxes, continuum, each per unit
+        of the flux.
+
+    Example:
+        >>> from nebulines.synthetic import simulate
+        >>> truth, spectra = simulate("sitelle-sn3", n=1, seed=1, lines=["HALPHA6563"])
+        >>> slopes = influence(
+        ...     spectra, [6562.80], velocity_kms=truth["velocity"],
+        ...     broadening_kms=truth["broadening"], fluxes=truth["HALPHA6563_flux"][:, None],
+        ... )
+        >>> slopes.shape
+        (1, 4, 842)
+    """
+    truth = (velocity_kms, broadening_kms, fluxes)
+    systems = _systems(spectra, wavelengths, truth, continuum_order, convention)
+    parts = [
+        _invert(weighted @ jacobian.swapaxes(1, 2)) @ weighted for jacobian, weighted in systems
+    ]
+    return np.concatenate(parts)
+
+
+def _systems(
+    spectra: Spectra,
+    wavelengths: Any,
+    truth: tuple[Any, Any, Any],
+    continuum_order: int,
+    convention: VelocityConvention,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Jacobian (rows, p, channel), and the same over the variance, a few spectra at a time."""
     n, wavelengths = len(spectra), np.asarray(wavelengths, float)
     if spectra.variance is None or spectra.line_spread is None:
         raise InputError("a Cramer-Rao bound needs spectra with variance and line spread")
-    velocity = np.broadcast_to(np.asarray(velocity_kms, float), (n,))
-    broadening = np.broadcast_to(np.asarray(broadening_kms, float), (n,))
-    fluxes = np.asarray(fluxes, float)
+    velocity, broadening = (np.broadcast_to(np.asarray(a, float), (n,)) for a in truth[:2])
+    fluxes = np.asarray(truth[2], float)
     if fluxes.shape != (n, len(wavelengths)):
         raise InputError(f"fluxes must have shape ({n}, {len(wavelengths)}), not {fluxes.shape}")
-    parts = []
     for start in range(0, n, _ROWS):
         rows = slice(start, start + _ROWS)
         jacobian = _jacobian(
@@ -111,13 +167,7 @@ def cramer_rao(
         )
         basis = _continuum(spectra[rows], continuum_order)
         jacobian = np.concatenate([jacobian, basis], axis=1)
-        parts.append(_invert((jacobian * _weights(spectra[rows])) @ jacobian.swapaxes(1, 2)))
-    covariance = np.concatenate(parts)
-    sigma = np.sqrt(np.einsum("npp->np", covariance))
-    lines = slice(2, 2 + len(wavelengths))
-    return Bound(
-        sigma[:, 0], sigma[:, 1], sigma[:, lines], sigma[:, lines.stop :], covariance, fluxes
-    )
+        yield jacobian, jacobian * _weights(spectra[rows])
 
 
 def _jacobian(

@@ -1,0 +1,63 @@
+"""``nebulines evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option("-o", "--output", type=_FOLDER, help="Folder of the report [nebulines-NAME].")
+@click.option("--n", "number", default=20_000, show_default=True, help="Held-out spectra.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@click.option("--resolution", default=5000.0, show_default=True, help="Nominal R of SITELLE SN3.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network [shipped].")
+@click.option(
+    "--saliency",
+    default=10,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Its spectra; 0: none.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No summary.")
+def evaluate(
+    name: str,
+    output: Path | None,
+    number: int,
+    seed: int,
+    resolution: float,
+    weights: Path | None,
+    saliency: int,
+    quiet: bool,
+) -> None:
+    """Judge a method on synthetic spectra that it was not trained on.
+
+    NAME is fit (least squares), kinematics or starnet (networks), or both (network and least
+    squares). Accuracy beside the Cramer-Rao bound, calibration of the errors, answers out of
+    range, figures, and the published numbers go to a folder.
+    """
+    from nebulines.runtime import configure
+
+    configure()
+    from nebulines.reports.evaluate import evaluate as run
+
+    shown = f"nebulines evaluate {name} --n {number} --seed {seed} --resolution {resolution:g}"
+    if weights is not None:
+        shown += f" --weights {weights.name}"
+    paths = run(
+        name,
+        output or Path(f"nebulines-{name}"),
+        n=number,
+        seed=seed,
+        weights=weights,
+        resolution=resolution,
+        command=shown,
+        saliency_spectra=saliency,
+    )
+    if not quiet:
+        click.echo(paths[0].read_text(encoding="utf-8").split("\n## Out of range")[0])
+        click.echo(f"wrote {', '.join(str(path) for path in paths)}")

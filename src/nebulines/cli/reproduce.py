@@ -1,0 +1,51 @@
+"""``nebulines reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nebulines.errors import UsageError
+
+PAPERS = ("kinematics",)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.argument("paper", metavar="PAPER")
+@click.option("-o", "--output", required=True, type=_FOLDER, help="Folder of the report.")
+@click.option("--quick", is_flag=True, help="A tenth of the spectra.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@click.option("--method", "methods", multiple=True, help="Only this method; may be repeated.")
+@click.option("--truth-maps", type=_FOLDER, help="Maps of a real field, for its mock cube.")
+@click.option("-q", "--quiet", is_flag=True, help="No bar, no summary.")
+def reproduce(
+    paper: str,
+    output: Path,
+    quick: bool,
+    seed: int,
+    methods: tuple[str, ...],
+    truth_maps: Path | None,
+    quiet: bool,
+) -> None:
+    """Make a paper's tables and figures, ours beside theirs.
+
+    PAPER is kinematics (Rhea et al. 2020). Everything is measured anew, on spectra that no
+    network was trained on, and written to a folder with the command that made it.
+    """
+    if paper not in PAPERS:
+        raise UsageError(f"no paper {paper!r}: choose one of {', '.join(PAPERS)}")
+    from nebulines.runtime import configure
+
+    configure()
+    from nebulines.reports.kinematics import Plan, reproduce_kinematics
+
+    shown = f"nebulines reproduce {paper}{' --quick' if quick else ''} --seed {seed}"
+    shown += "".join(f" --method {name}" for name in methods)
+    if truth_maps is not None:
+        shown += f" --truth-maps {truth_maps.name}"
+    plan = Plan.of(output, seed=seed, quick=quick, methods=methods or None, truth_maps=truth_maps)
+    paths = reproduce_kinematics(plan, command=shown, progress=not quiet)
+    if not quiet:
+        click.echo(f"wrote {paths[0]} and {len(paths) - 1} more files in {output}")

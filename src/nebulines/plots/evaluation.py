@@ -1,0 +1,310 @@
+"""Figures of a judgement: residuals, predicted against true, calibration, saliency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nebulines.evaluation.density import kernel_density
+from nebulines.evaluation.judge import Judgement
+from nebulines.evaluation.methods import QUANTITIES
+from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, NOISE_COLOUR, RC
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+QUANTITY_COLOUR = {"velocity": LINE_COLOUR, "broadening": FIT_COLOUR}
+_MOST_POINTS = 4000
+_RUNNING = 16  # bins of the running median
+
+
+def new_figure(width: float, height: float, rows: int, columns: int, **layout: Any) -> Any:
+    """A figure that belongs to no window, and its axes (rows, columns).
+
+    Args:
+        width, height: [inch].
+        rows, columns: of axes.
+        **layout: of ``Figure.subplots_adjust``.
+
+    Example:
+        >>> figure, axes = new_figure(4, 3, 1, 2)
+        >>> axes.shape
+        (1, 2)
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(width, height))
+        axes = figure.subplots(rows, columns, squeeze=False)
+        figure.subplots_adjust(**layout)
+    return figure, axes
+
+
+def residual_figure(judgement: Judgement) -> Figure:
+    """Residuals of velocity and broadening against the truth and against the S/N.
+
+    The line is the running median, the dark band holds 68 % of the residuals, the dashed lines
+    are plus and minus the Cramer-Rao bound. Flagged rows are left out.
+    """
+    figure, axes = new_figure(
+        7.1, 4.6, 2, 2, left=0.08, right=0.985, top=0.92, bottom=0.1, wspace=0.16, hspace=0.3
+    )
+    for row, quantity in enumerate(QUANTITIES):
+        truth, miss, snr, bound = _residuals(judgement, quantity)
+        reach = 6.0 * max(float(np.median(np.abs(miss))), 1e-6)
+        columns = ((truth, f"true {quantity} [km/s]"), (snr, "S/N of the peak of Hα"))
+        for column, (x, label) in enumerate(columns):
+            _draw_residuals(axes[row, column], x, miss, bound, QUANTITY_COLOUR[quantity])
+            axes[row, column].set_xlabel(label, labelpad=1)
+            axes[row, column].set_ylim(-reach, reach)
+        axes[row, 0].set_ylabel(f"{quantity}: measured − true [km/s]", fontsize=7.5)
+    figure.suptitle(_title(judgement), fontsize=9, x=0.08, ha="left", y=0.985)
+    return figure
+
+
+def _residuals(judgement: Judgement, quantity: str) -> tuple[np.ndarray, ...]:
+    truth, snr = judgement.held_out.truth[quantity], judgement.held_out.truth["snr"]
+    miss = np.asarray(getattr(judgement.measured, quantity), float) - truth
+    good = judgement.trusted & np.isfinite(miss)
+    bound = getattr(judgement.held_out.bound, f"{quantity}_kms")
+    return truth[good], miss[good], snr[good], bound[good]
+
+
+def _draw_residuals(
+    axes: Axes, x: np.ndarray, miss: np.ndarray, bound: np.ndarray, colour: str
+) -> None:
+    step = max(1, -(-len(x) // _MOST_POINTS))
+    axes.plot(x[::step], miss[::step], ".", ms=1.2, color="0.72", rasterized=True, zorder=1)
+    axes.axhline(0.0, color="0.3", lw=0.5, zorder=2)
+    if len(x) < _RUNNING * 5:
+        return
+    centre, running = running_quantiles(x, miss)
+    axes.fill_between(centre, running[0], running[2], color=colour, alpha=0.3, lw=0, zorder=3)
+    axes.plot(centre, running[1], color=colour, lw=1.3, zorder=4)
+    _, limits = running_quantiles(x, bound)
+    for sign in (1.0, -1.0):
+        axes.plot(centre, sign * limits[1], "--", color=DATA_COLOUR, lw=0.7, zorder=4)
+    axes.set_xlim(float(x.min()), float(x.max()))
+
+
+def running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 16, 50 and 84 % quantiles of y in bins of equally many x.
+
+    Args:
+        x, y: (n,) with n of 16 or more.
+
+    Returns:
+        Mean x (16,) and quantiles (3, 16).
+
+    Example:
+        >>> centre, quantiles = running_quantiles(np.arange(160.0), np.ones(160))
+        >>> float(centre[0]), quantiles.shape
+        (4.5, (3, 16))
+    """
+    bins = np.array_split(np.argsort(x), _RUNNING)
+    quantiles = np.array([np.percentile(y[b], (15.87, 50.0, 84.13)) for b in bins])
+    return np.array([x[b].mean() for b in bins]), quantiles.T
+
+
+def density_figure(judgement: Judgement) -> Figure:
+    """Kernel density of predicted against true values (figure 3 of Rhea et al. 2020)."""
+    figure, axes = new_figure(
+        6.4, 3.2, 1, 2, left=0.09, right=0.985, top=0.89, bottom=0.14, wspace=0.26
+    )
+    for column, quantity in enumerate(QUANTITIES):
+        panel = axes[0, column]
+        truth, miss, *_ = _residuals(judgement, quantity)
+        found = kernel_density(truth, truth + miss)
+        top = found.density.max()
+        levels = top * np.array([0.02, 0.1, 0.25, 0.45, 0.7, 1.0])
+        panel.contourf(found.x, found.y, found.density, levels=levels, cmap="Blues", extend="max")
+        ends = [found.x[0], found.x[-1]]
+        panel.plot(ends, ends, "--", color=FIT_COLOUR, lw=0.8)
+        panel.set_xlabel(f"true {quantity} [km/s]")
+        panel.set_ylabel(f"measured {quantity} [km/s]", labelpad=1)
+        panel.set_xlim(ends)
+        panel.set_ylim(ends)
+        panel.set_aspect("equal")
+    figure.suptitle(_title(judgement), fontsize=9, x=0.09, ha="left", y=0.98)
+    return figure
+
+
+def distribution_figure(judgement: Judgement) -> Figure:
+    """Distributions of the residuals with their standard deviation (figure 5 of the paper)."""
+    figure, axes = new_figure(
+        6.4, 2.7, 1, 2, left=0.09, right=0.985, top=0.87, bottom=0.16, wspace=0.2
+    )
+    for column, quantity in enumerate(QUANTITIES):
+        panel = axes[0, column]
+        _, miss, _, bound = _residuals(judgement, quantity)
+        reach = 4.0 * max(float(np.sqrt(np.mean(miss**2))), 1e-6)
+        edges = np.linspace(-reach, reach, 61)
+        panel.hist(miss, edges, density=True, color=QUANTITY_COLOUR[quantity], alpha=0.55)
+        x = np.linspace(-reach, reach, 400)
+        usable = bound[np.isfinite(bound)]
+        panel.plot(x, _mixed_normal(x, usable), "--", color=DATA_COLOUR, lw=0.9,
+                   label="at the Cramér-Rao bound")  # fmt: skip
+        panel.set_title(f"{quantity}: std {np.std(miss):.2f} km/s", pad=3, fontsize=8)
+        panel.set_xlabel("measured − true [km/s]")
+        panel.set_xlim(-reach, reach)
+        panel.legend(frameon=False, fontsize=6.5, loc="upper right")
+    axes[0, 0].set_ylabel("density")
+    figure.suptitle(_title(judgement), fontsize=9, x=0.09, ha="left", y=0.985)
+    return figure
+
+
+def _mixed_normal(x: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """Mean of normal densities of those widths, by 200 of their quantiles."""
+    if not len(sigmas):
+        return np.full_like(x, np.nan)
+    chosen = np.quantile(sigmas, (np.arange(200) + 0.5) / 200)[:, None]
+    values = np.exp(-0.5 * (x / chosen) ** 2) / (np.sqrt(2 * np.pi) * chosen)
+    return values.mean(axis=0)
+
+
+def calibration_figure(judgement: Judgement) -> Figure | None:
+    """Coverage of the central intervals and of TARP's regions; PIT and rank histograms.
+
+    Returns:
+        None where the method states no errors.
+    """
+    if not judgement.coverage:
+        return None
+    figure, axes = new_figure(
+        7.1, 2.7, 1, 3, left=0.07, right=0.985, top=0.84, bottom=0.16, wspace=0.26
+    )
+    _draw_coverage(axes[0, 0], judgement)
+    for panel, quantity in zip(axes[0, 1:], QUANTITIES, strict=True):
+        _draw_uniformity(panel, judgement, quantity)
+    figure.suptitle(_title(judgement), fontsize=9, x=0.07, ha="left", y=0.99)
+    return figure
+
+
+def _draw_coverage(axes: Axes, judgement: Judgement) -> None:
+    curve = judgement.coverage["velocity"]
+    axes.fill_between(
+        curve.level, -2 * curve.uncertainty, 2 * curve.uncertainty, color=NOISE_COLOUR, lw=0
+    )
+    for quantity, found in judgement.coverage.items():
+        colour = QUANTITY_COLOUR[quantity]
+        axes.plot(found.level, found.fraction - found.level, color=colour, lw=1.2, label=quantity)
+    if judgement.tarp is not None:
+        joint = judgement.tarp
+        axes.plot(joint.level, joint.coverage - joint.level, ":", color=DATA_COLOUR, label="TARP")
+    axes.axhline(0.0, color="0.3", lw=0.5)
+    reach = max(0.05, 1.3 * max(abs(v) for v in axes.get_ylim()))
+    axes.set(xlim=(0, 1), ylim=(-reach, reach))
+    axes.set_xlabel("credible level")
+    axes.set_ylabel("coverage − level", labelpad=1)
+    axes.set_title("coverage (grey: ±2 σ)", pad=3, fontsize=8)
+    axes.legend(frameon=False, fontsize=6.5, loc="upper left", ncols=3, columnspacing=0.7,
+                handlelength=1.0)  # fmt: skip
+
+
+def _draw_uniformity(axes: Axes, judgement: Judgement, quantity: str) -> None:
+    pit = judgement.pit[quantity][judgement.trusted]
+    pit = pit[np.isfinite(pit)]
+    bins = 20
+    mean = len(pit) / bins
+    band = 2.0 * np.sqrt(mean * (1.0 - 1.0 / bins))
+    counts, edges = np.histogram(pit, bins, (0.0, 1.0))
+    axes.axhspan(1 - band / mean, 1 + band / mean, color=NOISE_COLOUR, lw=0)
+    axes.stairs(counts / mean, edges, color=QUANTITY_COLOUR[quantity], fill=True, alpha=0.35)
+    if quantity in judgement.sbc:
+        ranks = judgement.sbc[quantity]
+        axes.stairs(ranks.counts / ranks.expected, ranks.edges, color=DATA_COLOUR, lw=0.8,
+                    baseline=None)  # fmt: skip
+    axes.axhline(1.0, color="0.3", lw=0.5)
+    axes.set(xlim=(0, 1), ylim=(0, max(1.6, 1.1 * counts.max() / mean)))
+    axes.set_xlabel("PIT (filled), SBC rank (line)")
+    axes.set_title(f"{quantity}: KS {judgement.ks[quantity].distance:.3f}", pad=3, fontsize=8)
+
+
+def saliency_figure(
+    judgement: Judgement, saliency: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]
+) -> Figure:
+    """What the answers hang on, over the mean spectrum (figure 6 of the paper).
+
+    Args:
+        judgement: of the method.
+        saliency: quantity -> (channel,) of the method.
+        best: the same of the best possible answer.
+    """
+    spectra = judgement.held_out.spectra
+    wave = spectra.axis.rows(0).wavelength().reshape(-1)
+    shown = np.median(np.asarray(spectra.flux[:2000], float), axis=0)
+    figure, axes = new_figure(
+        7.1, 4.3, 3, 1, left=0.085, right=0.985, top=0.93, bottom=0.09, hspace=0.08
+    )
+    axes[0, 0].plot(wave, shown / shown.max(), color=DATA_COLOUR, lw=0.8)
+    axes[0, 0].set_ylabel("median spectrum")
+    for panel, quantity in zip(axes[1:, 0], QUANTITIES, strict=True):
+        colour = QUANTITY_COLOUR[quantity]
+        panel.fill_between(wave, 0.0, best[quantity], color=NOISE_COLOUR, lw=0,
+                           label="least squares at the truth")  # fmt: skip
+        panel.plot(wave, saliency[quantity], color=colour, lw=0.8, label=judgement.method)
+        panel.set_ylabel(f"|Δ {quantity}|\n[km/s per σ]", fontsize=7)
+        panel.set_ylim(0, 1.15 * max(saliency[quantity].max(), best[quantity].max()))
+        panel.legend(frameon=False, fontsize=6.5, loc="upper left")
+    for panel in axes[:, 0]:
+        panel.set_xlim(*judgement_band(judgement))
+    for panel in axes[:-1, 0]:
+        panel.tick_params(labelbottom=False)
+    axes[-1, 0].set_xlabel("wavelength [Å]", labelpad=1)
+    figure.suptitle(_title(judgement), fontsize=9, x=0.085, ha="left", y=0.985)
+    return figure
+
+
+def judgement_band(judgement: Judgement) -> tuple[float, float]:
+    """Wavelengths [Angstrom] around the lines of the set."""
+    from nebulines.lines import load_catalogue
+
+    lines = load_catalogue().select(judgement.held_out.source.lines)
+    wave = lines.wavelength(judgement.held_out.spectra.axis.medium)
+    margin = 30.0
+    return float(wave.min() - margin), float(wave.max() + margin)
+
+
+def _title(judgement: Judgement) -> str:
+    n = int(judgement.trusted.sum())
+    return f"{judgement.method} on {judgement.held_out.source.title}: {n:,} spectra"
+
+
+def write_figures(
+    judgement: Judgement,
+    folder: Path,
+    *,
+    saliency: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
+    formats: tuple[str, ...] = ("png",),
+) -> list[Path]:
+    """Write every figure of a judgement.
+
+    Args:
+        judgement: what to draw.
+        folder: that exists.
+        saliency: of the method and of the best possible answer, or None.
+        formats: endings.
+
+    Returns:
+        The paths.
+    """
+    from nebulines.plots.style import save_figure
+
+    stem = judgement.method
+    figures = {
+        "residuals": residual_figure(judgement),
+        "predicted_true": density_figure(judgement),
+        "distributions": distribution_figure(judgement),
+        "calibration": calibration_figure(judgement),
+        "saliency": saliency_figure(judgement, *saliency) if saliency else None,
+    }
+    paths: list[Path] = []
+    for name, figure in figures.items():
+        if figure is not None:
+            paths += save_figure(figure, folder / f"{stem}_{name}", formats=formats)
+    return paths

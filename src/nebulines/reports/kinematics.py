@@ -1,0 +1,155 @@
+"""The tables and figures of Rhea et al. 2020 (ApJ 901, 152), ours beside theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nebulines.errors import InputError, UsageError
+from nebulines.evaluation.methods import Method, get_method, method_names
+from nebulines.evaluation.published import published
+from nebulines.reports.page import prepare_folder, write_numbers, write_page
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        parts: Markdown.
+        numbers: for JSON.
+        paths: files that were written.
+
+    Example:
+        >>> Section(["## Title"]).paths
+        []
+    """
+
+    parts: list[str]
+    numbers: dict[str, Any] = field(default_factory=dict)
+    paths: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a reproduction is made of.
+
+    Attributes:
+        folder: for the report.
+        seed: of the held-out stream.
+        n: held-out spectra of a resolution.
+        n_case: spectra of a case out of range.
+        n_timing: spectra that the rate is measured on.
+        methods: names and the methods that can be had; a method may serve some resolutions only.
+        missing: names and why the rest cannot.
+        truth_maps: folder of the maps that a mock cube is made from, or None.
+        quick: whether numbers were cut down.
+
+    Example:
+        >>> Plan.of(Path("out"), quick=True, methods=["fit"]).n
+        2000
+    """
+
+    folder: Path
+    seed: int
+    n: int
+    n_case: int
+    n_timing: int
+    methods: dict[str, Method]
+    missing: dict[str, str]
+    truth_maps: Path | None = None
+    quick: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        *,
+        seed: int = 1,
+        quick: bool = False,
+        methods: Sequence[str] | None = None,
+        truth_maps: Path | None = None,
+    ) -> Plan:
+        """The plan with its usual numbers, or a tenth of them; methods that cannot be had are
+        noted, those asked for by name must exist."""
+        found: dict[str, Method] = {}
+        missing: dict[str, str] = {}
+        for name in methods or method_names():
+            try:
+                found[name] = get_method(name)
+            except UsageError as error:
+                if methods:
+                    raise
+                missing[name] = str(error)
+        n, n_case, n_timing = (2000, 200, 8192) if quick else (20_000, 2000, 62_500)
+        return cls(folder, seed, n, n_case, n_timing, found, missing, truth_maps, quick)
+
+
+SectionMaker = Callable[[Plan], Section]
+
+
+def reproduce_kinematics(plan: Plan, *, command: str, progress: bool = False) -> list[Path]:
+    """Make every table and figure, and one page that shows them.
+
+    Args:
+        plan: what to make.
+        command: that was given, for the page.
+        progress: show a bar on stderr.
+
+    Returns:
+        The files, ``kinematics.md`` first. A section that cannot be made says why.
+
+    Raises:
+        UsageError: a folder that cannot be made.
+    """
+    from tqdm import tqdm
+
+    folder = prepare_folder(plan.folder)
+    sections = []
+    makers = _sections()
+    for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
+        sections.append(_made(title, make, plan))
+    parts = [_introduction(plan), *(part for section in sections for part in section.parts)]
+    numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
+    page = write_page(folder / "kinematics.md", "Kinematics: the paper and here", command, parts)
+    record = write_numbers(folder / "kinematics.json", command, numbers)
+    return [page, record, *(path for section in sections for path in section.paths)]
+
+
+def _sections() -> dict[str, SectionMaker]:
+    from nebulines.reports import kinematics_sections as made
+    from nebulines.reports.mock_field import mock_field
+
+    return {
+        "Resolutions": made.resolutions,
+        "Bright lines": made.bright,
+        "Out of range": made.out_of_range,
+        "Cross-validation": made.cross_validation,
+        "Time": made.timing,
+        "A field": mock_field,
+    }
+
+
+def _made(title: str, make: SectionMaker, plan: Plan) -> Section:
+    """A section, or the reason why it cannot be made."""
+    try:
+        section = make(plan)
+    except (UsageError, InputError) as error:
+        return Section([f"## {title}", f"Not made: {error}"], {"not_made": str(error)})
+    return Section([f"## {title}", *section.parts], section.numbers, section.paths)
+
+
+def _introduction(plan: Plan) -> str:
+    paper = published("rhea2020")["citation"]
+    text = (
+        f"Paper: {paper}. Its numbers are those of its text. Ours are measured on held-out "
+        f"synthetic spectra, {plan.n:,} at each resolution, from a stream of seeds that no "
+        "training draws from."
+    )
+    if plan.quick:
+        text += " This is a quick run: smaller sets, wider uncertainties."
+    for name, reason in plan.missing.items():
+        text += f" The method `{name}` is missing: {reason}."
+    return text
