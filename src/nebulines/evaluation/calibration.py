@@ -139,7 +139,7 @@ def coverage_curve(pit: Any, levels: Any = None) -> CoverageCurve:
         `CoverageCurve`; an honest posterior has ``fraction`` equal to ``level``.
 
     Example:
-        >>> coverage_curve(np.linspace(0, 1, 101), [0.5, 0.9]).fraction.round(2).tolist()
+        >>> coverage_curve(np.linspace(0, 1, 1001), [0.5, 0.9]).fraction.round(2).tolist()
         [0.5, 0.9]
     """
     levels = np.arange(1, 20) / 20.0 if levels is None else np.asarray(levels, float)

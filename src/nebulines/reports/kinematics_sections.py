@@ -23,6 +23,7 @@ from nebulines.spectra import Spectra
 from nebulines.synthetic import simulate
 
 RESOLUTIONS = (5000.0, 2000.0, 1000.0)
+_WITH_FIGURES = 5000.0  # the resolution of the figures of the paper
 _WHOLE_CUBE = 4_000_000
 _SALIENCY_ROWS = 10
 
@@ -62,7 +63,7 @@ def _one_resolution(plan: Plan, resolution: float, judgements: list[Judgement]) 
     row = rows[0] if rows else {}
     figure = scatter_figure(judgements, row, title=f"SITELLE SN3, {title}")
     paths = save_figure(figure, plan.folder / f"scatter_R{resolution:.0f}", formats=("png",))
-    if resolution == RESOLUTIONS[0]:
+    if resolution == _WITH_FIGURES:
         for judgement in judgements:
             method = plan.methods[judgement.method]
             found = method_saliency(method, judgement.held_out.spectra[:_SALIENCY_ROWS])
