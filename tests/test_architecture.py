@@ -42,7 +42,11 @@ cli
 RANK = {room: i for i, line in enumerate(ROOM_ORDER.split("\n")) for room in line.split()}
 DRAWING_ROOMS = {"plots", "explorer"}
 # methods of the result that hand over to the room that writes or draws; imported in the method
-DELEGATES = {"fitting/result.py": {"cubes", "plots"}}
+DELEGATES = {
+    "fitting/result.py": {"cubes", "plots"},
+    "synthetic/spectra_files.py": {"cubes"},
+    "synthetic/truth_files.py": {"cubes", "fitting"},
+}
 
 
 def room_of(path: Path) -> str:

@@ -29,6 +29,11 @@ _COMMANDS = {
         "reproduce",
         "Make a paper's tables and figures, ours beside theirs.",
     ),
+    "simulate": (
+        "nebulines.cli.simulate",
+        "simulate",
+        "Make mock spectra or a mock cube of an instrument, with their truth.",
+    ),
 }
 
 

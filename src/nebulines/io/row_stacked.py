@@ -87,10 +87,18 @@ def write_row_stacked(
 
     with atomic_path(path, overwrite=overwrite) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-        fits.HDUList(_hdus(spectra)).writeto(partial, overwrite=True)
+        fits.HDUList(row_stacked_hdus(spectra)).writeto(partial, overwrite=True)
 
 
-def _hdus(spectra: Spectra) -> list[Any]:
+def row_stacked_hdus(spectra: Spectra) -> list[Any]:
+    """The extensions of the neutral format, for writers that fill a file in parts.
+
+    Example:
+        >>> from nebulines.spectral_axis import SpectralAxis
+        >>> axis = SpectralAxis(np.array([5000.0, 5001.0]), "wavelength", "air")
+        >>> [hdu.name for hdu in row_stacked_hdus(Spectra(np.ones((3, 2)), axis))]
+        ['PRIMARY', 'FLUX', 'WAVE']
+    """
     from astropy.io import fits
 
     flux = fits.ImageHDU(np.asarray(spectra.flux, np.float32), name="FLUX")

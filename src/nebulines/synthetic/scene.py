@@ -1,0 +1,276 @@
+"""A galaxy for mock cubes: what every spaxel shows, computed for any rectangle of the field.
+
+A rotating disc of diffuse gas, H II regions with line ratios of their own, expanding shells
+that show two velocity components, dust, and foreground stars. Everything is drawn from a seed
+when the scene is made and evaluated on demand, so that a field of any size can be written
+block by block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from nebulines.errors import UsageError
+from nebulines.spectra.cube import Block
+from nebulines.synthetic.config import SimulationConfig
+from nebulines.synthetic.line_priors import draw_lines, prior_broadening
+from nebulines.synthetic.rendering import Kinematics
+
+_SPAXELS_PER_REGION = 150
+_MAX_REGIONS = 4000
+_REGION_RADIUS = (0.004, 0.02)  # 1-sigma in units of the field's smaller side
+_REACH = 4.0  # regions are followed to this many sigma
+_REGION_BRIGHTNESS = 1.5  # power of the luminosity function
+_MIN_SHELL_KMS = 15.0
+_N_SHELLS, _N_STARS = 4, 12
+_SHELL_RADIUS = (0.05, 0.12)
+_SHELL_EXPANSION = (30.0, 70.0)
+_SHELL_NEAR_SIDE = 0.55
+_STAR_RADIUS = 0.006
+_STAR_LEVEL = (1.0, 20.0)
+_SCALE_LENGTH = 0.35
+_TURNOVER = 0.12
+_DEFAULT_PRIOR = "hii"
+
+
+class Spaxels(NamedTuple):
+    """What k spaxels show.
+
+    Attributes:
+        first, second: velocity components; where there is no second its velocity is NaN.
+        snr: (k,) peak of the reference line over the noise, or None where the fluxes are in
+            the unit of the data.
+        level: (k,) continuum at the reference line, in units of the peak (of the noise where
+            ``snr`` is None).
+        ebv: (k,) colour excess, which the fluxes contain already.
+        region: (k,) 0 nothing, 1 diffuse gas, 2 H II region, 3 shell.
+        valid: (k,) False where there is nothing but noise.
+    """
+
+    first: Kinematics
+    second: Kinematics | None
+    snr: np.ndarray | None
+    level: np.ndarray
+    ebv: np.ndarray
+    region: np.ndarray
+    valid: np.ndarray
+
+
+class Scene(Protocol):
+    """Anything that a cube can be made of."""
+
+    shape: tuple[int, int]
+
+    def spaxels(self, block: Block) -> Spaxels:
+        """What the spaxels of a block show, row by row."""
+
+
+@dataclass(frozen=True)
+class _Spots:
+    """Round features: places and sizes in spaxels, one value of each kind a spot."""
+
+    y: np.ndarray
+    x: np.ndarray
+    radius: np.ndarray
+    strength: np.ndarray
+
+    def near(self, block: Block, reach: float) -> np.ndarray:
+        """Numbers of the spots that reach into a block."""
+        far = reach * self.radius
+        inside = (self.y > block.y0 - far) & (self.y < block.y1 + far)
+        inside &= (self.x > block.x0 - far) & (self.x < block.x1 + far)
+        return np.flatnonzero(inside)
+
+
+class Galaxy:
+    """A rotating galaxy that fills the field.
+
+    The S/N of the H-alpha peak goes from ``snr[0]`` in the faintest parts of the disc to
+    ``snr[1]`` in its brightest regions, as the logarithm of the brightness; velocity covers
+    about ``config.velocity``, broadening ``config.broadening``.
+
+    Args:
+        shape: (ny, nx).
+        names: the lines.
+        config: ranges of velocity, broadening, S/N, dust and continuum; the prior of the H II
+            regions (``uniform`` stands for ``hii``).
+        seed: of the random generator.
+
+    Example:
+        >>> galaxy = Galaxy((20, 30), ("HALPHA6563", "NII6583"), SimulationConfig(), seed=1)
+        >>> galaxy.spaxels(Block(0, 2, 0, 30)).first.fluxes.shape
+        (60, 2)
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], names: tuple[str, ...], config: SimulationConfig, seed: int
+    ) -> None:
+        if min(shape) < 1:
+            raise UsageError(f"a field has at least one spaxel, not {shape}")
+        self.shape, self.names, self.config = shape, names, config
+        self._size = float(min(shape))
+        generator = np.random.default_rng(seed)
+        self._angle, self._inclination = generator.uniform([0, 0.4], [2 * np.pi, 1.1])
+        n = int(np.clip(shape[0] * shape[1] / _SPAXELS_PER_REGION, 3, _MAX_REGIONS))
+        brightness = 0.3 * generator.pareto(_REGION_BRIGHTNESS, n) + 0.3
+        self._regions = self._spots(generator, n, _REGION_RADIUS, np.minimum(brightness, 30.0))
+        self._drift = generator.normal(0.0, 5.0, n)
+        prior = _DEFAULT_PRIOR if config.prior == "uniform" else config.prior
+        self._region_lines = draw_lines(generator, prior, names, n, config.ratios).fluxes
+        expansion = generator.uniform(*_SHELL_EXPANSION, _N_SHELLS)
+        self._shells = self._spots(generator, _N_SHELLS, _SHELL_RADIUS, expansion)
+        self._shell_lines = draw_lines(generator, "shock", names, _N_SHELLS).fluxes
+        self._gas_lines = draw_lines(generator, "dig", names, 64).fluxes.mean(axis=0)
+        low, high = np.log(_STAR_LEVEL)
+        level = np.exp(generator.uniform(low, high, _N_STARS))
+        self._stars = self._spots(generator, _N_STARS, (_STAR_RADIUS, 2 * _STAR_RADIUS), level)
+        self._waves = generator.uniform(0.0, 2 * np.pi, (6, 2))
+        self._brightness = self._limits()
+
+    def spaxels(self, block: Block) -> Spaxels:
+        """What the spaxels of a block show, row by row."""
+        y, x = (a.ravel().astype(float) for a in np.mgrid[block.y0 : block.y1, block.x0 : block.x1])
+        radius, velocity = self._rotation(y, x)
+        ebv = self._dust(y, x, radius)
+        lines, drift, share = self._emission(block, y, x, radius)
+        left = self._left(ebv)
+        bright = lines.sum(axis=1) * left[:, 0]
+        widths = self.config.broadening or prior_broadening(self.config.prior)
+        warm = 0.5 + 0.5 * np.sin(3.0 * radius + self._waves[0, 0])
+        broadening = widths[0] + (widths[1] - widths[0]) * (0.15 + 0.7 * (1.0 - share) * warm)
+        fluxes = lines * left
+        first = Kinematics(velocity + drift, broadening, fluxes)
+        first, second, region = self._expand(block, y, x, first)
+        region = np.where(region == 3, 3, np.where(share > 0.5, 2, 1))
+        first, second = _relative(self.names, first, second)
+        level = self._level(block, y, x, radius)
+        return Spaxels(first, second, self._snr(bright), level, ebv, region, np.ones(len(y), bool))
+
+    def _spots(
+        self,
+        generator: np.random.Generator,
+        n: int,
+        radius: tuple[float, float],
+        strength: np.ndarray,
+    ) -> _Spots:
+        ny, nx = self.shape
+        y, x = generator.uniform(0, ny, n), generator.uniform(0, nx, n)
+        size = np.maximum(generator.uniform(*radius, n) * self._size, 0.7)
+        return _Spots(y, x, size, strength)
+
+    def _rotation(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Radius in the disc [smaller sides of the field] and line-of-sight velocity."""
+        v, u = (y - 0.5 * self.shape[0]) / self._size, (x - 0.5 * self.shape[1]) / self._size
+        along = u * np.cos(self._angle) + v * np.sin(self._angle)
+        across = (v * np.cos(self._angle) - u * np.sin(self._angle)) / np.cos(self._inclination)
+        radius = np.hypot(along, across)
+        low, high = self.config.velocity
+        turn = np.tanh(radius / _TURNOVER) * along / np.maximum(radius, 1e-9)
+        return radius, 0.5 * (low + high) + 0.5 * (high - low) * turn
+
+    def _ripple(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Smooth structure between 0 and 1."""
+        total = np.zeros_like(y)
+        for k, (a, b) in enumerate(self._waves):
+            scale = 2 * np.pi * (k + 2) / self._size
+            total += np.sin(scale * y + a) * np.cos(scale * x + b)
+        return 0.5 + 0.5 * np.tanh(total)
+
+    def _dust(self, y: np.ndarray, x: np.ndarray, radius: np.ndarray) -> np.ndarray:
+        low, high = self.config.ebv
+        return low + (high - low) * self._ripple(x, y) * np.exp(-radius)
+
+    def _left(self, ebv: np.ndarray) -> np.ndarray:
+        """Share of each line that the dust lets through, (k, L)."""
+        from nebulines.lines import load_catalogue
+        from nebulines.models.dust import transmission
+
+        if not ebv.any():
+            return np.ones((len(ebv), len(self.names)))
+        wave = load_catalogue().select(self.names).wavelength_vacuum
+        return transmission(wave, ebv, self.config.extinction, rv=self.config.rv)
+
+    def _emission(
+        self, block: Block, y: np.ndarray, x: np.ndarray, radius: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fluxes (k, L), velocity of the H II regions within the disc and their share."""
+        gas = 0.15 * np.exp(-radius / _SCALE_LENGTH) * (0.3 + self._ripple(y, x))
+        lines = gas[:, None] * self._gas_lines
+        drift, regions = np.zeros_like(y), np.zeros_like(y)
+        for k in self._regions.near(block, _REACH):
+            profile = _gaussian(self._regions, k, y, x) * np.exp(-radius / _SCALE_LENGTH)
+            lines += profile[:, None] * self._region_lines[k]
+            drift += profile * self._drift[k]
+            regions += profile
+        share = regions / (regions + gas)
+        return lines, drift / (regions + gas), share
+
+    def _expand(
+        self, block: Block, y: np.ndarray, x: np.ndarray, first: Kinematics
+    ) -> tuple[Kinematics, Kinematics, np.ndarray]:
+        """Split the spaxels inside shells into a near and a far side."""
+        region, far = np.zeros(len(y), int), np.full(len(y), np.nan)
+        velocity, fluxes = first.velocity.copy(), first.fluxes.copy()
+        second = np.zeros_like(fluxes)
+        for k in self._shells.near(block, 1.0):
+            away = np.hypot(y - self._shells.y[k], x - self._shells.x[k]) / self._shells.radius[k]
+            speed = self._shells.strength[k] * np.sqrt(np.maximum(1.0 - away**2, 0.0))
+            here = (speed > _MIN_SHELL_KMS) & np.isnan(far)
+            total = first.fluxes[here].sum(axis=1, keepdims=True)
+            lines = total * self._shell_lines[k] / self._shell_lines[k].sum()
+            fluxes[here], second[here] = _SHELL_NEAR_SIDE * lines, (1 - _SHELL_NEAR_SIDE) * lines
+            velocity[here] = first.velocity[here] - speed[here]
+            far[here], region[here] = first.velocity[here] + speed[here], 3
+        width = np.where(np.isfinite(far), first.broadening, np.nan)
+        return (
+            Kinematics(velocity, first.broadening, fluxes),
+            Kinematics(far, width, second),
+            region,
+        )
+
+    def _level(self, block: Block, y: np.ndarray, x: np.ndarray, radius: np.ndarray) -> np.ndarray:
+        """Continuum over the line's peak: the disc's, and that of foreground stars."""
+        low, high = self.config.continuum
+        level = low + (high - low) * np.exp(-radius / _SCALE_LENGTH)
+        for k in self._stars.near(block, _REACH):
+            level = level + _gaussian(self._stars, k, y, x)
+        return level
+
+    def _limits(self) -> tuple[float, float]:
+        """Logarithms of the faintest and brightest parts, from a coarse grid."""
+        ny, nx = self.shape
+        rows = np.unique(np.linspace(0, ny - 1, min(ny, 64)).astype(int))
+        bright = []
+        for row in rows:
+            block = Block(int(row), int(row) + 1, 0, nx)
+            y, x = np.full(nx, float(row)), np.arange(nx, dtype=float)
+            radius, _ = self._rotation(y, x)
+            left = self._left(self._dust(y, x, radius))[:, 0]
+            bright.append(self._emission(block, y, x, radius)[0].sum(axis=1) * left)
+        low, high = np.log(np.percentile(np.concatenate(bright), [2.0, 99.8]))
+        return float(low), float(max(high, low + 1e-6))
+
+    def _snr(self, bright: np.ndarray) -> np.ndarray:
+        low, high = self._brightness
+        share = np.clip((np.log(bright) - low) / (high - low), 0.0, 1.0)
+        return self.config.snr[0] + share * (self.config.snr[1] - self.config.snr[0])
+
+
+def _gaussian(spots: _Spots, k: int, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    away = ((y - spots.y[k]) ** 2 + (x - spots.x[k]) ** 2) / spots.radius[k] ** 2
+    return spots.strength[k] * np.exp(-0.5 * away)
+
+
+def _relative(
+    names: tuple[str, ...], first: Kinematics, second: Kinematics
+) -> tuple[Kinematics, Kinematics]:
+    """Fluxes relative to H-alpha (the brightest line without it) of the first component."""
+    column = first.fluxes.max(axis=1)
+    if "HALPHA6563" in names:
+        column = first.fluxes[:, names.index("HALPHA6563")]
+    scale = 1.0 / column[:, None]
+    first = first._replace(fluxes=first.fluxes * scale)
+    return first, second._replace(fluxes=second.fluxes * scale)
