@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.mocks import FIVE_LINES
-from nebulines.constants import SINC_FWHM_PER_WIDTH
-from nebulines.instruments import sitelle
-from nebulines.io.sitelle_parameters import Scan
-from nebulines.io.write_sitelle import write_sitelle
-from nebulines.lines import load_catalogue
-from nebulines.models import line_positions, lines_at_offsets
 from nebulines.spectra import Spectra
 from nebulines.spectra.cube import Block
+from nebulines.synthetic.config import SimulationConfig
+from nebulines.synthetic.cubes import write_cube as write_mock_cube
+from nebulines.synthetic.rendering import Kinematics
+from nebulines.synthetic.scene import Spaxels
 
 
 class Cost(NamedTuple):
@@ -118,70 +114,29 @@ def _append_image(path: Path, name: str, values: np.ndarray, n: int) -> None:
         file.write(b"\0" * (-written % 2880))
 
 
+class Disc:
+    """A scene for timings: a rotating disc, broadening 25 km/s, S/N 5 to 30.
+
+    Args:
+        size: of the square field.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.shape = (size, size)
+
+    def spaxels(self, block: Block) -> Spaxels:
+        """What the spaxels of a block show, row by row."""
+        rows, columns = np.mgrid[block.y0 : block.y1, block.x0 : block.x1]
+        y, x = (a.ravel() / self.shape[0] - 0.5 for a in (rows, columns))
+        ones = np.ones(len(y))
+        fluxes = np.broadcast_to([0.1, 1.0, 0.3, 0.2, 0.15], (len(y), 5))
+        lines = Kinematics(150.0 * np.tanh(6.0 * x) + 20.0 * y, 25.0 * ones, fluxes)
+        snr = 5.0 + 25.0 * np.exp(-8.0 * np.hypot(x, y))
+        return Spaxels(lines, None, snr, 0.0 * ones, 0.0 * ones, ones.astype(int), ones > 0)
+
+
 def write_cube(path: Path, size: int, seed: int = 5) -> float:
-    """A SITELLE SN3 cube of ``size`` x ``size`` spaxels with a calibration map: a rotating disc
-    seen through the field's varying angle, S/N 5-30; its size [MB]."""
-    scan = Scan.of("sitelle-sn3")
-    y, x = np.mgrid[:size, :size] / size - 0.5
-    corrections = 1.03 + 0.02 * (x + 0.5) + 0.01 * (y + 0.5)
-    write_sitelle(
-        path,
-        _cube_blocks(scan, corrections, x, y, seed),
-        scan=scan,
-        shape=(size, size),
-        calib_map=corrections * scan.nm_laser,
-        header={"OBJECT": "mock"},
-    )
+    """A SITELLE SN3 cube of ``size`` x ``size`` spaxels with a calibration map; its size [MB]."""
+    config = SimulationConfig(lines=FIVE_LINES)
+    write_mock_cube(path, "sitelle-sn3", seed=seed, config=config, scene=Disc(size))
     return path.stat().st_size / 1e6
-
-
-def _cube_blocks(
-    scan: Scan, corrections: np.ndarray, x: np.ndarray, y: np.ndarray, seed: int
-) -> Iterator[tuple[Block, np.ndarray]]:
-    size = len(corrections)
-    height = max(1, min(size, 1024 // size))
-    generator = np.random.default_rng(seed)
-    for first in range(0, size, height):
-        rows = slice(first, min(first + height, size))
-        correction = corrections[rows].ravel()
-        velocity = (150.0 * np.tanh(6.0 * x[rows]) + 20.0 * y[rows]).ravel()
-        snr = (5.0 + 25.0 * np.exp(-8.0 * np.hypot(x, y)[rows])).ravel()
-        spectra = _spaxels(scan, correction, velocity, snr, generator)
-        yield Block(rows.start, rows.stop, 0, size), spectra
-
-
-def _spaxels(
-    scan: Scan,
-    correction: np.ndarray,
-    velocity: np.ndarray,
-    snr: np.ndarray,
-    generator: np.random.Generator,
-) -> np.ndarray:
-    n = len(correction)
-    axis = sitelle.wavenumber_axis(scan.n_steps, scan.step_nm, scan.order, correction)
-    fwhm = sitelle.sinc_fwhm_cm1(scan.n_steps, scan.zpd_index, scan.step_nm, correction)
-    rest = line_positions("wavenumber", load_catalogue().select(FIVE_LINES).wavelength("air"))
-    fluxes = 1e-16 * np.broadcast_to([0.1, 1.0, 0.3, 0.2, 0.15], (n, 5))
-    model = np.asarray(
-        _model()(
-            (axis[:, None, :] - rest[:, None]).astype(np.float32),
-            rest,
-            velocity,
-            np.full(n, 25.0),
-            fluxes / 1e-16,
-            np.broadcast_to((fwhm / SINC_FWHM_PER_WIDTH)[:, None], (n, 5)),
-        )
-    )
-    sigma = model.max(axis=1) / snr
-    noise = generator.standard_normal(model.shape, np.float32) * sigma[:, None]
-    return (model + noise) * np.float32(1e-16)
-
-
-@cache
-def _model() -> Any:
-    import jax
-
-    def model(*arrays: Any) -> Any:
-        return lines_at_offsets(*arrays, spread_shape="sinc", kind="wavenumber")
-
-    return jax.jit(model)

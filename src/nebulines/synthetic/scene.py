@@ -34,6 +34,7 @@ _STAR_LEVEL = (1.0, 20.0)
 _SCALE_LENGTH = 0.35
 _TURNOVER = 0.12
 _DEFAULT_PRIOR = "hii"
+_N_WAVES = 14
 
 
 class Spaxels(NamedTuple):
@@ -127,7 +128,7 @@ class Galaxy:
         low, high = np.log(_STAR_LEVEL)
         level = np.exp(generator.uniform(low, high, _N_STARS))
         self._stars = self._spots(generator, _N_STARS, (_STAR_RADIUS, 2 * _STAR_RADIUS), level)
-        self._waves = generator.uniform(0.0, 2 * np.pi, (6, 2))
+        self._waves = generator.uniform(0.0, 2 * np.pi, (_N_WAVES, 2))
         self._brightness = self._limits()
 
     def spaxels(self, block: Block) -> Spaxels:
@@ -172,12 +173,13 @@ class Galaxy:
         return radius, 0.5 * (low + high) + 0.5 * (high - low) * turn
 
     def _ripple(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Smooth structure between 0 and 1."""
+        """Smooth structure between 0 and 1: plane waves of many directions and lengths."""
         total = np.zeros_like(y)
-        for k, (a, b) in enumerate(self._waves):
-            scale = 2 * np.pi * (k + 2) / self._size
-            total += np.sin(scale * y + a) * np.cos(scale * x + b)
-        return 0.5 + 0.5 * np.tanh(total)
+        for k, (phase, angle) in enumerate(self._waves):
+            number = 2.0 * np.pi * (1.0 + 0.7 * k) / self._size
+            wave = np.sin(number * (y * np.sin(angle) + x * np.cos(angle)) + phase)
+            total += wave / np.sqrt(1.0 + k)
+        return 0.5 + 0.5 * np.tanh(0.8 * total)
 
     def _dust(self, y: np.ndarray, x: np.ndarray, radius: np.ndarray) -> np.ndarray:
         low, high = self.config.ebv
