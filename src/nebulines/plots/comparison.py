@@ -132,7 +132,7 @@ def residual_maps_figure(
     cmap = matplotlib.colormaps["viridis"].with_extremes(bad="0.88")
     for panel, (name, values) in zip(axes[0], residuals.items(), strict=True):
         finite = values[np.isfinite(values)]
-        top = float(np.percentile(finite, 97)) if len(finite) else 1.0
+        top = float(np.percentile(finite, 92)) if len(finite) else 1.0
         image = panel.imshow(
             values, origin="lower", interpolation="nearest", cmap=cmap, vmin=0.0, vmax=top
         )
