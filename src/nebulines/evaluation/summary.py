@@ -36,7 +36,8 @@ def summary(
         stated errors ``coverage`` and ``coverage_95``.
 
     Example:
-        >>> numbers = summary(np.zeros(4), np.array([1.0, -1.0, 1.0, -1.0]), np.ones(4))
+        >>> misses = np.array([1.0, -1.0, 1.0, -1.0])
+        >>> numbers = summary(np.zeros(4), misses, np.ones(4))
         >>> numbers["rms_over_bound"], numbers["bias"]
         (1.0, 0.0)
     """

@@ -105,11 +105,6 @@ def out_of_range(plan: Plan) -> Section:
     return Section([text, range_table(verdicts)], numbers)
 
 
-def cross_validation(plan: Plan) -> Section:
-    """k folds of `starnet`, as the paper did to rule out overfitting."""
-    raise UsageError("k-fold cross-validation needs the training of networks")
-
-
 def timing(plan: Plan) -> Section:
     """Time for the 62 500 spectra of a binned cube and the 4 million of a whole one."""
     _, spectra = simulate("sitelle-sn3", plan.n_timing, held_out_seed(plan.seed, 20))
