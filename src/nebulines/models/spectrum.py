@@ -145,7 +145,9 @@ def lines_at_offsets(
     Returns:
         (n, channel).
     """
-    lines = _observed(rest, velocity_kms, broadening_kms, fluxes, spread_width, kind, convention)
+    lines = observed_lines(
+        rest, velocity_kms, broadening_kms, fluxes, spread_width, kind, convention
+    )
     offsets = jnp.asarray(offsets, lines.height.dtype)
     shape = _SHAPES[spread_shape][0]
     shift, sigma, width, height = (part[:, :, None] for part in lines)
@@ -172,7 +174,9 @@ def line_peaks(
         >>> round(float(peak[0, 0]), 4)
         0.7979
     """
-    lines = _observed(rest, velocity_kms, broadening_kms, fluxes, spread_width, kind, convention)
+    lines = observed_lines(
+        rest, velocity_kms, broadening_kms, fluxes, spread_width, kind, convention
+    )
     return lines.height * _SHAPES[spread_shape][1](lines.width, lines.sigma)
 
 
@@ -185,7 +189,7 @@ _SHAPES: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-class _Lines(NamedTuple):
+class ObservedLines(NamedTuple):
     """Observed lines, each (n, L) in units of the axis: displacement from rest, intrinsic
     sigma, instrument width, and the flux per unit of the axis."""
 
@@ -195,7 +199,7 @@ class _Lines(NamedTuple):
     height: jax.Array
 
 
-def _observed(
+def observed_lines(
     rest: Any,
     velocity_kms: Any,
     broadening_kms: Any,
@@ -203,7 +207,16 @@ def _observed(
     spread_width: Any,
     kind: AxisKind,
     convention: VelocityConvention,
-) -> _Lines:
+) -> ObservedLines:
+    """Where lines are seen, how wide and how bright; arguments as in `lines_at_offsets`.
+
+    Example:
+        >>> lines = observed_lines(
+        ...     [6562.80], [299.792458], [0.0], [[2.0]], [1.0], "wavelength", "optical"
+        ... )
+        >>> round(float(lines.shift[0, 0]), 4)
+        6.5628
+    """
     dtype = jnp.result_type(float, jnp.asarray(fluxes))
     rest, velocity_kms, broadening_kms, fluxes, spread_width = (
         jnp.asarray(a, dtype) for a in (rest, velocity_kms, broadening_kms, fluxes, spread_width)
@@ -213,7 +226,7 @@ def _observed(
     observed = rest * (1.0 + factor)
     sigma = observed * (broadening_kms[:, None] / SPEED_OF_LIGHT_KMS)
     height = fluxes if kind == "wavelength" else fluxes * (jnp.square(observed) / ANGSTROM_PER_CM)
-    return _Lines(rest * factor, sigma, jnp.broadcast_to(spread_width, sigma.shape), height)
+    return ObservedLines(rest * factor, sigma, jnp.broadcast_to(spread_width, sigma.shape), height)
 
 
 def _doppler_excess(velocity_kms: jax.Array, convention: VelocityConvention) -> jax.Array:
