@@ -16,7 +16,7 @@ from nebulines.spectra.cube import Block
 from nebulines.synthetic.config import SimulationConfig
 from nebulines.synthetic.cubes import write_cube as write_mock_cube
 from nebulines.synthetic.rendering import Kinematics
-from nebulines.synthetic.scene import Spaxels
+from nebulines.synthetic.spaxels import Spaxels
 
 
 class Cost(NamedTuple):

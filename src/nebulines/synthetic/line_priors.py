@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nebulines.errors import UsageError
-from nebulines.lines import load_catalogue, load_ties
+from nebulines.synthetic.prior_table import draw_rows, with_ties
 from nebulines.synthetic.priors import Range, draw_fluxes
 
 _UNIFORM, _MIXED = "uniform", "mixed"
 _DEFAULT_BROADENING = (10.0, 50.0)
-_JITTER_DEX = 0.02
 
 
 class Draw(NamedTuple):
@@ -97,7 +96,12 @@ def draw_lines(
     elif prior in _tables()["classes"]:
         known = _draw_class(generator, prior, n)
     elif prior != _UNIFORM:
-        known = _draw_rows(generator, _user_table(prior), names, n, prior)
+        if not Path(prior).is_file():
+            raise UsageError(
+                f"unknown prior {prior!r}: expected one of {', '.join(prior_names())}, or the path "
+                "of a table with a column a line"
+            )
+        known = draw_rows(generator, prior, names, n)
     known = {name: flux for name, flux in known.items() if name in names}
     return Draw(draw_fluxes(generator, names, n, ratios, known=known), region, regions)
 
@@ -162,79 +166,13 @@ def _draw_class(generator: np.random.Generator, name: str, n: int) -> dict[str, 
     flux["SII6731"] = total / (1.0 + sulphur)
     flux["SII6716"] = total - flux["SII6731"]
     flux["OII3729"] = oxygen * flux["OII3726"]
-    return _with_ties(flux)
+    return with_ties(flux)
 
 
 def _doublet(coefficients: Sequence[float], density: np.ndarray) -> np.ndarray:
     """Ratio of a density doublet, a (b + n) / (c + n)."""
     a, b, c = coefficients
     return a * (b + density) / (c + density)
-
-
-def _with_ties(flux: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The partners of fixed ratio, where only one of the two lines is there."""
-    for tie in load_ties():
-        if tie.strong in flux and tie.weak not in flux:
-            flux[tie.weak] = flux[tie.strong] / tie.ratio
-        elif tie.weak in flux and tie.strong not in flux:
-            flux[tie.strong] = flux[tie.weak] * tie.ratio
-    return flux
-
-
-def _draw_rows(
-    generator: np.random.Generator,
-    columns: dict[str, np.ndarray],
-    names: Sequence[str],
-    n: int,
-    path: str,
-) -> dict[str, np.ndarray]:
-    """Rows of a user's table with a jitter of each line, relative to H-alpha (the brightest
-    line where the table has no H-alpha)."""
-    columns = _with_ties(dict(columns))
-    if missing := [name for name in names if name not in columns]:
-        raise UsageError(
-            f"the prior {path} has no column for {', '.join(missing)}; it has "
-            f"{', '.join(columns)}: add the columns, or name the lines to simulate"
-        )
-    flux = np.stack([columns[name] for name in names], axis=1)
-    scale = columns.get("HALPHA6563", flux.max(axis=1))
-    rows = generator.integers(0, len(flux), n)
-    jitter = 10.0 ** generator.normal(0.0, _JITTER_DEX, (n, len(names)))
-    drawn = dict(zip(names, ((flux / scale[:, None])[rows] * jitter).T, strict=True))
-    if "HALPHA6563" in drawn:
-        drawn["HALPHA6563"] = np.ones(n)
-    return drawn
-
-
-def _user_table(path: str) -> dict[str, np.ndarray]:
-    """Columns of a table whose names are lines, checked."""
-    from astropy.table import Table
-
-    file = Path(path)
-    if not file.is_file():
-        raise UsageError(
-            f"unknown prior {path!r}: expected one of {', '.join(prior_names())}, or the path "
-            "of a table with a column a line"
-        )
-    try:
-        table = Table.read(file)
-    except Exception as error:  # astropy raises many types on a broken file
-        raise UsageError(f"the prior {path} cannot be read as a table: {error}") from error
-    lines = {name.casefold(): name for name in load_catalogue().names}
-    named = {c: lines.get(c.removesuffix("_flux").casefold()) for c in table.colnames}
-    columns: dict[str, np.ndarray] = {
-        line: np.ma.asarray(table[c], float).filled(np.nan) for c, line in named.items() if line
-    }
-    if not columns or not len(table):
-        raise UsageError(
-            f"the prior {path} holds no line: expected columns such as HALPHA6563, NII6583; found "
-            f"{', '.join(table.colnames)}"
-        )
-    good = np.all([np.isfinite(v) & (v >= 0) for v in columns.values()], axis=0)
-    good &= columns.get("HALPHA6563", np.ones(len(table))) > 0
-    if not good.any():
-        raise UsageError(f"the prior {path} has no row whose fluxes are all finite and >= 0")
-    return {name: values[good] for name, values in columns.items()}
 
 
 @functools.cache

@@ -78,7 +78,7 @@ def half_window(shape: str, sigma: np.ndarray, width: np.ndarray, step: np.ndarr
 
     Example:
         >>> half_window("gaussian", np.array([1.0]), np.array([[1.0]]), np.array([[1.25]]))
-        8
+        12
     """
     if shape == "gaussian":
         needed = _SIGMAS * np.hypot(sigma[:, None], width) / step

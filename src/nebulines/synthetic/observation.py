@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +20,7 @@ from nebulines.synthetic.rendering import BLOCK, Kinematics, LineRenderer
 from nebulines.synthetic.sources import Sources
 
 _PLAIN = ("white",)
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -100,17 +103,31 @@ def observe(
     sigma, level = np.empty(n), np.empty(n)
     scale = np.empty_like(flux) if set(view.config.noise) & {"wavelength", "photon"} else None
     blocks = [np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
-    with ThreadPoolExecutor(1) as pool:
-        clean = pool.map(lambda rows: lines_of(view, rows, sources.first, sources.second), blocks)
-        for rows, (signal, peak) in zip(blocks, clean, strict=True):
-            where = slice(rows[0], rows[-1] + 1)
-            sigma[where], level[where] = peak / sources.snr[rows], sources.level[rows] * peak
-            signal = signal + continuum_of(view, rows, sources.shape, level[where])
-            out = None if scale is None else scale[where]
-            top = peak + level[where]
-            flux[where] = with_noise(generator, view, rows, signal, sigma[where], top, out)
+    for rows, (signal, peak) in _ahead(blocks, view, sources):
+        where = slice(rows[0], rows[-1] + 1)
+        sigma[where], level[where] = peak / sources.snr[rows], sources.level[rows] * peak
+        signal = signal + continuum_of(view, rows, sources.shape, level[where])
+        out = None if scale is None else scale[where]
+        top = peak + level[where]
+        flux[where] = with_noise(generator, view, rows, signal, sigma[where], top, out)
     variance = np.broadcast_to((sigma**2).astype(np.float32)[:, None], flux.shape)
     return flux, variance if scale is None else variance * np.square(scale), level
+
+
+def _ahead(
+    blocks: list[np.ndarray], view: View, sources: Sources
+) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
+    """Each block with its lines, which another thread computes up to two blocks ahead."""
+    waiting: deque[tuple[np.ndarray, Future]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for rows in blocks:
+            lines = pool.submit(lines_of, view, rows, sources.first, sources.second)
+            waiting.append((rows, lines))
+            if len(waiting) > _AHEAD:
+                ready, found = waiting.popleft()
+                yield ready, found.result()
+        for ready, found in waiting:
+            yield ready, found.result()
 
 
 def continuum_of(view: View, rows: np.ndarray, shape: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -18,6 +18,9 @@ BLOCK = 1024
 """Spectra in one call of the compiled model: a few MB, which stay in the processor's cache."""
 
 
+_COMPILED = (16, 128, BLOCK)
+
+
 class Kinematics(NamedTuple):
     """One velocity component of n spectra.
 
@@ -105,11 +108,8 @@ class LineRenderer:
 
 
 def _padding(k: int) -> int:
-    """Rows to repeat so that few sizes are compiled: powers of two up to `BLOCK`."""
-    size = 1
-    while size < min(k, BLOCK):
-        size *= 2
-    return max(size - k, 0)
+    """Rows to repeat so that few sizes are compiled."""
+    return next((size - k for size in _COMPILED if size >= k), 0)
 
 
 @functools.cache

@@ -8,9 +8,6 @@ block by block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
-
 import numpy as np
 
 from nebulines.errors import UsageError
@@ -18,6 +15,7 @@ from nebulines.spectra.cube import Block
 from nebulines.synthetic.config import SimulationConfig
 from nebulines.synthetic.line_priors import draw_lines, prior_broadening
 from nebulines.synthetic.rendering import Kinematics
+from nebulines.synthetic.spaxels import Spaxels, Spots
 
 _SPAXELS_PER_REGION = 150
 _MAX_REGIONS = 4000
@@ -35,55 +33,6 @@ _SCALE_LENGTH = 0.35
 _TURNOVER = 0.12
 _DEFAULT_PRIOR = "hii"
 _N_WAVES = 14
-
-
-class Spaxels(NamedTuple):
-    """What k spaxels show.
-
-    Attributes:
-        first, second: velocity components; where there is no second its velocity is NaN.
-        snr: (k,) peak of the reference line over the noise, or None where the fluxes are in
-            the unit of the data.
-        level: (k,) continuum at the reference line, in units of the peak (of the noise where
-            ``snr`` is None).
-        ebv: (k,) colour excess, which the fluxes contain already.
-        region: (k,) 0 nothing, 1 diffuse gas, 2 H II region, 3 shell.
-        valid: (k,) False where there is nothing but noise.
-    """
-
-    first: Kinematics
-    second: Kinematics | None
-    snr: np.ndarray | None
-    level: np.ndarray
-    ebv: np.ndarray
-    region: np.ndarray
-    valid: np.ndarray
-
-
-class Scene(Protocol):
-    """Anything that a cube can be made of."""
-
-    shape: tuple[int, int]
-
-    def spaxels(self, block: Block) -> Spaxels:
-        """What the spaxels of a block show, row by row."""
-
-
-@dataclass(frozen=True)
-class _Spots:
-    """Round features: places and sizes in spaxels, one value of each kind a spot."""
-
-    y: np.ndarray
-    x: np.ndarray
-    radius: np.ndarray
-    strength: np.ndarray
-
-    def near(self, block: Block, reach: float) -> np.ndarray:
-        """Numbers of the spots that reach into a block."""
-        far = reach * self.radius
-        inside = (self.y > block.y0 - far) & (self.y < block.y1 + far)
-        inside &= (self.x > block.x0 - far) & (self.x < block.x1 + far)
-        return np.flatnonzero(inside)
 
 
 class Galaxy:
@@ -156,11 +105,11 @@ class Galaxy:
         n: int,
         radius: tuple[float, float],
         strength: np.ndarray,
-    ) -> _Spots:
+    ) -> Spots:
         ny, nx = self.shape
         y, x = generator.uniform(0, ny, n), generator.uniform(0, nx, n)
         size = np.maximum(generator.uniform(*radius, n) * self._size, 0.7)
-        return _Spots(y, x, size, strength)
+        return Spots(y, x, size, strength)
 
     def _rotation(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Radius in the disc [smaller sides of the field] and line-of-sight velocity."""
@@ -203,7 +152,7 @@ class Galaxy:
         lines = gas[:, None] * self._gas_lines
         drift, regions = np.zeros_like(y), np.zeros_like(y)
         for k in self._regions.near(block, _REACH):
-            profile = _gaussian(self._regions, k, y, x) * np.exp(-radius / _SCALE_LENGTH)
+            profile = self._regions.profile(k, y, x) * np.exp(-radius / _SCALE_LENGTH)
             lines += profile[:, None] * self._region_lines[k]
             drift += profile * self._drift[k]
             regions += profile
@@ -238,7 +187,7 @@ class Galaxy:
         low, high = self.config.continuum
         level = low + (high - low) * np.exp(-radius / _SCALE_LENGTH)
         for k in self._stars.near(block, _REACH):
-            level = level + _gaussian(self._stars, k, y, x)
+            level = level + self._stars.profile(k, y, x)
         return level
 
     def _limits(self) -> tuple[float, float]:
@@ -259,11 +208,6 @@ class Galaxy:
         low, high = self._brightness
         share = np.clip((np.log(bright) - low) / (high - low), 0.0, 1.0)
         return self.config.snr[0] + share * (self.config.snr[1] - self.config.snr[0])
-
-
-def _gaussian(spots: _Spots, k: int, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    away = ((y - spots.y[k]) ** 2 + (x - spots.x[k]) ** 2) / spots.radius[k] ** 2
-    return spots.strength[k] * np.exp(-0.5 * away)
 
 
 def _relative(

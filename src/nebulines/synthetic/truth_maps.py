@@ -11,7 +11,7 @@ from nebulines.errors import InputError
 from nebulines.lines import load_catalogue
 from nebulines.spectra.cube import Block
 from nebulines.synthetic.rendering import Kinematics
-from nebulines.synthetic.scene import Spaxels
+from nebulines.synthetic.spaxels import Spaxels
 
 _LIMIT_KMS = {"velocity": 1000.0, "broadening": 300.0}
 _PLAIN = ("velocity", "broadening", "continuum")
