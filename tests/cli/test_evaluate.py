@@ -10,6 +10,7 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from nebulines.cli.main import cli
+from nebulines.errors import UsageError
 from nebulines.reports import kinematics, kinematics_sections
 from nebulines.reports.kinematics import Plan, reproduce_kinematics
 
@@ -60,8 +61,10 @@ def test_wrong_use_is_told(arguments, message, tmp_path, monkeypatch):
 
 
 def test_reproduce_says_what_it_cannot_make(tmp_path, monkeypatch):
-    sections = kinematics._sections()
-    chosen = {name: sections[name] for name in ("Time", "A field")}
+    def impossible(plan):
+        raise UsageError("it needs what is not there")
+
+    chosen = {"Time": kinematics._sections()["Time"], "A field": impossible}
     monkeypatch.setattr(kinematics, "_sections", lambda: chosen)
     plan = Plan.of(tmp_path, methods=["fit"], quick=True)
     small = Plan(plan.folder, 1, 200, 100, 500, plan.methods, {"starnet": "no weights"})
@@ -69,7 +72,7 @@ def test_reproduce_says_what_it_cannot_make(tmp_path, monkeypatch):
     page = paths[0].read_text()
     assert "`nebulines reproduce kinematics`" in page
     assert "The method `starnet` is missing: no weights." in page
-    assert "## A field\n\nNot made: give the folder" in page
+    assert "## A field\n\nNot made: it needs what is not there" in page
     assert "| fit | 4,000,000 |" in page
     assert "from the rate of 500" in page
     assert "| CNN, not parallel | 62,500 | 180 |" in page

@@ -41,3 +41,38 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save(path, network, {"architecture": "kinematics", "size": {"width": 8, "depth": 1}})
     with pytest.raises(UsageError, match="not of 'starnet'"):
         get_method("starnet", weights=path)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small network ``kinematics``, untrained."""
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    size = {"width": 8, "depth": 1, "components": 2}
+    card = {
+        "architecture": "kinematics",
+        "size": size,
+        "trained_ranges": {"line_spread_fwhm_kms": [10, 400], "snr": [3, 1000]},
+    }
+    save(path, Kinematics(key=jax.random.key(0), **size), card)
+    return path
+
+
+def test_draws_of_kinematics_belong_to_its_answers(held_out, small):
+    ranges = {"velocity_range": (-200.0, 200.0), "broadening_range": (10.0, 50.0)}
+    method = get_method("kinematics", weights=small, **ranges)
+    spectra = held_out.spectra[:40]
+    measured, draws = method(spectra), method.draws(spectra, seed=1)
+    assert draws.shape == (40, 199, 2)
+    assert np.abs(draws[..., 0]).max() <= 201
+    assert (draws[..., 1].min() > 9.9) & (draws[..., 1].max() < 50.1)
+    for k, quantity in enumerate(("velocity", "broadening")):
+        apart = draws[..., k].mean(axis=1) - getattr(measured, quantity)
+        error = draws[..., k].std(axis=1) / np.sqrt(199)
+        assert np.median(np.abs(apart) / error) < 2.5  # an honest pair gives 0.67
+    only = method.kinematics_only(spectra)
+    np.testing.assert_allclose(only[:, 0], measured.velocity, rtol=1e-3, atol=0.05)
+
+
+def test_both_needs_the_shipped_network(small):
+    with pytest.raises(UsageError, match="leave --weights out"):
+        get_method("both", weights=small)

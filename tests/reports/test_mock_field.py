@@ -48,7 +48,7 @@ def test_a_real_field_goes_through_a_method(maps, tmp_path):
 
     out = tmp_path / "out"
     out.mkdir()
-    plan = Plan(out, 1, 100, 100, 100, {"oracle": oracle}, {}, maps, quick=True)
+    plan = Plan(out, 1, 100, 100, 100, {}, {}, maps, quick=True, wide={"oracle": oracle})
     field = mock_field._real_field(plan, maps)
     assert field.cube.shape == (6, 8, 842)
     assert "--truth-maps maps_tied" in field.command

@@ -28,6 +28,7 @@ class Source:
         instrument: row of the instrument table.
         lines: names.
         resolved: broadening is judged beside its bound above this [km/s].
+        velocity, broadening: ranges drawn from, uniformly [km/s].
         options: further arguments of `nebulines.synthetic.simulate`.
 
     Example:
@@ -39,6 +40,8 @@ class Source:
     instrument: str = "sitelle-sn3"
     lines: tuple[str, ...] = FIVE_LINES
     resolved: float = 20.0
+    velocity: tuple[float, float] = (-200.0, 200.0)
+    broadening: tuple[float, float] = (10.0, 50.0)
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -118,7 +121,15 @@ def draw(source: Source, n: int, *, seed: int, stream: int = 0) -> HeldOut:
         (3, 842)
     """
     number = held_out_seed(seed, stream)
-    table, spectra = simulate(source.instrument, n, number, lines=source.lines, **source.options)
+    table, spectra = simulate(
+        source.instrument,
+        n,
+        number,
+        lines=source.lines,
+        velocity=source.velocity,
+        broadening=source.broadening,
+        **source.options,
+    )
     truth = {name: np.asarray(table[name], float) for name in table.colnames}
     bound = bound_of(spectra, truth, FitConfig(lines=source.lines), source.lines)
     return HeldOut(source, seed, spectra, truth, bound)

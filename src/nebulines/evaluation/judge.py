@@ -99,6 +99,8 @@ def judge(
             f"the method {name!r} answered {len(measured.velocity)} rows for "
             f"{len(held_out.spectra)} spectra: a method gives one row a spectrum"
         )
+    if measured.draws is None and hasattr(method, "draws"):
+        measured = measured._replace(draws=method.draws(held_out.spectra, seed=seed))
     trusted = (np.asarray(measured.flags) & int(DISTRUSTED)) == 0
     draws = _draws(measured, seed) if measured.stated else None
     pit = {q: _pit(q, measured, held_out, seed) for q in QUANTITIES} if measured.stated else {}

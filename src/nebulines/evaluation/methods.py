@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.spectra import Spectra
+
+if TYPE_CHECKING:
+    from nebulines.evaluation.held_out import Source
 
 QUANTITIES = ("velocity", "broadening")
 
@@ -42,7 +45,8 @@ class Measured(NamedTuple):
 
 
 class Method(Protocol):
-    """Anything that measures spectra: ``method(spectra)`` gives `Measured`."""
+    """Anything that measures spectra: ``method(spectra)`` gives `Measured`. A method may also
+    have ``draws(spectra, seed=...)``, which gives (n, m, 2) of its joint posterior."""
 
     def __call__(self, spectra: Spectra) -> Measured:
         """Measure n spectra."""
@@ -86,13 +90,23 @@ def least_squares(weights: Path | None = None, **options: Any) -> Method:
     """
     if weights is not None:
         raise UsageError("the method 'fit' has no weights: leave --weights out")
+    return fit_method("fit", **options)
+
+
+def fit_method(how: str, **options: Any) -> Method:
+    """`nebulines.fit` as a method to judge.
+
+    Args:
+        how: ``fit``, ``network`` or ``both``.
+        **options: of `FitConfig`.
+    """
     from nebulines.cubes.measure import fit
     from nebulines.fitting.config import FitConfig
 
     config = FitConfig(**options)
 
     def measure(spectra: Spectra) -> Measured:
-        return from_columns(fit(spectra, config, keep_model=False).columns)
+        return from_columns(fit(spectra, config, keep_model=False, method=how).columns)
 
     return measure
 
@@ -136,3 +150,24 @@ def get_method(name: str, *, weights: Path | None = None, **options: Any) -> Met
     module, function = _BUILDERS[name]
     builder: Builder = getattr(importlib.import_module(module), function)
     return builder(weights, **options)
+
+
+def prior_options(name: str, source: Source) -> dict[str, Any]:
+    """Options that tell a network the prior of a held-out set, as a user would who knows the
+    range of velocities; least squares knows no prior and searches its usual range.
+
+    Args:
+        name: of the method.
+        source: what the set was drawn from.
+
+    Example:
+        >>> from nebulines.evaluation.held_out import sn3
+        >>> prior_options("kinematics", sn3())["broadening_range"]
+        (10.0, 50.0)
+        >>> prior_options("fit", sn3())
+        {}
+    """
+    if name != "kinematics":
+        return {}
+    ranges = (source.velocity, source.broadening)
+    return dict(zip(("velocity_range", "broadening_range"), ranges, strict=True))

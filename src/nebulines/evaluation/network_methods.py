@@ -16,13 +16,49 @@ _BATCH = 1024
 
 
 def kinematics(weights: Path | None = None, **options: Any) -> Method:
-    """The network ``kinematics`` alone: posterior means, widths and draws."""
-    raise UsageError("no weights of 'kinematics' are shipped yet: use 'fit'")
+    """The network ``kinematics`` alone: posterior means, widths and draws.
+
+    Args:
+        weights: ``.safetensors`` file with its card; None = those shipped.
+        **options: of `FitConfig`; ``velocity_range`` and ``broadening_range`` are the ranges of
+            the flat prior.
+
+    Raises:
+        UsageError: no weights are shipped, or they are of another network.
+    """
+    from nebulines.evaluation.network_posterior import KinematicsMethod
+    from nebulines.fitting.config import FitConfig
+
+    return KinematicsMethod(_kinematics(weights), FitConfig(**options))
 
 
 def network_and_fit(weights: Path | None = None, **options: Any) -> Method:
-    """The network ``kinematics`` polished by least squares."""
-    raise UsageError("no weights of 'kinematics' are shipped yet: use 'fit'")
+    """The shipped network ``kinematics`` polished by least squares: `nebulines.fit` as it is
+    by default.
+
+    Args:
+        weights: must be None: a fit starts from the shipped network.
+        **options: of `FitConfig`.
+    """
+    from nebulines.evaluation.methods import fit_method
+
+    if weights is not None:
+        raise UsageError("the method 'both' uses the shipped network: leave --weights out")
+    _kinematics(None)
+    return fit_method("both", **options)
+
+
+def _kinematics(weights: Path | None) -> Any:
+    from nebulines.networks.weights import load, shipped
+
+    if weights is None and "kinematics" not in shipped():
+        raise UsageError("no weights of 'kinematics' are shipped yet: give --weights, or use 'fit'")
+    found = load("kinematics" if weights is None else str(weights))
+    if found.card["architecture"] != "kinematics":
+        raise UsageError(
+            f"{weights} holds weights of {found.card['architecture']!r}, not of 'kinematics'"
+        )
+    return found
 
 
 def starnet(weights: Path | None = None, **options: Any) -> Method:

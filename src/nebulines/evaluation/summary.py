@@ -16,6 +16,7 @@ DISTRUSTED = (
     | Flag.NOT_CONVERGED
     | Flag.AMBIGUOUS_VELOCITY
     | Flag.POOR_FIT
+    | Flag.OUT_OF_RANGE
 )
 """Flags that tell a user not to take the velocity at face value."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.evaluation.held_out import draw, sn3
 from nebulines.evaluation.judge import Judgement, judge
-from nebulines.evaluation.methods import QUANTITIES, Method, get_method
+from nebulines.evaluation.methods import QUANTITIES, Method, get_method, prior_options
 from nebulines.evaluation.out_of_range import judge_out_of_range
 from nebulines.evaluation.published import published
 from nebulines.evaluation.saliency import best_saliency, method_saliency
@@ -32,7 +32,9 @@ the Cramér-Rao bound of the very same spectra (for broadening: those with a tru
 20 km/s); 1 is the best an unbiased method can do, a posterior mean can do better by its prior.
 **stated width** is the root mean square of the method's own errors. Coverages are of the central
 intervals of the posterior, with the binomial error of this sample; **KS of PIT** is the distance
-of the probability integral transform from uniform."""
+of the probability integral transform from uniform. `kinematics` is told the ranges of velocity and
+broadening that the set was drawn from (its flat prior); `fit` and `both` search +-1000 km/s and 0
+to 500 km/s."""
 
 PRIOR_NOTE = """The errors of this method are taken for two independent normal laws. They know
 nothing of the prior that the truths were drawn from, so ranks and TARP are expected to differ from
@@ -72,9 +74,10 @@ def evaluate(
         raise UsageError(f"--n must be 100 or more for statistics to mean anything, not {n}")
     if not resolution > 200:
         raise UsageError(f"--resolution must be above 200, not {resolution:g}")
-    method = get_method(name, weights=weights)
+    source = sn3(resolution)
+    method = get_method(name, weights=weights, **prior_options(name, source))
     folder = prepare_folder(folder)
-    held_out = draw(sn3(resolution), n, seed=seed)
+    held_out = draw(source, n, seed=seed)
     judgement = judge(name, method, held_out)
     verdicts = judge_out_of_range(method, max(100, n // 10), seed=seed)
     saliency = _saliency(judgement, method, saliency_spectra) if saliency_spectra else None

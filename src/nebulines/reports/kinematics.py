@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nebulines.errors import InputError, UsageError
-from nebulines.evaluation.methods import Method, get_method, method_names
+from nebulines.evaluation.held_out import sn3
+from nebulines.evaluation.methods import Method, get_method, method_names, prior_options
 from nebulines.evaluation.published import published
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 
@@ -42,7 +43,9 @@ class Plan:
         n: held-out spectra of a resolution.
         n_case: spectra of a case out of range.
         n_timing: spectra that the rate is measured on.
-        methods: names and the methods that can be had; a method may serve some resolutions only.
+        methods: names and the methods that can be had, networks told the prior of the sets; a
+            method may serve some resolutions only.
+        wide: the same with the ranges that a user gets who gives none, for fields.
         missing: names and why the rest cannot.
         truth_maps: folder of the maps that a mock cube is made from, or None.
         quick: whether numbers were cut down.
@@ -61,6 +64,7 @@ class Plan:
     missing: dict[str, str]
     truth_maps: Path | None = None
     quick: bool = False
+    wide: dict[str, Method] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -75,16 +79,18 @@ class Plan:
         """The plan with its usual numbers, or a tenth of them; methods that cannot be had are
         noted, those asked for by name must exist."""
         found: dict[str, Method] = {}
+        wide: dict[str, Method] = {}
         missing: dict[str, str] = {}
         for name in methods or method_names():
             try:
-                found[name] = get_method(name)
+                found[name] = get_method(name, **prior_options(name, sn3()))
+                wide[name] = get_method(name)
             except UsageError as error:
                 if methods:
                     raise
                 missing[name] = str(error)
         n, n_case, n_timing = (2000, 200, 8192) if quick else (20_000, 2000, 62_500)
-        return cls(folder, seed, n, n_case, n_timing, found, missing, truth_maps, quick)
+        return cls(folder, seed, n, n_case, n_timing, found, missing, truth_maps, quick, wide)
 
 
 SectionMaker = Callable[[Plan], Section]

@@ -27,13 +27,15 @@ _BLOCK = 4096
 _SNR = (3.0, 50.0)
 _SNR_EDGES = (3.0, 5.0, 10.0, 20.0, np.inf)
 _LINE = "HALPHA6563"
+_NOT_FOR_CUBES = ("starnet",)  # made for one axis; every spaxel of a SITELLE cube has its own
 
 
 _TEXT = """SITELLE SN3 cubes in the observatory's format, the field angle of the whole field of view
 across them, white noise that the file does not state. Grey spaxels are flagged (a second component
 included) or without a line above S/N 3. The paper's figure 8 shows the same of a field of M33, with
 the final fit in the place of the truth, smoothed by 2 pixels; ours are not smoothed. In the maps of
-a real field the weaker [N II] line follows the stronger one, as theory says."""
+a real field the weaker [N II] line follows the stronger one, as theory says.
+`starnet` is left out: it is made for one axis, and every spaxel of a SITELLE cube has its own."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,9 @@ def _measured(plan: Plan, field: Field) -> Section:
     rows: list[list[Any]] = []
     numbers: dict[str, Any] = {}
     paths: list[Path] = []
-    for name, method in plan.methods.items():
+    for name, method in plan.wide.items():
+        if name in _NOT_FOR_CUBES:
+            continue
         measured = measure_cube(method, field.cube)
         trusted = (np.asarray(measured.flags) & int(WARNED)) == 0
         shown = trusted.reshape(field.cube.shape[:2]) & (field.truth["snr"] >= _SNR_EDGES[0])
