@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,17 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.constants import ANGSTROM_PER_CM, FWHM_PER_SIGMA, SPEED_OF_LIGHT_KMS
-from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import broadening_scale, plan_windows, window_ends
-from nebulines.fitting.filter_bank import (
+from nebulines.fitting.bank_tables import (
     Anchor,
     AnchorTables,
     BankShape,
-    BankSolution,
     Ranges,
     build_tables,
-    fit_tile,
 )
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct_path import broadening_scale, plan_windows, window_ends
+from nebulines.fitting.filter_bank import fit_tile, solution_width, unpack
 from nebulines.fitting.fitted import Fitted, template_weights
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
@@ -37,17 +35,21 @@ MIN_GROUP_NEW = 96
 """The same where the anchor's tables would have to be built first."""
 ANCHOR_SPACING_FWHM = 0.4
 SPREAD_BIN = 0.04
-SPREAD_NODES = 5
+SPREAD_NODES = 3
 """Rows whose line spread differs by less than the bin share tables, with so many nodes inside."""
 REACH = 1.25
 """Half range of delta in anchor spacings: from the group's edge (0.5) a fit may move by 0.75."""
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
-N_STEPS = 5
+N_STEPS = 4
 MAX_SCORE = 2500.0
 """Brighter rows (S/N 50 in all) go the direct path, which has no tables whose accuracy shows."""
 MAX_TEMPLATES = 8
+SAME_WEIGHT = 1e-4
+"""Relative difference of weights that share tables."""
+MAX_WEIGHTS = 4
+"""Shapes of the noise for which tables are kept."""
 
 
 def bank_applies(data: Normalised, geometry: Geometry, model: LineModel, config: FitConfig) -> bool:
@@ -80,7 +82,6 @@ class BankKey:
     """Everything that tables depend on, as hashable values."""
 
     axis: bytes
-    weight: bytes
     rest: tuple[float, ...]
     templates: bytes
     n_templates: int
@@ -88,6 +89,7 @@ class BankKey:
     spread: float
     polynomial: tuple[float, ...] | None
     table: tuple[bytes, bytes] | None
+    reference: int
     spacing: float
     scale: float
     y_low: float
@@ -102,8 +104,8 @@ class FilterBank:
     """Tables of one kind of spectra, built anchor by anchor when first asked for."""
 
     key: BankKey
+    weight: np.ndarray
     _tables: dict[int, tuple[int, AnchorTables]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def ranges(self) -> Ranges:
@@ -139,12 +141,9 @@ class FilterBank:
 
     def tables(self, anchor: int) -> tuple[int, AnchorTables]:
         """First channel of the anchor's window, and its tables."""
-        with self._lock:
-            if anchor in self._tables:
-                return self._tables[anchor]
-        built = self._build(anchor)
-        with self._lock:
-            return self._tables.setdefault(anchor, built)
+        if anchor not in self._tables:
+            self._tables[anchor] = self._build(anchor)
+        return self._tables[anchor]
 
     def _build(self, anchor: int) -> tuple[int, AnchorTables]:
         key = self.key
@@ -157,7 +156,7 @@ class FilterBank:
         first = int(np.clip(np.searchsorted(axis, low), 0, len(axis) - key.n_channels))
         x = axis[first : first + key.n_channels]
         middle = 0.5 * (x[0] + x[-1])
-        weight = np.frombuffer(key.weight, np.float32)[first : first + key.n_channels]
+        weight = self.weight[first : first + key.n_channels]
         weight = np.where((x >= low) & (x <= high), weight, 0.0)
         single = np.float32
         tables = build_tables(
@@ -170,6 +169,7 @@ class FilterBank:
                 templates=np.frombuffer(key.templates).reshape(key.n_templates, -1).astype(single),
                 broadening_scale=single(key.scale),
                 ranges=self.ranges,
+                reference=np.int32(key.reference),
             ),
             key.facts,
         )
@@ -177,9 +177,19 @@ class FilterBank:
 
 
 @lru_cache(maxsize=64)
-def filter_bank(key: BankKey) -> FilterBank:
-    """The bank of a key; blocks of one cube share it."""
-    return FilterBank(key)
+def _banks(key: BankKey) -> list[FilterBank]:
+    return []
+
+
+def filter_bank(key: BankKey, weight: np.ndarray) -> FilterBank:
+    """The bank of a key and a common weight (channel,); blocks of one cube share it."""
+    known = _banks(key)
+    for bank in known:
+        if np.abs(bank.weight - weight).max() <= SAME_WEIGHT * weight.max():
+            return bank
+    known[MAX_WEIGHTS - 1 :] = []
+    known.insert(0, FilterBank(key, weight))
+    return known[0]
 
 
 class _Spreads(NamedTuple):
@@ -217,7 +227,33 @@ def _log_doppler(geometry: Geometry, velocity: np.ndarray) -> np.ndarray:
 
 def _common_weight(data: Normalised) -> np.ndarray:
     sample = data.weight[:: max(1, len(data.weight) // 64)][:64]
-    return np.median(sample, axis=0).astype(np.float32)
+    weight = np.median(sample, axis=0).astype(np.float32)
+    if np.ptp(weight) <= SAME_WEIGHT * weight.max():
+        return np.full_like(weight, weight.mean())
+    return weight
+
+
+@dataclass
+class _Work:
+    """Spectra on their way through the bank, and what came out so far.
+
+    Attributes:
+        packed: (n, width) solutions, see `filter_bank.unpack`.
+        home: (n,) anchor around which a row was fitted.
+        fitted: (n,) whether it was.
+        usual: (n,) whether its noise has the common shape.
+        model: (n, m) best fit, or (n, 0).
+    """
+
+    data: Normalised
+    psi: np.ndarray
+    broadening: np.ndarray
+    spreads: _Spreads
+    packed: np.ndarray
+    home: np.ndarray
+    fitted: np.ndarray
+    usual: np.ndarray
+    model: np.ndarray
 
 
 def fit_with_bank(
@@ -238,50 +274,49 @@ def fit_with_bank(
         `Fitted` of the n rows, and which rows (n,) are left for the direct path: channels
         missing or noise of another shape in their window, rare anchors, not converged.
     """
-    spreads = _spreads(geometry)
-    weight = _common_weight(data)
-    keys = _bank_keys(geometry, model, config, spreads, weight)
-    banks = {b: filter_bank(key) for b, key in keys.items()}
+    n = len(data.data)
+    spreads, weight = _spreads(geometry), _common_weight(data)
+    keys = _bank_keys(geometry, model, config, spreads)
+    banks = {b: filter_bank(key, weight) for b, key in keys.items()}
     spacing = next(iter(keys.values())).spacing
-    psi = _log_doppler(geometry, start.velocity)
-    fitted = _empty(len(data.data), data.data.shape[1] if with_model else 0, model)
-    left = np.ones(len(data.data), bool)
-    broadening = start.broadening.astype(float)
+    now = _Work(
+        data=data,
+        psi=_log_doppler(geometry, start.velocity),
+        broadening=start.broadening.astype(float),
+        spreads=spreads,
+        packed=np.zeros((n, solution_width(len(model.templates), len(model.rest))), np.float32),
+        home=np.zeros(n, int),
+        fitted=np.zeros(n, bool),
+        usual=np.zeros(n, bool),
+        model=np.full((n, data.data.shape[1] if with_model else 0), np.nan, np.float32),
+    )
     pending = np.flatnonzero(start.score < MAX_SCORE)
     for _ in range(2):
-        anchor = np.rint(psi / spacing).astype(int)
-        jobs = list(_groups(pending, anchor, spreads.bin, banks))
-
-        def work(job: tuple[np.ndarray, int, int], psi: np.ndarray = psi) -> None:
-            rows, k, b = job
-            _fit_group(
-                rows,
-                k,
-                banks[b],
-                psi,
-                broadening,
-                spreads,
-                weight,
-                data,
-                geometry,
-                model,
-                fitted,
-                left,
-            )
-
-        map_tiles(work, jobs)
-        moved = _log_doppler(geometry, fitted.velocity[:, 0])
-        pending = np.flatnonzero(left & np.isfinite(moved) & (np.abs(moved - psi) > spacing))
-        psi = np.where(np.isfinite(moved), moved, psi)
+        jobs = list(_groups(pending, np.rint(now.psi / spacing).astype(int), spreads.bin, banks))
+        new = {(b, k) for _, k, b in jobs if not banks[b].has(k)}
+        map_tiles(lambda at: banks[at[0]].tables(at[1]), sorted(new))
+        map_tiles(lambda job: _fit_group(job[0], job[1], banks[job[2]], now), jobs)
+        found = now.home * spacing + now.packed[:, 0]
+        moved = now.fitted & (np.abs(found - now.psi) > spacing)
+        now.psi = np.where(now.fitted, found, now.psi)
+        pending = np.flatnonzero(moved & ~_settled(now, next(iter(keys.values()))))
         if not len(pending):
             break
+    key = next(iter(keys.values()))
+    fitted = _in_units(now, key, geometry, model)
     low, high = config.velocity_range
     outside = (fitted.velocity[:, 0] < low) | (fitted.velocity[:, 0] > high)
-    return fitted, left | outside
+    return fitted, outside | ~_settled(now, key)
+
+
+def _settled(now: _Work, key: BankKey) -> np.ndarray:
+    """Rows (n,) that need no other fit."""
+    y, converged = now.packed[:, 1], now.packed[:, 2] > 0
+    return now.fitted & now.usual & converged & (y > key.y_low + 1e-4)
 
 
 def _bank_keys(
-    geometry: Geometry, model: LineModel, config: FitConfig, spreads: _Spreads, weight: np.ndarray
+    geometry: Geometry, model: LineModel, config: FitConfig, spreads: _Spreads
 ) -> dict[int, BankKey]:
     plan = plan_windows(geometry, model, config)
     weights, _ = template_weights(model.templates, model.rest, geometry.axis.kind)
@@ -303,7 +338,6 @@ def _bank_keys(
     half = 0.5 * SPREAD_BIN if spreads.n_nodes > 1 else 0.0
     base = BankKey(
         axis=geometry.axis.values.tobytes(),
-        weight=weight.tobytes(),
         rest=tuple(float(x) for x in model.rest),
         templates=weights.astype(float).tobytes(),
         n_templates=len(weights),
@@ -313,6 +347,7 @@ def _bank_keys(
         table=None
         if table is None
         else (table[0].astype(float).tobytes(), table[1].astype(float).tobytes()),
+        reference=model.reference,
         spacing=float(f"{ANCHOR_SPACING_FWHM * fwhm / SPEED_OF_LIGHT_KMS:.2g}"),
         scale=scale,
         y_low=float(1.0 / np.sqrt(1.0 + min(config.broadening_range[1] / scale, WIDEST) ** 2)),
@@ -340,125 +375,66 @@ def _groups(
 
 
 def _same_weight(weight: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Rows (n,) whose weights are the expected ones, to 1e-4."""
+    """Rows (n,) whose weights are the expected ones."""
     if expected.min() == expected.max():
         level = expected[0]
         low, high = weight.min(axis=1), weight.max(axis=1)
-        return (low >= (1 - 1e-4) * level) & (high <= (1 + 1e-4) * level)
-    return (np.abs(weight - expected) <= 1e-4 * expected).all(axis=1)
+        return (low >= (1 - SAME_WEIGHT) * level) & (high <= (1 + SAME_WEIGHT) * level)
+    return (np.abs(weight - expected) <= SAME_WEIGHT * expected).all(axis=1)
 
 
-def _fit_group(
-    rows: np.ndarray,
-    anchor: int,
-    bank: FilterBank,
-    psi: np.ndarray,
-    broadening: np.ndarray,
-    spreads: _Spreads,
-    weight: np.ndarray,
-    data: Normalised,
-    geometry: Geometry,
-    model: LineModel,
-    fitted: Fitted,
-    left: np.ndarray,
-) -> None:
-    """Fit one tile and write it into ``fitted``; rows that fit stop being ``left``."""
+def _fit_group(rows: np.ndarray, anchor: int, bank: FilterBank, now: _Work) -> None:
+    """Fit one tile around an anchor."""
     first, tables = bank.tables(anchor)
-    channels = slice(first, first + bank.key.n_channels)
-    expected = weight[channels]
-    same = _same_weight(data.weight[rows, channels], expected)
+    key, channels = bank.key, slice(first, first + bank.key.n_channels)
     padded = np.concatenate([rows, np.repeat(rows[-1:], TILE_ROWS - len(rows))])
-    scale = bank.key.scale
-    delta = psi[padded] - anchor * bank.key.spacing
-    y = np.maximum(1.0 / np.sqrt(1.0 + (broadening[padded] / scale) ** 2), bank.key.y_low)
-    solution = fit_tile(
+    delta = now.psi[padded] - anchor * key.spacing
+    y = np.maximum(1.0 / np.sqrt(1.0 + (now.broadening[padded] / key.scale) ** 2), key.y_low)
+    rho = np.ones(TILE_ROWS)
+    if now.spreads.n_nodes > 1:
+        rho = now.spreads.value[padded] / key.spread
+    packed, model = fit_tile(
         np.stack([delta, y], axis=1).astype(np.float32),
-        data.data[padded, channels],
-        (spreads.value[padded] / bank.key.spread).astype(np.float32)
-        if spreads.n_nodes > 1
-        else np.ones(TILE_ROWS, np.float32),
+        now.data.data[padded, channels],
+        rho.astype(np.float32),
         tables,
-        np.float32(scale),
+        np.float32(key.scale),
         bank.ranges,
-        bank.key.facts,
+        key.facts,
         N_STEPS,
+        now.model.shape[1] > 0,
     )
-    _store(
-        BankSolution(*(np.asarray(part)[: len(rows)] for part in solution)),
-        rows,
-        channels,
-        anchor,
-        bank,
-        tables,
-        geometry,
-        model,
-        fitted,
-    )
-    too_wide = np.asarray(solution.theta)[: len(rows), 1] <= bank.key.y_low + 1e-4
-    left[rows] = ~(same & np.asarray(solution.converged)[: len(rows)]) | too_wide
+    now.packed[rows] = np.asarray(packed)[: len(rows)]
+    now.home[rows], now.fitted[rows] = anchor, True
+    now.usual[rows] = _same_weight(now.data.weight[rows, channels], bank.weight[channels])
+    if model is not None:
+        now.model[rows, channels] = np.asarray(model)[: len(rows)]
 
 
-def _store(
-    s: BankSolution,
-    rows: np.ndarray,
-    channels: slice,
-    anchor: int,
-    bank: FilterBank,
-    tables: AnchorTables,
-    geometry: Geometry,
-    model: LineModel,
-    fitted: Fitted,
-) -> None:
-    n_templates = len(model.templates)
+def _in_units(now: _Work, key: BankKey, geometry: Geometry, model: LineModel) -> Fitted:
+    """The solutions as velocities and areas; rows without one are NaN."""
+    s = unpack(now.packed, len(model.templates), len(model.rest))
     sign = 1.0 if geometry.axis.kind == "wavelength" else -1.0
-    psi = anchor * bank.key.spacing + s.theta[:, 0].astype(float)
-    doppler = np.exp(psi - sign * np.log(geometry.stretch[rows]))
+    psi = np.where(now.fitted, now.home * key.spacing + s.theta[:, 0].astype(float), np.nan)
+    doppler = np.exp(psi - sign * np.log(geometry.stretch))
     unit = np.stack([SPEED_OF_LIGHT_KMS * doppler, np.ones_like(doppler)], axis=1)
-    response = s.response[:, :n_templates]
-    fitted.velocity[rows, 0] = SPEED_OF_LIGHT_KMS * (doppler - 1.0)
-    fitted.y[rows, 0] = s.theta[:, 1]
-    fitted.broadening_scale[rows] = bank.key.scale
-    fitted.theta_covariance[rows] = s.inverse_curvature * unit[:, :, None] * unit[:, None, :]
-    fitted.area[rows] = s.coefficients[:, :n_templates]
-    fitted.area_covariance[rows] = s.block_covariance[:, :n_templates, :n_templates] + np.einsum(
-        "ntd,nde,nue->ntu", response, s.inverse_curvature, response
-    )
-    offset = np.asarray(tables.offset)
-    x = (np.asarray(tables.center)[model.reference] - offset[0]) / (offset[-1] - offset[0])
-    polynomial = s.coefficients[:, n_templates:].T
-    fitted.continuum[rows] = np.polynomial.legendre.legval(
-        np.clip(2.0 * x - 1.0, -1.0, 1.0), polynomial
-    )
-    used = np.asarray(tables.root) > 0
-    fitted.chi2[rows] = s.chi2
-    fitted.n_used[rows] = used.sum()
-    fitted.line_free[rows], fitted.profile[rows] = s.line_free, s.profile
-    fitted.outlier[rows] = s.outlier
-    fitted.converged[rows] = s.converged
-    fitted.at_bound[rows] = False
-    fitted.coverage[rows] = np.asarray(tables.coverage)
-    if fitted.model.shape[1]:
-        fitted.model[rows, channels] = np.where(used, s.model, np.nan)
-
-
-def _empty(n: int, m: int, model: LineModel) -> Fitted:
-    n_templates, n_lines = len(model.templates), len(model.rest)
-    nan: Callable[..., np.ndarray] = lambda *shape: np.full(shape, np.nan)  # noqa: E731
+    moves = s.response @ s.inverse_curvature @ s.response.swapaxes(1, 2)
+    n = len(psi)
     return Fitted(
-        velocity=nan(n, 1),
-        y=np.ones((n, 1)),
-        broadening_scale=np.ones(n),
-        theta_covariance=nan(n, 2, 2),
-        area=nan(n, n_templates),
-        area_covariance=nan(n, n_templates, n_templates),
-        continuum=nan(n),
-        chi2=nan(n),
-        n_used=np.zeros(n, int),
-        line_free=nan(n, 2),
-        outlier=np.zeros(n),
-        profile=np.zeros((n, 4)),
-        converged=np.zeros(n, bool),
+        velocity=SPEED_OF_LIGHT_KMS * (doppler[:, None] - 1.0),
+        y=s.theta[:, 1:].astype(float),
+        broadening_scale=np.full(n, key.scale),
+        theta_covariance=s.inverse_curvature * unit[:, :, None] * unit[:, None, :],
+        area=s.area.astype(float),
+        area_covariance=(s.block_covariance + moves).astype(float),
+        continuum=s.continuum[:, 0].astype(float),
+        chi2=s.chi2[:, 0].astype(float),
+        n_used=s.n_used[:, 0].astype(int),
+        line_free=s.line_free.astype(float),
+        outlier=s.outlier[:, 0].astype(float),
+        profile=s.profile.astype(float),
+        converged=s.converged[:, 0] > 0,
         at_bound=np.zeros((n, 2), bool),
-        coverage=np.zeros((n, n_lines)),
-        model=np.full((n, m), np.nan, np.float32),
+        coverage=s.coverage.astype(float),
+        model=now.model,
     )

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.information import signal_share
@@ -109,10 +110,10 @@ class Solution(NamedTuple):
     profile: Any
 
 
-def broadening_of(y: Array, scale: Array) -> Array:
+def broadening_of(y: ArrayLike, scale: ArrayLike) -> Array:
     """Broadening [km/s] s = s0 sqrt(1/y^2 - 1) of the shape variable y = 1/sqrt(1 + (s/s0)^2),
     in which the profile is regular at s = 0."""
-    return scale * jnp.sqrt(jnp.maximum(1.0 / y**2 - 1.0, 0.0))
+    return jnp.sqrt(jnp.maximum(1.0 / jnp.square(y) - 1.0, 0.0)) * jnp.asarray(scale)
 
 
 def shape_variable(broadening: Array, scale: Array) -> Array:
@@ -392,13 +393,22 @@ def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int
     point = _evaluate(trial, tile, fixed, options, honest=True)
     accept = _accepted(point.at, state.at)
     gradient, curvature = _restrict(point.at, _free(trial, point.at.gradient, tile))
-    decrease = jnp.einsum("nd,nd->n", gradient, solve(curvature, gradient[..., None])[..., 0])
-    return _describe(trial, point, accept & (decrease < CONVERGED), tile, fixed, options)
+    step = solve(curvature, gradient[..., None])[..., 0]
+    converged = accept & (jnp.sum(gradient * step, axis=1) < CONVERGED)
+    step = jnp.where(converged[:, None], step, 0.0)
+    return _describe(trial, step, point, converged, tile, fixed, options)
 
 
 def _describe(
-    theta: Array, point: _Point, converged: Array, tile: Tile, fixed: _Fixed, options: FitOptions
+    theta: Array,
+    step: Array,
+    point: _Point,
+    converged: Array,
+    tile: Tile,
+    fixed: _Fixed,
+    options: FitOptions,
 ) -> Solution:
+    """The solution at a point, with the last small step (n, 2 G) taken to first order."""
     used = tile.weight > 0
     root = fixed.root[:, :, 0, :]
     sigma_residual = point.residual
@@ -413,14 +423,16 @@ def _describe(
     real = (tile.group.sum(-1) > 0)[None, :, :, None]
     far = used & ~jnp.any(real & (jnp.abs(point.distance) < 4.0 * width), axis=2)
     squared = sigma_residual**2
+    response = solve(point.gram, point.cross)
+    follow = 0.0 if options.positive else jnp.einsum("nwpd,nd->nwp", response, step)
     return Solution(
-        theta=theta,
+        theta=jnp.clip(theta + step, tile.lower, tile.upper),
         converged=converged,
         chi2=point.at.chi2,
         inverse_curvature=inverse(point.at.curvature),
-        coefficients=point.coefficients,
+        coefficients=point.coefficients - follow,
         block_covariance=inverse(point.gram),
-        response=solve(point.gram, point.cross),
+        response=response,
         model=model,
         coverage=coverage,
         line_free=_sum_and_count(squared, far),

@@ -14,6 +14,7 @@ from nebulines.fitting.direct import (
     FitOptions,
     Solution,
     Tile,
+    broadening_of,
     fit_tile,
 )
 from nebulines.fitting.fitted import Fitted, template_weights
@@ -28,11 +29,13 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 
-TILE_ROWS = 64
-FIRST_STEPS = 4
-"""Steps that nearly every spectrum converges in; the others go on from several starts."""
+TILE_ROWS = 32
+FIRST_STEPS = 3
+"""Steps that most spectra converge in; the others go on, ..."""
+MORE_STEPS = 6
 LAST_STEPS = 15
-START_FACTORS = (1.0, 0.3, 2.5)
+"""... and the last begin again from several starts."""
+START_FACTORS = (0.3, 2.5)
 """Broadenings that a late fit starts from, in units of the search's."""
 
 
@@ -56,7 +59,7 @@ def plan_windows(geometry: Geometry, model: LineModel, config: FitConfig) -> Win
     """Window layout for all rows of a set: wide enough for every redshift and velocity."""
     fwhm_kms = float(np.nanmax(geometry.fwhm_kms()))
     margin_kms = BAND_MARGIN_FWHM * fwhm_kms if model.band else WINDOW_MARGIN_KMS + 2.0 * fwhm_kms
-    margin = min(margin_kms / SPEED_OF_LIGHT_KMS, 0.2)
+    margin = min(_rounded_up(margin_kms / SPEED_OF_LIGHT_KMS), 0.2)
     home = [
         [t for t in range(len(model.templates)) if model.templates[t, list(window)].any()]
         for window in model.windows
@@ -73,6 +76,12 @@ def plan_windows(geometry: Geometry, model: LineModel, config: FitConfig) -> Win
             longest = max(longest, int(np.ceil(span.max())) + 2)
     n_channels = min(m, 16 * int(np.ceil(longest / 16)))
     return WindowPlan(n_channels, _padded(model.windows), _padded(home), margin)
+
+
+def _rounded_up(value: float) -> float:
+    """To two digits, so that blocks of one cube have the same windows."""
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1.0)
+    return float(np.ceil(value / unit) * unit)
 
 
 def _padded(lists: object) -> np.ndarray:
@@ -243,6 +252,7 @@ def fit_directly(
     config: FitConfig,
     start: Start,
     with_model: bool = True,
+    first_steps: int = FIRST_STEPS,
 ) -> Fitted:
     """Fit n spectra with the direct path.
 
@@ -253,28 +263,39 @@ def fit_directly(
         config: options.
         start: start values.
         with_model: False leaves ``Fitted.model`` (n, 0).
+        first_steps: steps of the first attempt.
 
     Returns:
         `Fitted` of the n rows.
     """
     problem = direct_problem(data, geometry, model, config, with_model=with_model)
 
-    def work(rows: np.ndarray, factor: float = 1.0, n_steps: int = FIRST_STEPS) -> Fitted:
-        piece = problem.piece(rows, start.velocity[rows])
-        theta = piece.theta(start.velocity[rows, None], factor * start.broadening[rows, None])
-        return problem.collect(fit_tile(theta, piece.tile, problem.options, n_steps), piece)
-
     size = tile_size(len(data.data), TILE_ROWS)
-    fitted = Fitted(*run_tiles(work, len(data.data), size))
-    for factor in START_FACTORS:
-        late = np.flatnonzero(~fitted.converged)
-        if len(late) == 0:
-            break
 
-        def once_more(rows: np.ndarray, late: np.ndarray = late, factor: float = factor) -> Fitted:
-            return work(late[rows], factor, LAST_STEPS)
+    def fit(rows: np.ndarray, velocity: np.ndarray, broadening: np.ndarray, steps: int) -> Fitted:
+        """Rows (k,) from velocities and broadenings (k, 1) or (k, G)."""
 
-        _keep_better(fitted, late, Fitted(*run_tiles(once_more, len(late), size)))
+        def work(index: np.ndarray) -> Fitted:
+            piece = problem.piece(rows[index], start.velocity[rows[index]])
+            theta = piece.theta(velocity[index], broadening[index])
+            return problem.collect(fit_tile(theta, piece.tile, problem.options, steps), piece)
+
+        return Fitted(*run_tiles(work, len(rows), size))
+
+    velocity, broadening = start.velocity[:, None], start.broadening[:, None]
+    fitted = fit(np.arange(len(velocity)), velocity, broadening, first_steps)
+    late = np.flatnonzero(~fitted.converged)
+    if len(late):
+        there = broadening_of(fitted.y[late], fitted.broadening_scale[late, None])
+        again = fit(late, fitted.velocity[late], np.asarray(there), MORE_STEPS)
+        _keep_better(fitted, late, again)
+    late = np.flatnonzero(~fitted.converged)
+    if len(late):
+        anew = [factor * broadening[late] for factor in START_FACTORS]
+        rows = np.tile(late, len(anew))
+        again = fit(rows, velocity[rows], np.concatenate(anew), LAST_STEPS)
+        for part in np.split(np.arange(len(rows)), len(anew)):
+            _keep_better(fitted, late, Fitted(*(values[part] for values in again)))
     return fitted
 
 

@@ -13,7 +13,7 @@ from nebulines.fitting.columns import build_columns
 from nebulines.fitting.components import add_second_component
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.crop import crop, crop_geometry, needed_channels
-from nebulines.fitting.direct_path import fit_directly
+from nebulines.fitting.direct_path import MORE_STEPS, fit_directly
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.line_spread import line_spread_of, usable_line_spread
 from nebulines.fitting.normalise import Normalised, normalise
@@ -168,7 +168,8 @@ def _dispatch(
     if len(rows):
         rest = Start(*(part[rows] for part in start))
         part = (data.rows(rows), geometry.rows(rows), model, config, rest, with_model)
-        again = fit_directly(*part)
+        # what the bank's steps were not enough for needs many
+        again = fit_directly(*part, first_steps=MORE_STEPS)
         for mine, other in zip(fitted, again, strict=True):
             mine[rows] = other
     return fitted, f"filter bank ({len(left) - len(rows)}), direct ({len(rows)})"

@@ -50,7 +50,7 @@ class Normalised(NamedTuple):
         )
 
 
-def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 1024) -> Normalised:
+def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 256) -> Normalised:
     """Bring spectra to units of their noise and decide which channels can be used.
 
     Args:
@@ -102,12 +102,19 @@ def _normalise_slab(
         weight = used.astype(np.float32)
     else:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            weight = (scale[:, None] ** 2 / variance).astype(np.float32)
-    data = ((flux - level[:, None]) / scale[:, None]).astype(np.float32)
+            unit = _column(scale, variance)
+            weight = unit / variance * unit
+    data = (flux - _column(level, flux)) / _column(scale, flux)
     if not used.all():
         data, weight = np.where(used, data, 0.0), np.where(used, weight, 0.0)
     single = np.float32
-    return data.astype(single), weight.astype(single), level, scale, bad_variance
+    data, weight = data.astype(single, copy=False), weight.astype(single, copy=False)
+    return data, weight, level, scale, bad_variance
+
+
+def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """(n, 1) in the type of ``like``, so that float32 stays float32 (half the time of float64)."""
+    return values[:, None].astype(like.dtype)
 
 
 def _level_and_scale(
@@ -117,6 +124,8 @@ def _level_and_scale(
     if not used.all():
         flux = np.where(used, flux, 0.0)
     level = flux.sum(axis=1, dtype=np.float64) / np.maximum(used.sum(axis=1), 1)
+    if flux.dtype == np.float32:  # exactly what is taken out is given back
+        level = level.astype(np.float32).astype(np.float64)
     if variance is None:
         return flux, level, _noise_from_differences(flux, used)
     return flux, level, _typical_noise(variance, used)
@@ -146,7 +155,8 @@ def _typical_noise(variance: np.ndarray, used: np.ndarray) -> np.ndarray:
     """(n,) root mean square of the noise over the used channels (harmonic, so that a few
     enormous variances do not matter)."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        inverse = np.where(used, 1.0 / variance.astype(np.float64), 0.0).sum(axis=1)
+        inverse = np.reciprocal(variance, dtype=np.float64)
+        inverse = (inverse if used.all() else np.where(used, inverse, 0.0)).sum(axis=1)
     count = used.sum(axis=1)
     ok = (inverse > 0) & np.isfinite(inverse) & (count > 0)
     return np.sqrt(np.where(ok, count / np.where(ok, inverse, 1.0), 1.0))

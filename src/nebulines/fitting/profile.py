@@ -15,6 +15,7 @@ and sharp where tau is orthogonal to the model, as these functions are for separ
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -75,7 +76,7 @@ def profile_score(
     scale = jnp.where(seen, near(root), 0.0) * jnp.maximum(by_line(height), 0.0)
     every = residual.reshape(n, -1).T
     used = jnp.sum(root > 0, axis=(1, 2))
-    return _score(u, near(residual) * scale, scale, _noise_variance(every, used))
+    return _score(u, near(residual) * scale, scale, _noise_variance(every, used)).T
 
 
 def shared_profile_score(
@@ -90,23 +91,22 @@ def shared_profile_score(
     """`profile_score` for n spectra with the same channels and nearly the same velocity.
 
     Args:
-        residual: (n, K) in sigma.
+        residual: (K, n) in sigma.
         root, offset: (K,), common to the spectra.
         around: (L,) positions that the lines lie around.
-        center, width, height: (n, L) of the lines.
+        center, width, height: (L, n) of the lines.
 
     Returns:
-        (n, 4) as from `profile_score`, except that bumps are sought in the sum of all lines: the
+        (4, n) as from `profile_score`, except that bumps are sought in the sum of all lines: the
         third number is 0 where a bump is the best profile.
     """
     nearest = jnp.sum(offset < around[:, None], axis=-1)
     index, inside = _around(nearest, SHARED_HALF_WIDTH, len(offset))
-    every = residual.T
-    u = (offset[index][..., None] - center.T[:, None, :]) / width.T[:, None, :]
+    u = (offset[index][..., None] - center[:, None, :]) / width[:, None, :]
     weight = jnp.where(inside, root[index], 0.0)[..., None]
-    scale = weight * jnp.maximum(height.T, 0.0)[:, None, :]
-    used = jnp.sum(root > 0)
-    return _score(u, every[index] * scale, scale, _noise_variance(every, used), together=True)
+    scale = weight * jnp.maximum(height, 0.0)[:, None, :]
+    variance = _noise_variance(residual, jnp.sum(root > 0))
+    return _score(u, residual[index] * scale, scale, variance, together=True)
 
 
 def _around(nearest: Array, half: int, n_channels: int) -> tuple[Array, Array]:
@@ -118,11 +118,13 @@ def _around(nearest: Array, half: int, n_channels: int) -> tuple[Array, Array]:
 def _score(
     u: Array, weighted: Array, scale: Array, variance: Array, *, together: bool = False
 ) -> Array:
-    """The test (n, 4) from channels around lines, (lines, H, n): distances in sigma of the line,
+    """The test (4, n) from channels around lines, (lines, H, n): distances in sigma of the line,
     residuals times scale, and scale: the line's peak times the root weight.
 
     With ``together`` the lines are added up, channel by channel, before the search for bumps.
     """
+    # written out once, where many sums read them
+    u, weighted, scale = jax.lax.optimization_barrier((u, weighted, scale))
     best = _hermite(u, weighted, scale)
     if together:
         u = jnp.mean(u, axis=0, keepdims=True)
@@ -138,7 +140,7 @@ def _score(
             for new, old in zip((z, amplitude, others), best, strict=True)
         )
     z, amplitude, others = best
-    return jnp.stack([z**2, amplitude, others**2, variance], axis=-1)
+    return jnp.stack([z**2, amplitude, others**2, variance])
 
 
 def _test(shape: Array, weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
@@ -171,15 +173,17 @@ def _noise_variance(residual: Array, used: Array) -> Array:
     return jnp.sum(clipped, axis=0) / jnp.maximum(used, 1)
 
 
-def lonely_residual(sigma: Array) -> Array:
-    """Largest residual (...) in sigma, of channels (..., K), that the neighbouring channels do
-    not share as they would under a line: one or two hot channels, narrower than any line-spread
-    function."""
-
-    n = sigma.shape[-1]
-    padded = jnp.pad(sigma, [(0, 0)] * (sigma.ndim - 1) + [(2, 2)])
-    far_left, left, right, far_right = (padded[..., k : k + n] for k in (0, 1, 3, 4))
+def lonely_residual(sigma: Array, axis: int = -1) -> Array:
+    """Largest residual in sigma, over the channels on ``axis``, that the neighbouring channels
+    do not share as they would under a line: one or two hot channels, narrower than any
+    line-spread function."""
+    n, around = sigma.shape[axis], [(0, 0)] * sigma.ndim
+    around[axis] = (2, 2)
+    padded = jnp.pad(sigma, around)
+    far_left, left, right, far_right = (
+        jax.lax.slice_in_dim(padded, k, k + n, axis=axis % sigma.ndim) for k in (0, 1, 3, 4)
+    )
     size = jnp.abs(sigma)
     lonely = sigma * (left + right) < 1.1 * sigma**2
     lonely &= jnp.abs(far_left) + jnp.abs(far_right) < 0.5 * size
-    return jnp.max(jnp.where(lonely, size, 0.0), axis=-1)
+    return jnp.max(jnp.where(lonely, size, 0.0), axis=axis)

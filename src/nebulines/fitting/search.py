@@ -52,20 +52,16 @@ def _hats(n_channels: int, half: int) -> np.ndarray:
 
 def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
     """Local mean of spectra (m, n) over about +-``half`` channels, piecewise linear, without
-    what stands out of the noise."""
+    what stands out of the noise; ``weight`` is (m, n), or (m, 1) for all of them."""
     hats = jnp.asarray(_hats(data.shape[0], half))
     used = weight > 0
-    keep = used
-    continuum = jnp.zeros_like(data)
+    kept = used.astype(data.dtype)
     for clip in (3.0, 2.5, 2.5):
-        kept = keep.astype(data.dtype)
         nodes = (hats.T @ (kept * data)) / jnp.maximum(hats.T @ kept, 1e-3)
-        continuum = hats @ nodes
-        residual = data - continuum
+        residual = data - hats @ nodes
         count = jnp.maximum(jnp.sum(kept, axis=0), 1.0)
         rms = jnp.sqrt(jnp.sum(kept * residual**2, axis=0) / count)
-        keep = used & (residual < clip * rms) & (residual > -3.0 * rms)
-    kept = keep.astype(data.dtype)
+        kept = (used & (residual < clip * rms) & (residual > -3.0 * rms)).astype(data.dtype)
     return hats @ ((hats.T @ (kept * data)) / jnp.maximum(hats.T @ kept, 1e-3))
 
 
@@ -104,7 +100,8 @@ def _look_up(values: Array, place: Array) -> Array:
         return jnp.take(values, place, axis=0)
     index = jnp.moveaxis(place, 0, -1)  # (line, velocity, n)
     flat = index.reshape(-1, *([1] * (values.ndim - 2)), index.shape[-1])
-    return jnp.take_along_axis(values, flat, axis=0).reshape(*place.shape[1:], *values.shape[1:])
+    found = jnp.take_along_axis(values, flat, axis=0)
+    return found.reshape(*place.shape[1:], *found.shape[1:])
 
 
 def _box_sums(data, weight, half, half_widths) -> tuple[Array, Array]:
@@ -116,12 +113,15 @@ def _box_sums(data, weight, half, half_widths) -> tuple[Array, Array]:
 
 
 def _class_scores(signal: Array, variance: Array, strengths: Array, rarity: Array) -> Array:
-    """Best score over the classes, for sums (line, ...)."""
-    shape = signal.shape[1:]
-    numerator = strengths @ signal.reshape(len(signal), -1)
-    denominator = (strengths**2) @ variance.reshape(len(variance), -1)
+    """Best score over the classes, for sums (line, ..., n)."""
+
+    def add_lines(factors: Array, values: Array) -> Array:
+        return (factors @ values.reshape(len(values), -1)).reshape(-1, *values.shape[1:])
+
+    numerator, denominator = add_lines(strengths, signal), add_lines(strengths**2, variance)
     score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
-    return jnp.max(score * (1.0 - rarity[:, None]), axis=0).reshape(shape)
+    common = (1.0 - rarity).reshape(-1, *[1] * (score.ndim - 1))
+    return jnp.max(score * common, axis=0)
 
 
 def _scores(signal, variance, place, strengths, rarity) -> Array:
@@ -166,7 +166,7 @@ def search(
 
     Args:
         data: (n, m) flux in units of the row's noise, any additive level.
-        weight: (n, m) inverse variance; 0 = not used.
+        weight: inverse variance (n, m), or (1, m) for all spectra; 0 = not used.
         place: line positions in half channels from the first channel's edge, (line, velocity)
             for all spectra or (n, line, velocity); 0 outside the axis.
         strengths: (template, line) relative peak heights.
@@ -209,7 +209,7 @@ def _refine(
     near = jnp.where(at[:, None, :] > 0, jnp.clip(near, 0, n_edges - 1), 0)
     flat = (near * n_widths + width).reshape(-1, n)
     here, noise = (
-        jnp.take_along_axis(part.reshape(-1, n), flat, axis=0).reshape(near.shape)
+        jnp.take_along_axis(part.reshape(-1, part.shape[-1]), flat, axis=0).reshape(near.shape)
         for part in (signal, variance)
     )
     score = _class_scores(here, noise, strengths, rarity)  # (shift, n)

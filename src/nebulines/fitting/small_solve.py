@@ -20,7 +20,10 @@ SMALLEST_PIVOT = 1e-6
 WRITTEN_OUT = 10
 """Matrices up to this size are written out element by element."""
 
-Factor = list[list[Array]] | Array
+Rows = list[list[Array]]
+"""A matrix element by element, each with the batch as its last axis."""
+
+Factor = Rows | Array
 """Lower triangle: p x p arrays (...), or for larger matrices one array (..., p, p)."""
 
 
@@ -34,12 +37,18 @@ def cholesky(matrix: Array) -> Factor:
     p = matrix.shape[-1]
     if p > WRITTEN_OUT:
         return _cholesky_by_columns(matrix)
-    lower: list[list[Array]] = [[None] * p for _ in range(p)]  # type: ignore[list-item]
+    return _factor([[matrix[..., i, j] for j in range(i + 1)] for i in range(p)])
+
+
+def _factor(matrix: Rows) -> Rows:
+    """Lower factor of the lower triangle of a matrix, both element by element."""
+    p = len(matrix)
+    lower: Rows = [[None] * p for _ in range(p)]  # type: ignore[list-item]
     for j in range(p):
-        pivot = matrix[..., j, j] - sum(lower[j][k] ** 2 for k in range(j))
+        pivot = matrix[j][j] - sum(lower[j][k] ** 2 for k in range(j))
         lower[j][j] = jnp.sqrt(jnp.maximum(pivot, SMALLEST_PIVOT))
         for i in range(j + 1, p):
-            dot = matrix[..., i, j] - sum(lower[i][k] * lower[j][k] for k in range(j))
+            dot = matrix[i][j] - sum(lower[i][k] * lower[j][k] for k in range(j))
             lower[i][j] = dot / lower[j][j]
     return lower
 
@@ -129,3 +138,61 @@ def inverse(matrix: Array, ridge: float = 0.0) -> Array:
     """A^-1 (see `scaled_cholesky`); absent parameters get zero rows."""
     unit = jnp.broadcast_to(jnp.eye(matrix.shape[-1], dtype=matrix.dtype), matrix.shape)
     return solve(matrix, unit, ridge)
+
+
+class Elements:
+    """A symmetric positive matrix given element by element, factored (see `scaled_cholesky`).
+
+    For code that keeps the batch on the last axis throughout, where whole vectors of the
+    processor work on one element of many matrices.
+    """
+
+    def __init__(self, matrix: Rows) -> None:
+        self.size = len(matrix)
+        diagonal = [matrix[i][i] for i in range(self.size)]
+        present = [part > ABSENT for part in diagonal]
+        self.scale = [
+            jnp.where(ok, 1.0 / jnp.sqrt(jnp.where(ok, part, 1.0)), 0.0)
+            for ok, part in zip(present, diagonal, strict=True)
+        ]
+        rows = [
+            [matrix[i][j] * self.scale[i] * self.scale[j] for j in range(i)]
+            + [jnp.ones_like(diagonal[i])]
+            for i in range(self.size)
+        ]
+        self.lower = _factor(rows)
+
+    def half(self, rhs: list[Array]) -> list[Array]:
+        """L^-1 D rhs; the squares of its elements add up to rhs A^-1 rhs."""
+        rows: list[Array] = []
+        for i in range(self.size):
+            below = sum(self.lower[i][k] * rows[k] for k in range(i))
+            rows.append((rhs[i] * self.scale[i] - below) / self.lower[i][i])
+        return rows
+
+    def rest(self, half: list[Array]) -> list[Array]:
+        """A^-1 rhs from `half` of rhs."""
+        rows: list[Array] = [None] * self.size  # type: ignore[list-item]
+        for i in reversed(range(self.size)):
+            above = sum(self.lower[k][i] * rows[k] for k in range(i + 1, self.size))
+            rows[i] = (half[i] - above) / self.lower[i][i]
+        return [row * scale for row, scale in zip(rows, self.scale, strict=True)]
+
+    def solve(self, rhs: list[Array]) -> list[Array]:
+        """A^-1 rhs, each element (..., n)."""
+        return self.rest(self.half(rhs))
+
+    def inverse(self) -> Rows:
+        """A^-1, from the columns of L^-1 (lower triangular)."""
+        p, lower = self.size, self.lower
+        left: Rows = [[None] * p for _ in range(p)]  # type: ignore[list-item]
+        for j in range(p):
+            left[j][j] = 1.0 / lower[j][j]
+            for i in range(j + 1, p):
+                left[i][j] = -sum(lower[i][k] * left[k][j] for k in range(j, i)) / lower[i][i]
+        found: Rows = [[None] * p for _ in range(p)]  # type: ignore[list-item]
+        for i in range(p):
+            for j in range(i + 1):
+                dot = sum(left[k][i] * left[k][j] for k in range(i, p))
+                found[i][j] = found[j][i] = dot * self.scale[i] * self.scale[j]
+        return found

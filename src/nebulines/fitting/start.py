@@ -137,6 +137,8 @@ def find_start(
     if axis.values.ndim == 1 and same:
         common = line_places(geometry.rows(slice(0, 1)), plan, axis.values)[0]
 
+    weight = _shared_weight(data.weight)
+
     def work(index: np.ndarray) -> Start:
         if common is not None:
             place = common
@@ -149,7 +151,7 @@ def find_start(
             )
         found = search(
             data.data[index],
-            data.weight[index],
+            data.weight[index] if weight is None else weight,
             place,
             plan.strengths,
             plan.rarity,
@@ -165,3 +167,11 @@ def find_start(
         return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
 
     return Start(*run_tiles(work, len(data.data), tile_size(len(data.data), tile_rows)))
+
+
+def _shared_weight(weight: np.ndarray) -> np.ndarray | None:
+    """The weights (1, m) of all spectra where they are the same, to the percent that a search
+    cares for."""
+    first = weight[:1]
+    same = np.abs(weight - first) <= 0.01 * first
+    return np.array(first) if same.all() else None
