@@ -20,6 +20,7 @@ from nebulines.errors import UsageError
 _SLOPE = 0.3
 _BACKGROUND = 1.0
 _SKY_SIGMAS = 5.0
+_SKY_REACH = 2.5  # of the line spread's FWHM: 6 sigma
 _SPIKES_PER_SPECTRUM = 0.5
 _SPIKE_SIGMAS = (10.0, 50.0)
 
@@ -120,11 +121,26 @@ def _sky(generator: np.random.Generator, exposure: Exposure, flux: np.ndarray) -
     for [O I] 5577, as Gaussians of the line spread."""
     wavelengths, strengths = _sky_lines()
     factor = generator.normal(0.0, _SKY_SIGMAS, len(flux)) * exposure.sigma
-    low, high = exposure.wavelength.min(), exposure.wavelength.max()
-    inside = (wavelengths > low) & (wavelengths < high)
+    wavelength = np.broadcast_to(exposure.wavelength, flux.shape)
+    fwhm = np.broadcast_to(exposure.fwhm, flux.shape)
+    channel = np.abs(np.diff(wavelength[0])).min()
+    half = int(_SKY_REACH * fwhm.max() / channel) + 1
+    rows, n_channels = np.arange(len(flux))[:, None], flux.shape[1]
+    inside = (wavelengths > wavelength.min()) & (wavelengths < wavelength.max())
     for centre, strength in zip(wavelengths[inside], strengths[inside], strict=True):
-        u = (exposure.wavelength - centre) * (FWHM_PER_SIGMA / exposure.fwhm)
-        flux += (strength * factor)[:, None] * np.exp(-0.5 * u * u)
+        middle = _channel_of(exposure.wavelength, centre)[:, None]
+        columns = np.broadcast_to(middle + np.arange(-half, half + 1), (len(flux), 2 * half + 1))
+        seen = (columns >= 0) & (columns < n_channels)
+        columns = np.clip(columns, 0, n_channels - 1)
+        u = (wavelength[rows, columns] - centre) * (FWHM_PER_SIGMA / fwhm[rows, columns])
+        profile = np.where(seen, np.exp(-0.5 * u * u), 0.0)
+        np.add.at(flux, (rows, columns), (strength * factor)[:, None] * profile)
+
+
+def _channel_of(wavelength: np.ndarray, centre: float) -> np.ndarray:
+    """Number of the channel at a wavelength, in rows that all increase or all decrease."""
+    below = np.count_nonzero(wavelength < centre, axis=1)
+    return below if wavelength[0, -1] > wavelength[0, 0] else wavelength.shape[1] - below
 
 
 def _spikes(generator: np.random.Generator, exposure: Exposure, flux: np.ndarray) -> None:
