@@ -10,6 +10,7 @@ from nebulines.evaluation.held_out import draw, sn3
 from nebulines.evaluation.judge import judge
 from nebulines.evaluation.methods import from_columns
 from nebulines.evaluation.saliency import best_saliency
+from nebulines.plots.calibration import calibration_figure
 from nebulines.plots.comparison import (
     absolute_residual_figure,
     clipped_absolute,
@@ -17,13 +18,12 @@ from nebulines.plots.comparison import (
     scatter_figure,
 )
 from nebulines.plots.evaluation import (
-    calibration_figure,
     density_figure,
     distribution_figure,
     residual_figure,
-    saliency_figure,
     write_figures,
 )
+from nebulines.plots.saliency import saliency_figure
 
 N = 900
 

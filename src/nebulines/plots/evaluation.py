@@ -1,4 +1,4 @@
-"""Figures of a judgement: residuals, predicted against true, calibration, saliency."""
+"""Figures of a judgement: residuals, predicted against true, and all of them into files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from nebulines.evaluation.density import kernel_density
 from nebulines.evaluation.judge import Judgement
 from nebulines.evaluation.methods import QUANTITIES
-from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, NOISE_COLOUR, RC
+from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, RC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def residual_figure(judgement: Judgement) -> Figure:
             axes[row, column].set_xlabel(label, labelpad=1)
             axes[row, column].set_ylim(-reach, reach)
         axes[row, 0].set_ylabel(f"{quantity}: measured − true [km/s]", fontsize=7.5)
-    figure.suptitle(_title(judgement), fontsize=9, x=0.08, ha="left", y=0.985)
+    figure.suptitle(judgement_title(judgement), fontsize=9, x=0.08, ha="left", y=0.985)
     return figure
 
 
@@ -130,7 +130,7 @@ def density_figure(judgement: Judgement) -> Figure:
         panel.set_xlim(ends)
         panel.set_ylim(ends)
         panel.set_aspect("equal")
-    figure.suptitle(_title(judgement), fontsize=9, x=0.09, ha="left", y=0.98)
+    figure.suptitle(judgement_title(judgement), fontsize=9, x=0.09, ha="left", y=0.98)
     return figure
 
 
@@ -154,7 +154,7 @@ def distribution_figure(judgement: Judgement) -> Figure:
         panel.set_xlim(-reach, reach)
         panel.legend(frameon=False, fontsize=6.5, loc="upper right")
     axes[0, 0].set_ylabel("density")
-    figure.suptitle(_title(judgement), fontsize=9, x=0.09, ha="left", y=0.985)
+    figure.suptitle(judgement_title(judgement), fontsize=9, x=0.09, ha="left", y=0.985)
     return figure
 
 
@@ -167,110 +167,8 @@ def _mixed_normal(x: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     return values.mean(axis=0)
 
 
-def calibration_figure(judgement: Judgement) -> Figure | None:
-    """Coverage of the central intervals and of TARP's regions; PIT and rank histograms.
-
-    Returns:
-        None where the method states no errors.
-    """
-    if not judgement.coverage:
-        return None
-    figure, axes = new_figure(
-        7.1, 2.7, 1, 3, left=0.07, right=0.985, top=0.84, bottom=0.16, wspace=0.26
-    )
-    _draw_coverage(axes[0, 0], judgement)
-    for panel, quantity in zip(axes[0, 1:], QUANTITIES, strict=True):
-        _draw_uniformity(panel, judgement, quantity)
-    figure.suptitle(_title(judgement), fontsize=9, x=0.07, ha="left", y=0.99)
-    return figure
-
-
-def _draw_coverage(axes: Axes, judgement: Judgement) -> None:
-    curve = judgement.coverage["velocity"]
-    axes.fill_between(
-        curve.level, -2 * curve.uncertainty, 2 * curve.uncertainty, color=NOISE_COLOUR, lw=0
-    )
-    for quantity, found in judgement.coverage.items():
-        colour = QUANTITY_COLOUR[quantity]
-        axes.plot(found.level, found.fraction - found.level, color=colour, lw=1.2, label=quantity)
-    if judgement.tarp is not None:
-        joint = judgement.tarp
-        axes.plot(joint.level, joint.coverage - joint.level, ":", color=DATA_COLOUR, label="TARP")
-    axes.axhline(0.0, color="0.3", lw=0.5)
-    reach = max(0.05, 1.3 * max(abs(v) for v in axes.get_ylim()))
-    axes.set(xlim=(0, 1), ylim=(-reach, reach))
-    axes.set_xlabel("credible level")
-    axes.set_ylabel("coverage − level", labelpad=1)
-    axes.set_title("coverage (grey: ±2 σ)", pad=3, fontsize=8)
-    axes.legend(frameon=False, fontsize=6.5, loc="upper left", ncols=3, columnspacing=0.7,
-                handlelength=1.0)  # fmt: skip
-
-
-def _draw_uniformity(axes: Axes, judgement: Judgement, quantity: str) -> None:
-    pit = judgement.pit[quantity][judgement.trusted]
-    pit = pit[np.isfinite(pit)]
-    bins = 20
-    mean = len(pit) / bins
-    band = 2.0 * np.sqrt(mean * (1.0 - 1.0 / bins))
-    counts, edges = np.histogram(pit, bins, (0.0, 1.0))
-    axes.axhspan(1 - band / mean, 1 + band / mean, color=NOISE_COLOUR, lw=0)
-    axes.stairs(counts / mean, edges, color=QUANTITY_COLOUR[quantity], fill=True, alpha=0.35)
-    if quantity in judgement.sbc:
-        ranks = judgement.sbc[quantity]
-        axes.stairs(ranks.counts / ranks.expected, ranks.edges, color=DATA_COLOUR, lw=0.8,
-                    baseline=None)  # fmt: skip
-    axes.axhline(1.0, color="0.3", lw=0.5)
-    axes.set(xlim=(0, 1), ylim=(0, max(1.6, 1.1 * counts.max() / mean)))
-    axes.set_xlabel("PIT (filled), SBC rank (line)")
-    axes.set_title(f"{quantity}: KS {judgement.ks[quantity].distance:.3f}", pad=3, fontsize=8)
-
-
-def saliency_figure(
-    judgement: Judgement, saliency: Mapping[str, np.ndarray], best: Mapping[str, np.ndarray]
-) -> Figure:
-    """What the answers hang on, over the mean spectrum (figure 6 of the paper).
-
-    Args:
-        judgement: of the method.
-        saliency: quantity -> (channel,) of the method.
-        best: the same of the best possible answer.
-    """
-    spectra = judgement.held_out.spectra
-    wave = spectra.axis.rows(0).wavelength().reshape(-1)
-    shown = np.median(np.asarray(spectra.flux[:2000], float), axis=0)
-    figure, axes = new_figure(
-        7.1, 4.3, 3, 1, left=0.085, right=0.985, top=0.93, bottom=0.09, hspace=0.08
-    )
-    axes[0, 0].plot(wave, shown / shown.max(), color=DATA_COLOUR, lw=0.8)
-    axes[0, 0].set_ylabel("median spectrum")
-    for panel, quantity in zip(axes[1:, 0], QUANTITIES, strict=True):
-        colour = QUANTITY_COLOUR[quantity]
-        panel.fill_between(wave, 0.0, best[quantity], color=NOISE_COLOUR, lw=0,
-                           label="least squares at the truth")  # fmt: skip
-        panel.plot(wave, saliency[quantity], color=colour, lw=0.8, label=judgement.method)
-        panel.set_ylabel(f"|Δ {quantity}|\n[km/s per σ]", fontsize=7)
-        panel.set_ylim(0, 1.15 * max(saliency[quantity].max(), best[quantity].max()))
-        panel.legend(frameon=False, fontsize=6.5, loc="upper left")
-    for panel in axes[:, 0]:
-        panel.set_xlim(*judgement_band(judgement))
-    for panel in axes[:-1, 0]:
-        panel.tick_params(labelbottom=False)
-    axes[-1, 0].set_xlabel("wavelength [Å]", labelpad=1)
-    figure.suptitle(_title(judgement), fontsize=9, x=0.085, ha="left", y=0.985)
-    return figure
-
-
-def judgement_band(judgement: Judgement) -> tuple[float, float]:
-    """Wavelengths [Angstrom] around the lines of the set."""
-    from nebulines.lines import load_catalogue
-
-    lines = load_catalogue().select(judgement.held_out.source.lines)
-    wave = lines.wavelength(judgement.held_out.spectra.axis.medium)
-    margin = 30.0
-    return float(wave.min() - margin), float(wave.max() + margin)
-
-
-def _title(judgement: Judgement) -> str:
+def judgement_title(judgement: Judgement) -> str:
+    """Method, set and number of spectra that figures show."""
     n = int(judgement.trusted.sum())
     return f"{judgement.method} on {judgement.held_out.source.title}: {n:,} spectra"
 
@@ -293,6 +191,8 @@ def write_figures(
     Returns:
         The paths.
     """
+    from nebulines.plots.calibration import calibration_figure
+    from nebulines.plots.saliency import saliency_figure
     from nebulines.plots.style import save_figure
 
     stem = judgement.method
