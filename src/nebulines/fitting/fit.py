@@ -96,13 +96,16 @@ def _redshifts(spectra: Spectra, config: FitConfig) -> np.ndarray:
     return np.zeros(1)
 
 
-def fit_block(spectra: Spectra, config: FitConfig, *, with_model: bool = True) -> FittedBlock:
+def fit_block(
+    spectra: Spectra, config: FitConfig, *, with_model: bool = True, start: Start | None = None
+) -> FittedBlock:
     """Fit n spectra at once.
 
     Args:
         spectra: the data, n >= 1.
         config: options as `resolve` returns them (explicit lines, no ``auto`` redshift).
         with_model: False leaves the model out (n, 0), which saves time and memory.
+        start: where to begin, row by row; None = search the configuration's velocity range.
 
     Returns:
         Columns, model and notes. A row that cannot be fitted is NaN and flagged.
@@ -116,7 +119,8 @@ def fit_block(spectra: Spectra, config: FitConfig, *, with_model: bool = True) -
     channels = needed_channels(geometry, model, config)
     geometry = crop_geometry(geometry, channels)
     data = normalise(crop(spectra, channels), estimate_noise=estimate)
-    start = find_start(data, geometry, plan_search(geometry, model, config))
+    if start is None:
+        start = find_start(data, geometry, plan_search(geometry, model, config))
     several = config.components != 1
     fitted, path = _dispatch(data, geometry, model, config, start, with_model or several)
     flags = _input_flags(spectra, data, config)
