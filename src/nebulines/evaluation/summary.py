@@ -38,7 +38,7 @@ def summary(
 
     Example:
         >>> misses = np.array([1.0, -1.0, 1.0, -1.0])
-        >>> numbers = summary(np.zeros(4), misses, np.ones(4))
+        >>> numbers = summary(np.ones(4), 1.0 + misses, np.ones(4))
         >>> numbers["rms_over_bound"], numbers["bias"]
         (1.0, 0.0)
     """
