@@ -260,3 +260,10 @@ def test_what_is_resolved_before_a_fit(pair_of_lines):
         resolve(spectra[:0], FitConfig())
     with pytest.raises(UsageError):
         resolve(spectra, FitConfig(lines=("HALFA",)))
+
+
+def test_default_lines_of_a_scan_are_those_its_filter_lets_through():
+    _, spectra = nl.simulate("sitelle-sn3", n=2, seed=4)
+    low, high = spectra.axis.wavelength_range()
+    assert low < 6363.78 < high  # the folding order reaches [O I], the filter does not
+    assert "OI6364" not in resolve(spectra, FitConfig()).lines

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nebulines.errors import InputError, UsageError
-from nebulines.fitting.result import Result, describe, map_names, parse
+from nebulines.fitting.column_names import describe, map_names, parse
+from nebulines.fitting.result import Result
 from nebulines.lines import load_catalogue
 from nebulines.spectra import Flag
 

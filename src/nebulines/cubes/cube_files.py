@@ -12,7 +12,8 @@ from nebulines.cubes.canvas import Extension
 from nebulines.cubes.journal import Journal
 from nebulines.cubes.layout import maps_layout, model_layout, table_layout
 from nebulines.cubes.sinks import FileSink, Piece
-from nebulines.fitting.result import map_columns, positions
+from nebulines.fitting.column_names import map_columns
+from nebulines.fitting.result import positions
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

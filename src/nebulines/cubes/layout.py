@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.cubes.canvas import Extension
 from nebulines.cubes.provenance import add_cards, flag_bits
-from nebulines.fitting.result import describe, map_columns
+from nebulines.fitting.column_names import describe, map_columns
 from nebulines.spectra import Flag
 from nebulines.spectral_axis import SpectralAxis
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -211,7 +212,6 @@ def build_columns(
     Returns:
         Name -> (n,) array; rows flagged ``NO_DATA`` are NaN throughout.
     """
-    n_lines = len(model.rest)
     n_parameters = count_parameters(model)
     noise = measure_noise(fitted, np.full(len(flags), n_parameters), data.estimated)
     fluxes = line_fluxes(fitted, geometry, model, data, noise.factor)
@@ -245,31 +245,45 @@ def build_columns(
         columns[f"velocity{suffix}_err"] = velocity_err[:, group]
         columns[f"broadening{suffix}"] = broadening[:, group]
         columns[f"broadening{suffix}_err"] = broadening_err[:, group]
-    for line in range(n_lines):
-        second = line >= n_lines // components
-        name = model.catalogue.names[line] + ("_2" if second else "")
+    columns |= _flux_columns(fluxes, error, model.catalogue.names, components)
+    columns["continuum"] = fitted.continuum * data.scale + data.level
+    columns["noise"] = data.scale * noise.factor
+    columns["chi2"] = noise.reduced_chi2
+    columns["snr"] = snr
+    return _finished(columns, flags, components)
+
+
+def _flux_columns(
+    fluxes: Fluxes, error: np.ndarray, names: Sequence[str], components: int
+) -> dict[str, np.ndarray]:
+    """Fluxes, their limits and peaks line by line, then the ratios."""
+    columns: dict[str, np.ndarray] = {}
+    for line, plain in enumerate(names):
+        second = line >= len(names) // components
+        name = plain + ("_2" if second else "")
         columns[f"{name}_flux"] = fluxes.value[:, line]
         columns[f"{name}_flux_err"] = error[:, line]
         limit = np.maximum(fluxes.value[:, line], 0.0) + LIMIT_SIGMA * error[:, line]
         columns[f"{name}_flux_limit"] = limit
         columns[f"{name}_amplitude"] = fluxes.peak[:, line]
-    names = list(model.catalogue.names)
-    for top, bottom in standard_ratios(names):
-        ratio, ratio_err = ratio_and_error(fluxes, names.index(top), names.index(bottom))
+    at = list(names).index
+    for top, bottom in standard_ratios(list(names)):
+        ratio, ratio_err = ratio_and_error(fluxes, at(top), at(bottom))
         columns[f"ratio_{top}_{bottom}"] = ratio
         columns[f"ratio_{top}_{bottom}_err"] = ratio_err
-    columns["continuum"] = fitted.continuum * data.scale + data.level
-    columns["noise"] = data.scale * noise.factor
-    columns["chi2"] = noise.reduced_chi2
-    columns["snr"] = snr
+    return columns
+
+
+def _finished(
+    columns: dict[str, np.ndarray], flags: np.ndarray, components: int
+) -> dict[str, np.ndarray]:
+    """Float32 columns, NaN where there is no data; a NaN elsewhere has a flag that says why."""
     empty = (flags & Flag.NO_DATA) != 0
     columns = {
         name: np.where(empty | ~np.isfinite(values), np.nan, values).astype(np.float32)
         for name, values in columns.items()
     }
-    gap = np.zeros(len(flags), bool)
-    for values in columns.values():
-        gap |= np.isnan(values)
+    gap = np.any([np.isnan(values) for values in columns.values()], axis=0)
     flags = np.where(gap & ~empty & (flags & _EXPLAINS_NAN == 0), flags | Flag.LOW_SNR, flags)
     columns["n_components"] = np.where(empty, 0, components).astype(np.int32)
     columns["flags"] = flags.astype(np.int32)

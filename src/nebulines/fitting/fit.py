@@ -27,6 +27,7 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.redshift import find_redshift
 from nebulines.fitting.sample import brightest_spaxels, middle_spaxel
 from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.instruments import get_instrument
 from nebulines.lines import load_catalogue
 from nebulines.spectra import Cube, Flag, Spectra
 
@@ -69,7 +70,7 @@ def resolve(data: Spectra | Cube, config: FitConfig) -> FitConfig:
         comb = config.lines or catalogue.defaults().names
         redshift, _ = find_redshift(bright, catalogue.select(comb), config)
         config = replace(config, redshift=redshift)
-    low, high = sample.axis.wavelength_range()
+    low, high = _light(sample)
     if config.lines is not None:
         catalogue.select(config.lines)
         return config
@@ -86,6 +87,17 @@ def resolve(data: Spectra | Cube, config: FitConfig) -> FitConfig:
             f"{shifts.min():.4f}: give --redshift, or name the lines with --lines"
         )
     return replace(config, lines=tuple(names))
+
+
+def _light(spectra: Spectra) -> tuple[float, float]:
+    """Wavelengths [Angstrom] that the data may show: those of the axis and, where a scan folds
+    more into it than the filter lets through, of the instrument's band."""
+    low, high = spectra.axis.wavelength_range()
+    if spectra.axis.kind == "wavenumber" and spectra.instrument:
+        first, last = get_instrument(spectra.instrument).band
+        if max(low, first) < min(high, last):
+            return max(low, first), min(high, last)
+    return low, high
 
 
 def _redshifts(spectra: Spectra, config: FitConfig) -> np.ndarray:

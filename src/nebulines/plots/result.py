@@ -112,7 +112,7 @@ def shown(result: Result, column: str) -> np.ndarray:
 
 def flux_unit(result: Result) -> str:
     """FITS unit string of the line fluxes."""
-    from nebulines.fitting.result import describe
+    from nebulines.fitting.column_names import describe
 
     return describe("HALPHA6563_flux", result.flux_unit)[0]
 

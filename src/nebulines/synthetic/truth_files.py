@@ -123,7 +123,7 @@ class TruthMaps:
         """Write a rectangle: name -> values, row by row."""
         from nebulines.cubes.canvas import Canvas
         from nebulines.cubes.layout import maps_layout
-        from nebulines.fitting.result import map_columns
+        from nebulines.fitting.column_names import map_columns
 
         if self._canvas is None:
             dtypes = {name: values.dtype for name, values in truth.items()}
