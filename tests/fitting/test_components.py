@@ -12,9 +12,9 @@ import pytest
 from nebulines.cubes.measure import fit
 from nebulines.demo.data import find_cube
 from nebulines.errors import NebulinesError, UsageError
+from nebulines.fitting.column_names import map_names, parse
 from nebulines.fitting.columns import kinematic_suffix
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.column_names import map_names, parse
 from nebulines.fitting.result import Result
 from nebulines.fitting.small_solve import inverse, solve
 from nebulines.io import read

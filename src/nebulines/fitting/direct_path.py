@@ -252,6 +252,8 @@ def fit_directly(
     config: FitConfig,
     start: Start,
     with_model: bool = True,
+    *,
+    rows: np.ndarray | None = None,
     first_steps: int = FIRST_STEPS,
 ) -> Fitted:
     """Fit n spectra with the direct path.
@@ -263,38 +265,39 @@ def fit_directly(
         config: options.
         start: start values.
         with_model: False leaves ``Fitted.model`` (n, 0).
+        rows: indices (k,) of the rows to fit, in windows that serve all n; None = all.
         first_steps: steps of the first attempt.
 
     Returns:
-        `Fitted` of the n rows.
+        `Fitted` of the rows.
     """
     problem = direct_problem(data, geometry, model, config, with_model=with_model)
 
+    rows = np.arange(len(data.data)) if rows is None else rows
     size = tile_size(len(data.data), TILE_ROWS)
 
-    def fit(rows: np.ndarray, velocity: np.ndarray, broadening: np.ndarray, steps: int) -> Fitted:
+    def fit(here: np.ndarray, velocity: np.ndarray, broadening: np.ndarray, steps: int) -> Fitted:
         """Rows (k,) from velocities and broadenings (k, 1) or (k, G)."""
 
         def work(index: np.ndarray) -> Fitted:
-            piece = problem.piece(rows[index], start.velocity[rows[index]])
+            piece = problem.piece(here[index], start.velocity[here[index]])
             theta = piece.theta(velocity[index], broadening[index])
             return problem.collect(fit_tile(theta, piece.tile, problem.options, steps), piece)
 
-        return Fitted(*run_tiles(work, len(rows), size))
+        return Fitted(*run_tiles(work, len(here), size))
 
-    velocity, broadening = start.velocity[:, None], start.broadening[:, None]
-    fitted = fit(np.arange(len(velocity)), velocity, broadening, first_steps)
+    fitted = fit(rows, start.velocity[rows, None], start.broadening[rows, None], first_steps)
     late = np.flatnonzero(~fitted.converged)
     if len(late):
         there = broadening_of(fitted.y[late], fitted.broadening_scale[late, None])
-        again = fit(late, fitted.velocity[late], np.asarray(there), MORE_STEPS)
+        again = fit(rows[late], fitted.velocity[late], np.asarray(there), MORE_STEPS)
         _keep_better(fitted, late, again)
     late = np.flatnonzero(~fitted.converged)
     if len(late):
-        anew = [factor * broadening[late] for factor in START_FACTORS]
-        rows = np.tile(late, len(anew))
-        again = fit(rows, velocity[rows], np.concatenate(anew), LAST_STEPS)
-        for part in np.split(np.arange(len(rows)), len(anew)):
+        anew = [factor * start.broadening[rows[late], None] for factor in START_FACTORS]
+        many = np.tile(rows[late], len(anew))
+        again = fit(many, start.velocity[many, None], np.concatenate(anew), LAST_STEPS)
+        for part in np.split(np.arange(len(many)), len(anew)):
             _keep_better(fitted, late, Fitted(*(values[part] for values in again)))
     return fitted
 

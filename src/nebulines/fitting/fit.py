@@ -182,10 +182,10 @@ def _dispatch(
     fitted, left = fit_with_bank(data, geometry, model, config, start, with_model)
     rows = np.flatnonzero(left)
     if len(rows):
-        rest = Start(*(part[rows] for part in start))
-        part = (data.rows(rows), geometry.rows(rows), model, config, rest, with_model)
         # what the bank's steps were not enough for needs many
-        again = fit_directly(*part, first_steps=MORE_STEPS)
+        again = fit_directly(
+            data, geometry, model, config, start, with_model, rows=rows, first_steps=MORE_STEPS
+        )
         for mine, other in zip(fitted, again, strict=True):
             mine[rows] = other
     return fitted, f"filter bank ({len(left) - len(rows)}), direct ({len(rows)})"
