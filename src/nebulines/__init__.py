@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nebulines.cubes.measure import estimate as estimate
     from nebulines.cubes.measure import fit as fit
     from nebulines.io import read as read
     from nebulines.spectra import Cube as Cube
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 # public name -> module that defines it; imported on first use, so that `import nebulines`
 # and `nebulines --help` stay fast
 _HOMES = {
+    "estimate": "nebulines.cubes.measure",
     "fit": "nebulines.cubes.measure",
     "read": "nebulines.io",
     "simulate": "nebulines.synthetic",

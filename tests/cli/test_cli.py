@@ -158,7 +158,7 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
         (["spectra.fits", "-o", "no/where/a.fits"], "output folder"),
         (["spectra.fits", "-o", "."], "is a folder"),
         (["spectra.fits", "-o", "spectra.fits"], "replace the input"),
-        (["spectra.fits", "-o", "a.fits", "--method", "network"], "no network is shipped"),
+        (["spectra.fits", "-o", "a.fits", "--method", "network", "--components", "2"], "one component"),
         (["spectra.fits", "-o", "a.fits", "--bin", "2"], "needs a cube"),
         (["spectra.fits", "-o", "a.fits", "--lines", "NOTALINE1"], "unknown line"),
         (["spectra.fits", "-o", "a.fits", "--lines", " , "], "at least one line"),
@@ -212,7 +212,7 @@ def test_a_failed_run_is_one_message_and_status_1(table, tmp_path, monkeypatch, 
     def broken(spectra, config, **options):
         raise failure
 
-    monkeypatch.setattr(engine, "load", lambda: real._replace(fit_block=broken))
+    monkeypatch.setattr(engine, "load", lambda method="fit": real._replace(fit_block=broken))
     result = invoke("fit", table, "-o", tmp_path / "o.fits", *FAST)
     assert result.exit_code == 1
     assert message in result.stderr
@@ -226,7 +226,7 @@ def test_debug_shows_the_traceback(table, tmp_path, monkeypatch):
     def broken(spectra, config, **options):
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(engine, "load", lambda: real._replace(fit_block=broken))
+    monkeypatch.setattr(engine, "load", lambda method="fit": real._replace(fit_block=broken))
     result = invoke("--debug", "fit", table, "-o", tmp_path / "o.fits", *FAST)
     assert isinstance(result.exception, RuntimeError)
 
@@ -240,7 +240,7 @@ def test_an_interrupted_run_goes_on_with_resume(cube, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real.fit_block(spectra, config, **options)
 
-    monkeypatch.setattr(engine, "load", lambda: real._replace(fit_block=interrupted))
+    monkeypatch.setattr(engine, "load", lambda method="fit": real._replace(fit_block=interrupted))
     arguments = ["fit", cube, "-o", tmp_path / "a", *FAST, "--chunk", "10", "--resume"]
     result = invoke(*arguments)
     assert result.exit_code == 1

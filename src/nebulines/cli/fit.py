@@ -108,9 +108,7 @@ def _settings(options: dict[str, Any], path: Path | None) -> tuple[Any, dict[str
         given["components"] = value if value == "auto" else int(value)
     saved = _run_table(path)
     run = {key: given.pop(key, saved.get(key, value)) for key, value in _RUN_DEFAULTS.items()}
-    if run["method"] == "network":
-        raise UsageError("no network is shipped yet: use --method fit (or both, the default)")
-    if run["method"] not in ("fit", "both"):
+    if run["method"] not in ("network", "fit", "both"):
         raise UsageError(f"method must be network, fit or both, not {run['method']!r}")
     config = FitConfig(**given) if path is None else FitConfig.from_toml(path, **given)
     return config, run
@@ -149,7 +147,7 @@ def _run(
     from nebulines.spectra import Cube
 
     data = read(source, instrument=run["instrument"])
-    common: dict[str, Any] = {"resume": resume, "progress": progress}
+    common: dict[str, Any] = {"resume": resume, "progress": progress, "method": run["method"]}
     common["run"] = {key: run[key] for key in ("instrument", "method")}
     if isinstance(data, Cube):
         prefix = output.with_suffix("") if output.suffix == ".fits" else output

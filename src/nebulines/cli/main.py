@@ -34,6 +34,7 @@ _COMMANDS = {
         "simulate",
         "Make mock spectra or a mock cube of an instrument, with their truth.",
     ),
+    "train": ("nebulines.cli.train", "train", "Train a network from simulated spectra."),
 }
 
 

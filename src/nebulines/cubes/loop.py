@@ -44,6 +44,7 @@ def run_blocks(
     with_model: bool = True,
     progress: bool | None = None,
     total: int = 0,
+    method: str = "fit",
 ) -> int:
     """Fit every job and write its values.
 
@@ -57,11 +58,12 @@ def run_blocks(
         with_model: whether a sink wants the best-fit model.
         progress: bar on stderr; None = when that is a terminal.
         total: number of spectra, for the bar.
+        method: one of `engine.METHODS`.
 
     Returns:
         Number of spectra fitted.
     """
-    fit_block = engine.load().fit_block
+    fit_block = engine.load(method).fit_block
     n_fitted = 0
     with _bar(total, progress) as bar:
         for number, job, spectra in _prefetched(jobs, read):

@@ -33,6 +33,7 @@ def fit(
     region: str | Path | None = None,
     keep_model: bool | None = None,
     progress: bool = False,
+    method: str = "both",
     **options: Any,
 ) -> Result:
     """Measure emission lines: velocity, broadening, fluxes, errors and flags.
@@ -46,6 +47,8 @@ def fit(
         keep_model: keep the best-fit model (n, channel) in the result; None = for spectra, not
             for a cube.
         progress: show a bar on stderr.
+        method: ``both`` (least squares from the network's answer where a network serves),
+            ``fit`` (least squares with a velocity search) or ``network`` (see `estimate`).
         **options: fields of `FitConfig` that replace those of ``config``.
 
     Returns:
@@ -63,18 +66,53 @@ def fit(
     if isinstance(data, Cube):
         shape = data.shape[:2]
         grid = Grid(shape, bin, spaxels_to_use(shape, mask=mask, region=region, wcs=data.wcs))
-        return _fit_cube(data, grid, config, keep_model=bool(keep_model), progress=progress)
+        return _fit_cube(
+            data, grid, config, keep_model=bool(keep_model), progress=progress, method=method
+        )
     if bin != 1 or mask is not None or region is not None:
         raise UsageError("bin, mask and region need a cube; these are spectra without positions")
-    return _fit_spectra(data, config, keep_model=keep_model is not False, progress=progress)
+    keep_model = keep_model is not False
+    return _fit_spectra(data, config, keep_model=keep_model, progress=progress, method=method)
+
+
+def estimate(data: Spectra | Cube, config: FitConfig | None = None, **options: Any) -> Result:
+    """Measure emission lines with the network alone: posterior means, widths and flags.
+
+    Velocity and broadening are the mean and the standard deviation of the posterior of the
+    network ``kinematics`` for a flat prior within ``velocity_range`` and ``broadening_range``;
+    fluxes follow from one linear solution there. A row where the network cannot be trusted is
+    flagged: ``OUT_OF_RANGE``, ``AMBIGUOUS_VELOCITY``, ``POOR_FIT`` and the others of a fit.
+
+    Args:
+        data: spectra, or a cube.
+        config: as for `fit`.
+        **options: of `fit`, or fields of `FitConfig`.
+
+    Returns:
+        `Result` with the columns of a fit.
+
+    Raises:
+        UsageError: more than one component or kinematic group was asked for.
+
+    Example:
+        >>> from nebulines.synthetic import simulate
+        >>> truth, spectra = simulate("sitelle-sn3", n=4, seed=1, snr=(20.0, 30.0))
+        >>> result = estimate(spectra, velocity_range=(-300.0, 300.0))
+        >>> miss = result.columns["velocity"] - truth["velocity"]
+        >>> bool((abs(miss) < 5.0 * result.columns["velocity_err"]).all())
+        True
+    """
+    if "method" in options:
+        raise UsageError("estimate is fit with method='network': leave method out")
+    return fit(data, config, method="network", **options)
 
 
 def _fit_spectra(
-    spectra: Spectra, config: FitConfig, *, keep_model: bool, progress: bool
+    spectra: Spectra, config: FitConfig, *, keep_model: bool, progress: bool, method: str
 ) -> Result:
     if not len(spectra):
         raise InputError("there is no spectrum to fit")
-    config = engine.load().resolve(spectra, config)
+    config = engine.load(method).resolve(spectra, config)
     chunk = default_block(spectra.axis.n_channels)
     plan = SpectraPlan(spectra, chunk, config.redshift is None)
     sink = MemorySink((len(spectra),), keep_model)
@@ -88,6 +126,7 @@ def _fit_spectra(
         journal=journal,
         with_model=keep_model,
         progress=progress,
+        method=method,
         total=len(spectra),
     )
     meta = {**provenance(spectra, config), **journal.notes, "DATE": _now()}
@@ -95,11 +134,17 @@ def _fit_spectra(
 
 
 def _fit_cube(
-    cube: Cube, grid: Grid, config: FitConfig, *, keep_model: bool, progress: bool
+    cube: Cube,
+    grid: Grid,
+    config: FitConfig,
+    *,
+    keep_model: bool,
+    progress: bool,
+    method: str,
 ) -> Result:
     if keep_model and grid.width > 1:
         raise UsageError("the model of a binned cube is kept by fit_cube only, in a file")
-    config = engine.load().resolve(cube, config)
+    config = engine.load(method).resolve(cube, config)
     size = default_block(cube.shape[2])
     own = config.redshift is None
     plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=keep_model, with_redshift=own)
@@ -114,6 +159,7 @@ def _fit_cube(
         journal=journal,
         with_model=keep_model,
         progress=progress,
+        method=method,
         total=plan.n_spectra,
     )
     meta = {**provenance(cube, config), **journal.notes, "DATE": _now()}

@@ -42,6 +42,7 @@ def fit_cube(
     mask: str | Path | np.ndarray | None = None,
     region: str | Path | None = None,
     run: Mapping[str, Any] | None = None,
+    method: str = "both",
 ) -> Outputs:
     """Fit every spaxel of a cube into ``PREFIX_MAPS.fits`` and its companions.
 
@@ -62,6 +63,7 @@ def fit_cube(
         mask: FITS image or array (ny, nx), not zero = leave the spaxel out.
         region: ds9 region file, see `spaxels_to_use`.
         run: more options to write beside ``[fit]`` in ``PREFIX_CONFIG.toml``.
+        method: ``network``, ``fit`` or ``both``, as in `nebulines.fit`.
 
     Returns:
         `Outputs`: the files and what was found.
@@ -77,7 +79,7 @@ def fit_cube(
         check_writable(final)
     shape = cube.shape[:2]
     grid = Grid(shape, bin, spaxels_to_use(shape, mask=mask, region=region, wcs=cube.wcs))
-    config = engine.load().resolve(cube, config)
+    config = engine.load(method).resolve(cube, config)
     size = max_spaxels or default_block(cube.shape[2])
     own = config.redshift is None
     plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=model, with_redshift=own)
@@ -85,7 +87,7 @@ def fit_cube(
     use = None if grid.use is None else np.packbits(grid.use).tobytes().hex()
     journal = Journal.start(
         prefix.with_name(f".{prefix.name}.journal.json"),
-        fingerprint([meta, shape, bin, use, size, names]),
+        fingerprint([meta, shape, bin, use, size, names, method]),
         resume=resume and _identified(meta),
     )
     files = _cube_files(finals, plan, journal, meta, cube)
@@ -101,6 +103,7 @@ def fit_cube(
         with_model=model,
         progress=progress,
         total=plan.n_spectra,
+        method=method,
     )
     seconds = time.monotonic() - start
     options = {"bin": bin, "mask": _name(mask), "region": _name(region), **(run or {})}
@@ -158,6 +161,7 @@ def fit_spectra(
     resume: bool = False,
     progress: bool | None = None,
     run: Mapping[str, Any] | None = None,
+    method: str = "both",
 ) -> Outputs:
     """Fit a set of spectra, chunk by chunk, into one table.
 
@@ -170,6 +174,7 @@ def fit_spectra(
         resume: as in `fit_cube`.
         progress: bar on stderr; None = when that is a terminal.
         run: more options to write beside ``[fit]`` in ``PATH_CONFIG.toml``.
+        method: ``network``, ``fit`` or ``both``, as in `nebulines.fit`.
 
     Returns:
         `Outputs`: the files and what was found.
@@ -181,14 +186,14 @@ def fit_spectra(
         raise InputError("there is no spectrum to fit")
     if resume and path.suffix == ".ecsv":
         raise UsageError("an .ecsv table cannot be resumed: write .fits")
-    config = engine.load().resolve(spectra, config)
+    config = engine.load(method).resolve(spectra, config)
     plan = SpectraPlan(
         spectra, chunk or default_block(spectra.axis.n_channels), config.redshift is None
     )
     meta = provenance(spectra, config)
     start = time.monotonic()
     todo: dict[str, Any] = {"read": plan.read, "place": plan.place, "total": len(spectra)}
-    todo |= {"progress": progress, "with_model": False}
+    todo |= {"progress": progress, "with_model": False, "method": method}
     if path.suffix == ".ecsv":
         sink = MemorySink((len(spectra),))
         journal = Journal()
@@ -216,7 +221,7 @@ def _run_table(
 ) -> int:
     journal = Journal.start(
         path.with_name(f".{path.stem}.journal.json"),
-        fingerprint([meta, len(spectra), plan.chunk]),
+        fingerprint([meta, len(spectra), plan.chunk, todo["method"]]),
         resume=resume and _identified(meta),
     )
     shape = (len(spectra),)

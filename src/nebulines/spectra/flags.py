@@ -26,6 +26,7 @@ class Flag(IntFlag):
     UNRESOLVED = 1024
     BAD_REDSHIFT = 2048
     BAD_VARIANCE = 4096
+    OUT_OF_RANGE = 8192
 
     @property
     def meaning(self) -> str:
@@ -52,4 +53,5 @@ _MEANING = {
     Flag.UNRESOLVED: "broadening is consistent with zero: its value is an upper limit",
     Flag.BAD_REDSHIFT: "the redshift is missing, not finite or not usable",
     Flag.BAD_VARIANCE: "zero, negative or non-finite variances were left out",
+    Flag.OUT_OF_RANGE: "outside the ranges that were asked for or that the network was trained on",
 }

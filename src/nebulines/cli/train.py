@@ -1,0 +1,101 @@
+"""``nebulines train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nebulines.errors import UsageError
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--out", type=_PATH, help="Folder for weights and checkpoints [NAME-run].")
+@click.option("--steps", type=click.IntRange(1), help="Gradient steps.")
+@click.option("--seed", type=click.IntRange(0), help="Of weights, examples and validation [0].")
+@click.option("--batch", type=click.IntRange(1), help="Spectra in a step.")
+@click.option("--learning-rate", type=float, help="Largest learning rate.")
+@click.option("--patience", type=click.IntRange(0), help="Stop after validations without gain.")
+@click.option("--spectra", type=click.IntRange(100), default=50_000, show_default=True,
+              help="Simulated spectra, for a network that learns from a fixed set.")  # fmt: skip
+@click.option("--ensemble", type=click.IntRange(1), default=1, help="Train so many networks.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
+@click.option("--config", type=_PATH, help="TOML file with [train] and [network].")
+@click.option("--onnx", is_flag=True, help="Write the network as ONNX too.")
+@click.option("--progress/--no-progress", default=None, help="Bar on stderr [on a terminal].")
+def train(
+    name: str,
+    out: Path | None,
+    spectra: int,
+    ensemble: int,
+    resume: bool,
+    config: Path | None,
+    onnx: bool,
+    progress: bool | None,
+    **options: Any,
+) -> None:
+    """Train a network of the package from simulated spectra.
+
+    NAME is kinematics, starnet, starnet-r2000 or starnet-r1000. The folder takes
+    NAME.safetensors with its card NAME.json, metrics.jsonl and the checkpoint that --resume
+    goes on from. The same options and seed give the same weights, interrupted or not.
+    """
+    from nebulines.runtime import configure
+
+    configure()
+    from nebulines.training.config import TrainConfig, read_training_file
+    from nebulines.training.tasks import get_task, task_names
+
+    if name not in task_names():
+        raise UsageError(f"no network {name!r} to train: choose one of {', '.join(task_names())}")
+    saved, size = ({}, {}) if config is None else read_training_file(config)
+    given = {key: value for key, value in options.items() if value is not None}
+    seed = given.get("seed", saved.get("seed", 0))
+    try:
+        task = get_task(name, seed=seed, spectra=spectra)
+        settings = TrainConfig(**{**task.learning, **saved, **given})
+    except TypeError as error:
+        raise UsageError(f"a value of [train] has the wrong type: {error}") from None
+    folder = out or Path(f"{name}-run")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in _run(task, settings, size, folder, ensemble, resume, progress):
+        click.echo(f"wrote {path} and {path.with_suffix('.json').name}")
+        if onnx:
+            click.echo(f"wrote {_as_onnx(path)}")
+
+
+def _run(
+    task: Any,
+    config: Any,
+    size: dict[str, Any],
+    folder: Path,
+    ensemble: int,
+    resume: bool,
+    progress: bool | None,
+) -> list[Path]:
+    from nebulines.training.loop import train as learn
+    from nebulines.training.several import train_ensemble
+    from nebulines.training.tasks import write_network
+
+    common: dict[str, Any] = {"size": size, "resume": resume, "progress": progress}
+    if ensemble == 1:
+        trained = learn(task, config, out=folder, **common)
+        return [write_network(folder, task, config, size, trained)]
+    members = train_ensemble(task, config, ensemble, out=folder, **common)
+    return [
+        write_network(folder / f"member-{k}", task, config, size, member)
+        for k, member in enumerate(members)
+    ]
+
+
+def _as_onnx(path: Path) -> Path:
+    from nebulines.networks.onnx_file import write_onnx
+    from nebulines.networks.weights import load
+
+    target = path.with_suffix(".onnx")
+    write_onnx(load(str(path)).network, target)
+    return target

@@ -1,0 +1,65 @@
+"""Least squares that start from the network's answer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nebulines.cubes.estimate import Prepared, answers, as_start, network_applies, prepare
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.fit import FittedBlock, fit_block
+from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.networks.answer import Answer
+from nebulines.networks.weights import load, shipped
+from nebulines.spectra import Spectra
+
+SURE = 25.0
+"""Improvement of chi2 over the next best velocity from which the network's start is taken."""
+LOST = 0.01
+"""Probability that the lines were not found up to which the network's start is taken."""
+
+
+def fit_from_network(
+    spectra: Spectra, config: FitConfig, *, with_model: bool = True
+) -> FittedBlock:
+    """Fit n spectra from where the network finds their lines.
+
+    A spectrum whose velocity the network is not sure of goes through the fit's own search, so
+    that no answer depends on the network's failures. Where the network does not serve (several
+    kinematic groups, several components) this is a plain fit.
+
+    Args:
+        spectra, config, with_model: as for `nebulines.fitting.fit.fit_block`.
+
+    Returns:
+        Columns, model and notes.
+    """
+    if not network_applies(config) or "kinematics" not in shipped():
+        return fit_block(spectra, config, with_model=with_model)
+    prepared = prepare(spectra, config)
+    found = answers(prepared, load("kinematics").network)
+    start = _searched(prepared, config, as_start(found), ~sure(found, config))
+    fitted = fit_block(spectra, config, with_model=with_model, start=start)
+    return fitted._replace(notes=fitted.notes | {"METHOD": "both"})
+
+
+def sure(found: Answer, config: FitConfig) -> np.ndarray:
+    """(n,) bool: the network's velocity can be trusted as a start."""
+    low, high = config.velocity_range
+    clear = found.score > found.rival + SURE
+    inside = (found.best_offset > low) & (found.best_offset < high)
+    finite = np.isfinite(found.best_offset) & np.isfinite(found.best_broadening)
+    return np.asarray(clear & inside & finite & (found.lost < LOST))
+
+
+def _searched(prepared: Prepared, config: FitConfig, start: Start, rows: np.ndarray) -> Start:
+    """The start values with those of some rows from the fit's own search."""
+    index = np.flatnonzero(rows)
+    if not len(index):
+        return start
+    geometry = prepared.geometry.rows(index)
+    plan = plan_search(geometry, prepared.model, config)
+    own = find_start(prepared.data.rows(index), geometry, plan)
+    merged = [np.array(part, float) for part in start]
+    for mine, other in zip(merged, own, strict=True):
+        mine[index] = other
+    return Start(*merged)

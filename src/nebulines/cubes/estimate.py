@@ -1,0 +1,261 @@
+"""Measure spectra with the network ``kinematics``: alone, or as the start of a fit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
+from nebulines.cubes.line_windows import WindowPlan, cut_windows
+from nebulines.errors import InputError, UsageError
+from nebulines.fitting.columns import build_columns
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.crop import crop, crop_geometry, needed_channels
+from nebulines.fitting.direct import fit_tile
+from nebulines.fitting.direct_path import direct_problem
+from nebulines.fitting.fit import FittedBlock, _input_flags, _model_flux
+from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.line_spread import line_spread_of
+from nebulines.fitting.normalise import Normalised, normalise
+from nebulines.fitting.problem import (
+    Geometry,
+    LineModel,
+    build_geometry,
+    build_line_model,
+)
+from nebulines.fitting.start import Start
+from nebulines.fitting.tiles import run_tiles, tile_size
+from nebulines.instruments.line_spread import LineSpreadShape
+from nebulines.networks.answer import Answer, Ranges, answer
+from nebulines.networks.weights import Pretrained, load
+from nebulines.spectra import Flag, Spectra
+from nebulines.spectral_axis import velocity_of
+
+TILE_ROWS = 256
+LEAST_SEARCH_KMS = 500.0
+"""The network searches at least so far on both sides: what lies outside a narrower range is
+seen, and flagged, instead of being forced into it."""
+TRIAL_STEP_KMS = 25.0
+DOUBT = 0.05
+"""Probability that the lines were not found, above which the answer is ambiguous."""
+OUTSIDE = 0.02
+"""Probability of the ranges asked for, below which the answer lies outside them."""
+
+
+class Prepared(NamedTuple):
+    """Spectra ready for the network and for the fit's linear part."""
+
+    data: Normalised
+    geometry: Geometry
+    model: LineModel
+    config: FitConfig
+    channels: slice
+    known: bool
+
+
+def prepare(spectra: Spectra, config: FitConfig) -> Prepared:
+    """Normalise spectra and lay out their lines, as `nebulines.fitting.fit.fit_block` does."""
+    spread, known = line_spread_of(spectra, config)
+    model = build_line_model(config, spectra.axis, spread)
+    geometry = build_geometry(spectra, model, config)
+    if config.noise == "file" and spectra.variance is None:
+        raise InputError("the data bring no noise: use noise='estimate' (--noise estimate)")
+    estimate = config.noise == "estimate" or (config.noise == "auto" and spectra.variance is None)
+    channels = needed_channels(geometry, model, config)
+    data = normalise(crop(spectra, channels), estimate_noise=estimate)
+    return Prepared(data, crop_geometry(geometry, channels), model, config, channels, known)
+
+
+def network_applies(config: FitConfig) -> bool:
+    """Whether the network measures what is asked for: one velocity and one broadening, shared
+    by all lines."""
+    one_group = config.ties.strip().casefold() == "all"
+    return one_group and config.shape != "sinc" and config.components == 1
+
+
+def answers(prepared: Prepared, network: Any) -> Answer:
+    """What the network says of every spectrum; offsets are optical velocities already."""
+    geometry, config = prepared.geometry, prepared.config
+    low, high = config.velocity_range
+    search = (min(low, -LEAST_SEARCH_KMS), max(high, LEAST_SEARCH_KMS))
+    plan = WindowPlan(geometry, prepared.model, search)
+    trials = _trials(*search)
+    limits = (*_offsets(geometry, low, high), *config.broadening_range)
+    ranges = Ranges(*(np.float32(x) for x in limits))
+    shape: LineSpreadShape = "sinc" if geometry.sinc else "gaussian"
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        windows = cut_windows(prepared.data, geometry, plan, rows)
+        return tuple(np.asarray(part) for part in answer(network, windows, trials, ranges, shape))
+
+    n = len(prepared.data.data)
+    found = Answer(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
+    return _as_velocities(found, geometry)
+
+
+@lru_cache
+def _trials(low: float, high: float) -> np.ndarray:
+    steps = int(np.ceil((high - low) / TRIAL_STEP_KMS))
+    steps += -steps % 8  # few sizes to compile
+    return np.linspace(low, high, steps + 1).astype(np.float32)
+
+
+def _offsets(geometry: Geometry, low: float, high: float) -> tuple[float, float]:
+    """Offsets along the axis of optical velocities [km/s]."""
+    if geometry.axis.kind == "wavelength":
+        return low, high
+    return tuple(v / (1.0 + v / SPEED_OF_LIGHT_KMS) for v in (low, high))  # type: ignore[return-value]
+
+
+def _as_velocities(found: Answer, geometry: Geometry) -> Answer:
+    """Offsets as optical velocities; a broadening seen at the observed position refers to it."""
+    if geometry.axis.kind == "wavelength":
+        doppler = 1.0 + found.offset / SPEED_OF_LIGHT_KMS
+        return found._replace(
+            broadening=found.broadening / doppler,
+            broadening_err=found.broadening_err / doppler,
+            best_broadening=found.best_broadening / doppler,
+        )
+    shrink = 1.0 - found.offset / SPEED_OF_LIGHT_KMS
+    best = 1.0 - found.best_offset / SPEED_OF_LIGHT_KMS
+    return found._replace(
+        offset=found.offset / shrink,
+        offset_err=found.offset_err / shrink**2,
+        best_offset=found.best_offset / best,
+        broadening=found.broadening / shrink,
+        broadening_err=found.broadening_err / shrink,
+        best_broadening=found.best_broadening / best,
+    )
+
+
+def estimate_block(
+    spectra: Spectra,
+    config: FitConfig,
+    *,
+    with_model: bool = True,
+    network: Pretrained | None = None,
+) -> FittedBlock:
+    """Measure n spectra with the network alone.
+
+    Velocity and broadening with their errors are the mean and the standard deviation of the
+    network's posterior within the ranges of ``config``; fluxes and continuum follow from one
+    linear solution there.
+
+    Args:
+        spectra: the data, n >= 1.
+        config: options as `nebulines.fitting.fit.resolve` returns them.
+        with_model: False leaves the model out (n, 0).
+        network: None = the shipped network ``kinematics``.
+
+    Returns:
+        Columns, model and notes as of a fit.
+
+    Raises:
+        UsageError: several components or kinematic groups were asked for.
+    """
+    if not network_applies(config):
+        raise UsageError(
+            "the network measures one component with one velocity for all lines: leave "
+            "components and ties out, or use method 'both'"
+        )
+    network = network or load("kinematics")
+    prepared = prepare(spectra, config)
+    found = answers(prepared, network.network)
+    fitted = _linear_solution(prepared, found, with_model)
+    flags = _input_flags(spectra, prepared.data, config)
+    start = as_start(found)
+    columns = build_columns(
+        fitted, prepared.geometry, prepared.model, config, prepared.data, start, flags
+    )
+    columns = _with_posterior(columns, found, config, network.card)
+    model = _model_flux(fitted, prepared.data, prepared.channels, spectra)
+    return FittedBlock(columns, model, _notes(spectra, prepared))
+
+
+def as_start(found: Answer) -> Start:
+    """Start values of a fit."""
+    return Start(
+        np.asarray(found.best_offset, float),
+        np.asarray(found.best_broadening, float),
+        np.asarray(found.score),
+        np.asarray(found.rival),
+    )
+
+
+def _linear_solution(prepared: Prepared, found: Answer, with_model: bool) -> Fitted:
+    """Fluxes and continuum at the network's velocity and broadening: no step is taken."""
+    problem = direct_problem(
+        prepared.data, prepared.geometry, prepared.model, prepared.config, with_model=with_model
+    )
+    velocity = np.clip(found.offset, *prepared.config.velocity_range).astype(float)
+    broadening = np.asarray(found.broadening, float)
+
+    def work(rows: np.ndarray) -> Fitted:
+        piece = problem.piece(rows, velocity[rows])
+        theta = piece.theta(velocity[rows, None], broadening[rows, None])
+        return problem.collect(fit_tile(theta, piece.tile, problem.options, 0), piece)
+
+    n = len(velocity)
+    return Fitted(*run_tiles(work, n, tile_size(n, 64)))
+
+
+def _with_posterior(
+    columns: dict[str, np.ndarray], found: Answer, config: FitConfig, card: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """The columns with the posterior's kinematics and the network's own flags."""
+    flags = columns["flags"].copy()
+    empty = (flags & int(Flag.NO_DATA)) != 0
+    flags &= ~int(Flag.NOT_CONVERGED | Flag.AMBIGUOUS_VELOCITY | Flag.AT_BOUND | Flag.UNRESOLVED)
+    velocity = np.asarray(found.offset, float)
+    error = np.asarray(found.offset_err, float)
+    if config.velocity_convention == "relativistic":
+        doppler = 1.0 + velocity / SPEED_OF_LIGHT_KMS
+        velocity = velocity_of(doppler, "relativistic")
+        error = error * 4.0 * doppler / (doppler**2 + 1.0) ** 2
+    columns = columns | {
+        name: np.where(empty, np.nan, values).astype(np.float32)
+        for name, values in (
+            ("velocity", velocity),
+            ("velocity_err", error),
+            ("broadening", np.asarray(found.broadening)),
+            ("broadening_err", np.asarray(found.broadening_err)),
+        )
+    }
+    detected = (flags & int(Flag.LOW_SNR)) == 0
+    ambiguous = np.asarray(found.lost) > DOUBT
+    unresolved = found.broadening < 2.0 * found.broadening_err
+    for flag, where in (
+        (Flag.AMBIGUOUS_VELOCITY, ambiguous & detected),
+        (Flag.UNRESOLVED, unresolved & detected),
+        (Flag.OUT_OF_RANGE, out_of_range(found, card)),
+    ):
+        flags[np.asarray(where) & ~empty] |= int(flag)
+    return columns | {"flags": flags.astype(np.int32)}
+
+
+def out_of_range(found: Answer, card: dict[str, Any]) -> np.ndarray:
+    """(n,) bool: what the network says lies outside the ranges asked for, or what it was shown
+    outside of what it was trained on."""
+    trained = card["trained_ranges"]
+    low, high = trained["line_spread_fwhm_kms"]
+    fwhm = np.asarray(found.scale) * SINC_FWHM_PER_WIDTH
+    strange = (fwhm < low) | (fwhm > high) | (np.asarray(found.snr) > trained["snr"][1])
+    finite = np.isfinite(found.offset) & np.isfinite(found.broadening)
+    return strange | ~finite | (np.asarray(found.inside) < OUTSIDE) | (np.asarray(found.edge) > 0.2)
+
+
+def _notes(spectra: Spectra, prepared: Prepared) -> dict[str, str]:
+    config = prepared.config
+    return {
+        "NOISE": "estimated" if prepared.data.estimated else "file",
+        "METHOD": "network",
+        "FITPATH": "network kinematics, fluxes by linear least squares",
+        "VELCONV": config.velocity_convention,
+        "AIRORVAC": "air" if spectra.axis.medium == "air" else "vac",
+        "LSFCORR": "yes" if prepared.known else "no: line spread unknown, one channel assumed",
+        "LINETIES": config.ties,
+        "AMPLITUD": config.amplitudes,
+        "FLUXUNIT": spectra.unit,
+    }

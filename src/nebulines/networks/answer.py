@@ -1,0 +1,137 @@
+"""From line windows to velocities: the whole of the network ``kinematics`` in one function."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from nebulines.instruments.line_spread import LineSpreadShape
+from nebulines.networks.kinematics import Kinematics
+from nebulines.networks.line_stack import Stack, stack_lines
+from nebulines.networks.line_windows import LineWindows
+from nebulines.networks.mixture import BROADENING_LARGEST, Mixture
+from nebulines.networks.posterior import Box, moments
+
+TRAINED_RANGE_KMS = 1000.0
+"""Width of the velocity range that lost sources were spread over in training."""
+
+
+class Answer(NamedTuple):
+    """What the network says of n spectra, each (n,).
+
+    Attributes:
+        offset, offset_err: posterior mean and standard deviation of the offset [km/s].
+        broadening, broadening_err: the same of the broadening [km/s].
+        best_offset, best_broadening: of the most probable component, where a fit should start.
+        lost: probability that the lines were not found.
+        inside: probability of the ranges asked for under everything that was trained on.
+        edge: probability that the broadening is beyond nine tenths of what was trained on.
+        scale: FWHM of the line spread / 1.2067 [km/s].
+        snr: of all lines together.
+        score, rival: improvement of chi2 by lines at the best offset and elsewhere.
+    """
+
+    offset: Array
+    offset_err: Array
+    broadening: Array
+    broadening_err: Array
+    best_offset: Array
+    best_broadening: Array
+    lost: Array
+    inside: Array
+    edge: Array
+    scale: Array
+    snr: Array
+    score: Array
+    rival: Array
+
+
+class Ranges(NamedTuple):
+    """Flat prior: offsets and broadenings from low to high [km/s], each () or (n,)."""
+
+    low_offset: Any
+    high_offset: Any
+    low_broadening: Any
+    high_broadening: Any
+
+
+@eqx.filter_jit
+def answer(
+    network: Kinematics,
+    windows: LineWindows,
+    trials: Any,
+    ranges: Ranges,
+    shape: LineSpreadShape,
+) -> Answer:
+    """Posterior means and errors of n spectra.
+
+    Args:
+        network: trained.
+        windows: of the n spectra.
+        trials: (K,) offsets to search [km/s].
+        ranges: of the flat prior.
+        shape: of the line spread.
+
+    Returns:
+        `Answer` of the n spectra.
+    """
+    stack, mixture, box = read(network, windows, trials, ranges, shape)
+    inner = moments(mixture, box)
+    whole = _whole(box)
+    everything = moments(mixture, whole)
+    high = moments(mixture, whole._replace(low_r=jnp.full_like(box.low_r, _NEAR_EDGE)))
+    total = jnp.maximum(everything.inside, 1e-20)
+    best = jnp.argmax(mixture.log_weight[:, :-1], axis=1)[:, None]
+    best_u, best_r = (
+        jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mixture.mean_u, mixture.mean_r)
+    )
+    return Answer(
+        offset=stack.offset + stack.scale * inner.mean_u,
+        offset_err=stack.scale * inner.sigma_u,
+        broadening=stack.scale * inner.mean_r,
+        broadening_err=stack.scale * inner.sigma_r,
+        best_offset=stack.offset + stack.scale * best_u,
+        best_broadening=stack.scale * jnp.clip(jnp.abs(best_r), 0.0, BROADENING_LARGEST),
+        lost=jnp.exp(mixture.log_weight[:, -1]),
+        inside=inner.inside / total,
+        edge=high.inside / total,
+        scale=stack.scale,
+        snr=stack.snr,
+        score=stack.score,
+        rival=stack.rival,
+    )
+
+
+_NEAR_EDGE = 0.9 * BROADENING_LARGEST
+_FAR = 1e3
+
+
+def _whole(box: Box) -> Box:
+    """Every velocity and every broadening that was trained on."""
+    full = jnp.full_like(box.low_u, 1.0)
+    return Box(-_FAR * full, _FAR * full, 0.0 * full, BROADENING_LARGEST * full, 0.0 * full)
+
+
+def read(
+    network: Kinematics,
+    windows: LineWindows,
+    trials: Any,
+    ranges: Ranges,
+    shape: LineSpreadShape,
+) -> tuple[Stack, Mixture, Box]:
+    """The profile that the network is shown, its posterior, and the prior's box in its units."""
+    stack = stack_lines(windows, trials, shape=shape)
+    mixture = network.posterior(stack.features, stack.snr)
+    low_r = jnp.minimum(ranges.low_broadening / stack.scale, 0.98 * BROADENING_LARGEST)
+    high_r = jnp.minimum(ranges.high_broadening / stack.scale, BROADENING_LARGEST)
+    box = Box(
+        (ranges.low_offset - stack.offset) / stack.scale,
+        (ranges.high_offset - stack.offset) / stack.scale,
+        low_r,
+        jnp.maximum(high_r, low_r + 1e-3),
+        stack.scale / TRAINED_RANGE_KMS,
+    )
+    return stack, mixture, box

@@ -1,0 +1,142 @@
+"""Pretrained weights: a safetensors file and a JSON card, loaded by name.
+
+The card says what the network is, what it was trained on (data, seeds, command, ranges) and how
+well it did on spectra that it never saw.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nebulines.errors import InputError, UsageError
+
+FOLDER = Path(__file__).parent / "weights"
+"""Where the weights of the package lie."""
+
+ARCHITECTURES = {
+    "kinematics": ("nebulines.networks.kinematics", "Kinematics"),
+    "starnet": ("nebulines.networks.starnet", "StarNet"),
+}
+"""Name of an architecture -> module and class."""
+
+
+class Pretrained(NamedTuple):
+    """A network with its card.
+
+    Attributes:
+        network: Equinox module.
+        card: what it is, what it learned from, how it did.
+    """
+
+    network: Any
+    card: dict[str, Any]
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the networks whose weights come with the package.
+
+    Example:
+        >>> "kinematics" in shipped()
+        True
+    """
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.safetensors")))
+
+
+@functools.cache
+def load(name: str) -> Pretrained:
+    """A pretrained network, by name or by the path of its ``.safetensors`` file.
+
+    Args:
+        name: one of `shipped`, or a path; the card lies beside it under ``.json``.
+
+    Raises:
+        UsageError: no such network.
+        InputError: the file or its card is damaged, or they do not belong together.
+
+    Example:
+        >>> load("kinematics").card["architecture"]
+        'kinematics'
+    """
+    path = Path(name) if name.endswith(".safetensors") else FOLDER / f"{name}.safetensors"
+    card_path = path.with_suffix(".json")
+    if not (path.exists() and card_path.exists()):
+        raise UsageError(
+            f"no pretrained network {name!r}: shipped are {', '.join(shipped()) or 'none'}; or "
+            "give the path of a .safetensors file with its .json card beside it"
+        )
+    try:
+        card = json.loads(card_path.read_text(encoding="utf-8"))
+        network = blank(card["architecture"], card["size"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the card {card_path} is not that of a network: {error}") from error
+    return Pretrained(read_weights(path, network), card)
+
+
+def blank(architecture: str, size: dict[str, Any]) -> Any:
+    """A network of an architecture with initial weights."""
+    if architecture not in ARCHITECTURES:
+        raise UsageError(
+            f"unknown network {architecture!r}; there are {', '.join(sorted(ARCHITECTURES))}"
+        )
+    module, name = ARCHITECTURES[architecture]
+    return getattr(importlib.import_module(module), name)(key=jax.random.key(0), **size)
+
+
+def save(path: Path, network: Any, card: dict[str, Any]) -> None:
+    """Write the weights (float32) to ``path`` and the card beside it, both or neither.
+
+    Args:
+        path: ends in ``.safetensors``.
+        network: Equinox module.
+        card: at least ``architecture`` and ``size``.
+    """
+    from safetensors.numpy import save_file
+
+    from nebulines.io.atomic import atomic_path
+
+    with atomic_path(path) as weights, atomic_path(path.with_suffix(".json")) as text:
+        save_file({k: np.asarray(v, np.float32) for k, v in _named(network).items()}, weights)
+        text.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def read_weights(path: Path, network: Any) -> Any:
+    """The network with the weights of a file.
+
+    Raises:
+        InputError: the file is no safetensors file, or belongs to another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"cannot read the weights {path}: {error}") from error
+    wanted = _named(network)
+    if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in stored.items()}:
+        raise InputError(
+            f"the weights {path} do not fit the network that the card describes: expected "
+            f"{len(wanted)} arrays such as {next(iter(wanted))}, got {len(stored)}"
+        )
+    if not all(np.isfinite(values).all() for values in stored.values()):
+        raise InputError(f"the weights {path} are not finite: the file is damaged")
+    arrays, static = eqx.partition(network, eqx.is_inexact_array)
+    leaves = [jnp.asarray(stored[name]) for name in wanted]
+    arrays = jax.tree.unflatten(jax.tree.structure(arrays), leaves)
+    return eqx.combine(arrays, static)
+
+
+def _named(network: Any) -> dict[str, Any]:
+    """Arrays of a network by their place in it, in the order of its leaves."""
+    arrays = eqx.filter(network, eqx.is_inexact_array)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(arrays)
+    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}

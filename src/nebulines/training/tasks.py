@@ -1,0 +1,139 @@
+"""The tasks of the package by name, and what becomes of a finished training."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nebulines
+from nebulines.errors import UsageError
+from nebulines.networks.weights import save
+from nebulines.training.config import TrainConfig
+from nebulines.training.loop import Trained
+from nebulines.training.task import Task
+
+
+def task_names() -> list[str]:
+    """Names that `get_task` knows.
+
+    Example:
+        >>> task_names()
+        ['kinematics', 'starnet', 'starnet-r2000', 'starnet-r1000']
+    """
+    return list(_TASKS)
+
+
+def get_task(name: str, *, seed: int = 0, spectra: int = 50_000) -> Task:
+    """A task by name.
+
+    Args:
+        name: one of `task_names`.
+        seed: of the spectra, where they are simulated before the training.
+        spectra: their number, training, validation and test sets together.
+
+    Raises:
+        UsageError: an unknown name.
+
+    Example:
+        >>> get_task("kinematics").name
+        'kinematics'
+    """
+    if name not in _TASKS:
+        raise UsageError(f"no network {name!r} to train: choose one of {', '.join(_TASKS)}")
+    return _TASKS[name](seed, spectra)
+
+
+def _kinematics(seed: int, spectra: int) -> Task:
+    from nebulines.training.kinematics import KINEMATICS
+
+    return KINEMATICS
+
+
+def _starnet(name: str, seed: int, spectra: int) -> Task:
+    from nebulines.training.starnet import paper_spectra, split, starnet_task
+
+    _, labelled = paper_spectra(spectra, seed, **_STARNET_OPTIONS[name])
+    training, validation, _ = split(labelled, seed)
+    return starnet_task(training, validation)._replace(name=name)
+
+
+_STARNET_OPTIONS: dict[str, dict[str, Any]] = {
+    "starnet": {"resolution": (4800.0, 5000.0)},
+    "starnet-r2000": {"resolution": (1800.0, 2000.0), "n_steps": 337},
+    "starnet-r1000": {"resolution": (800.0, 1000.0), "n_steps": 168},
+}
+"""Resolutions of the paper, with scans whose number of channels follows them."""
+
+_TASKS: dict[str, Callable[[int, int], Task]] = {
+    "kinematics": _kinematics,
+    **{name: partial(_starnet, name) for name in _STARNET_OPTIONS},
+}
+
+
+def trained_ranges(name: str) -> dict[str, Any]:
+    """What a network was trained on, for its card: ranges within which it may be used."""
+    if name != "kinematics":
+        return {
+            "instrument": "sitelle-sn3",
+            "resolution": list(_STARNET_OPTIONS[name]["resolution"]),
+            "velocity_kms": [-200.0, 200.0],
+            "broadening_kms": [10.0, 50.0],
+            "snr": [5.0, 30.0],
+        }
+    from nebulines.constants import SPEED_OF_LIGHT_KMS
+    from nebulines.training.line_windows import settings
+
+    ranges = settings()
+    low, high = ranges["sinc"]["resolution"]
+    return {
+        "line_spread": ["sinc", "gaussian"],
+        "resolution": [low, high],
+        "line_spread_fwhm_kms": [
+            round(0.9 * SPEED_OF_LIGHT_KMS / high, 1),
+            round(1.2 * SPEED_OF_LIGHT_KMS / low, 1),
+        ],
+        "velocity_kms": ranges["source"]["velocity"],
+        "broadening_in_widths": [0.0, ranges["source"]["broadening_largest"]],
+        "snr": [ranges["source"]["snr"][0], 2.0 * ranges["source"]["snr"][1]],
+        "channels_per_fwhm": [
+            ranges["sinc"]["channels"][0],
+            ranges["gaussian"]["channels_most"],
+        ],
+    }
+
+
+def card(task: Task, config: TrainConfig, size: dict[str, Any], trained: Trained) -> dict[str, Any]:
+    """The card of a trained network, before it is judged on held-out spectra."""
+    command = ["nebulines", "train", task.name, "--steps", str(config.steps), "--seed",
+               str(config.seed)]  # fmt: skip
+    return {
+        "name": task.name,
+        "architecture": task.name.partition("-")[0],
+        "size": {**task.size, **size},
+        "version": nebulines.__version__,
+        "trained_with": {
+            "command": shlex.join(command),
+            "config": config.as_dict(),
+            "seconds": trained.history[-1]["seconds"] if trained.history else 0.0,
+            "examples": config.steps * config.batch,
+            "validation_loss": trained.best,
+        },
+        "trained_ranges": trained_ranges(task.name),
+        "scores": {},
+    }
+
+
+def write_network(
+    out: Path, task: Task, config: TrainConfig, size: dict[str, Any], trained: Trained
+) -> Path:
+    """Write ``NAME.safetensors`` and its card into a folder.
+
+    Returns:
+        The path of the weights.
+    """
+    path = out / f"{task.name}.safetensors"
+    save(path, trained.network, card(task, config, size, trained))
+    return path
