@@ -37,6 +37,8 @@ VELOCITY_UNIT_KMS = 100.0
 
 CONVERGED = 1e-2
 """A fit has converged when chi2 can fall by no more than this: a tenth of a sigma."""
+ROUNDING = 1e-8
+"""Error of chi2 in float32, as a share of the sum of the squared data."""
 
 
 class Tile(NamedTuple):
@@ -352,15 +354,20 @@ class _State(NamedTuple):
     trial: Array
 
 
-def _accepted(new: Linearised, old: Linearised) -> Array:
-    """A rise of chi2 below what convergence means is rounding, which bright lines make visible."""
-    return new.chi2 <= old.chi2 * (1 + 1e-6) + CONVERGED
+def _tolerance(fixed: _Fixed) -> Array:
+    """(n,) changes of chi2 that do not matter: what convergence means, and the rounding that
+    bright lines make visible."""
+    return CONVERGED + ROUNDING * jnp.sum(fixed.data**2, axis=(1, 2, 3))
+
+
+def _accepted(new: Linearised, old: Linearised, tolerance: Array) -> Array:
+    return new.chi2 <= old.chi2 * (1 + 1e-6) + tolerance
 
 
 def _advance(state: _State, tile: Tile, fixed: _Fixed, options: FitOptions) -> _State:
     """One Levenberg-Marquardt step; a step that raises chi2 is refused."""
     new = _evaluate(state.trial, tile, fixed, options).at
-    accept = _accepted(new, state.at)
+    accept = _accepted(new, state.at, _tolerance(fixed))
     damping = jnp.where(accept, state.damping * 0.1, jnp.maximum(state.damping * 10.0, 1e-3))
     theta = jnp.where(accept[:, None], state.trial, state.theta)
     at = _where(accept, new, state.at)
@@ -391,10 +398,11 @@ def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int
     )
     trial = state.trial
     point = _evaluate(trial, tile, fixed, options, honest=True)
-    accept = _accepted(point.at, state.at)
+    tolerance = _tolerance(fixed)
+    accept = _accepted(point.at, state.at, tolerance)
     gradient, curvature = _restrict(point.at, _free(trial, point.at.gradient, tile))
     step = solve(curvature, gradient[..., None])[..., 0]
-    converged = accept & (jnp.sum(gradient * step, axis=1) < CONVERGED)
+    converged = accept & (jnp.sum(gradient * step, axis=1) < tolerance)
     step = jnp.where(converged[:, None], step, 0.0)
     return _describe(trial, step, point, converged, tile, fixed, options)
 
