@@ -13,7 +13,7 @@ from nebulines.networks.kinematics import Kinematics
 from nebulines.networks.line_stack import Stack, stack_lines
 from nebulines.networks.line_windows import LineWindows
 from nebulines.networks.mixture import BROADENING_LARGEST, Mixture
-from nebulines.networks.posterior import Box, moments
+from nebulines.networks.posterior import Box, mass_between, moments
 
 TRAINED_RANGE_KMS = 1000.0
 """Width of the velocity range that lost sources were spread over in training."""
@@ -80,10 +80,8 @@ def answer(
     """
     stack, mixture, box = read(network, windows, trials, ranges, shape)
     inner = moments(mixture, box)
-    whole = _whole(box)
-    everything = moments(mixture, whole)
-    high = moments(mixture, whole._replace(low_r=jnp.full_like(box.low_r, _NEAR_EDGE)))
-    total = jnp.maximum(everything.inside, 1e-20)
+    total = jnp.maximum(mass_between(mixture, 0.0, BROADENING_LARGEST), 1e-20)
+    high = mass_between(mixture, _NEAR_EDGE, BROADENING_LARGEST)
     best = jnp.argmax(mixture.log_weight[:, :-1], axis=1)[:, None]
     best_u, best_r = (
         jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mixture.mean_u, mixture.mean_r)
@@ -97,7 +95,7 @@ def answer(
         best_broadening=stack.scale * jnp.clip(jnp.abs(best_r), 0.0, BROADENING_LARGEST),
         lost=jnp.exp(mixture.log_weight[:, -1]),
         inside=inner.inside / total,
-        edge=high.inside / total,
+        edge=high / total,
         scale=stack.scale,
         snr=stack.snr,
         score=stack.score,
@@ -106,13 +104,6 @@ def answer(
 
 
 _NEAR_EDGE = 0.9 * BROADENING_LARGEST
-_FAR = 1e3
-
-
-def _whole(box: Box) -> Box:
-    """Every velocity and every broadening that was trained on."""
-    full = jnp.full_like(box.low_u, 1.0)
-    return Box(-_FAR * full, _FAR * full, 0.0 * full, BROADENING_LARGEST * full, 0.0 * full)
 
 
 def read(

@@ -47,6 +47,7 @@ def search_lines(windows: LineWindows, trials: Array) -> Found:
     Returns:
         `Found` of the n spectra; the offset is refined by a parabola through three trials.
     """
+    trials = jnp.asarray(trials)
     score = search_scores(windows, trials)
     best = jnp.argmax(score, axis=1)
     step = trials[1] - trials[0]

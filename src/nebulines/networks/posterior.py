@@ -96,6 +96,24 @@ def moments(mixture: Mixture, box: Box) -> Moments:
     return Moments(mean_u, sigma_u, mean_r, sigma_r, correlation, total, lost)
 
 
+def mass_between(mixture: Mixture, low_r: float, high_r: float) -> Array:
+    """Posterior mass (n,) between two broadenings at any velocity, for a flat prior; not
+    normalised."""
+    mean, sigma = mixture.mean_r, jnp.exp(mixture.log_sigma_r)
+    both = [_prior_free_mass(sign * mean, sigma, low_r, high_r) for sign in (1.0, -1.0)]
+    return jnp.sum(jnp.exp(mixture.log_weight[..., :-1]) * (both[0] + both[1]), axis=-1)
+
+
+def _prior_free_mass(mean: Array, sigma: Array, low: float, high: float) -> Array:
+    """Integral of (1 + r^2) N(r) from low to high."""
+    a, b = (low - mean) / sigma, (high - mean) / sigma
+    density_a, density_b = _density(a), _density(b)
+    inside = jnp.maximum(_probability(a, b), 0.0)
+    first = density_a - density_b
+    second = inside + a * density_a - b * density_b
+    return inside * (1.0 + mean**2) + 2.0 * mean * sigma * first + sigma**2 * second
+
+
 def cumulative(mixture: Mixture, box: Box, u: Array, r: Array) -> tuple[Array, Array]:
     """Probabilities (n,) that velocity and broadening are below u and r (n,), within the box."""
     part, lost_mass = _parts(mixture, box)
