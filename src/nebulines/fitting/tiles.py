@@ -54,5 +54,6 @@ def map_tiles(work: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
     done = [work(job) for job in jobs[:1]]
     if len(jobs) <= 1:
         return done
-    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+    # one thread more than cores: it prepares its tile while the others are in compiled code
+    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
         return done + list(pool.map(work, jobs[1:]))
