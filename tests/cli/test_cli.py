@@ -158,7 +158,10 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
         (["spectra.fits", "-o", "no/where/a.fits"], "output folder"),
         (["spectra.fits", "-o", "."], "is a folder"),
         (["spectra.fits", "-o", "spectra.fits"], "replace the input"),
-        (["spectra.fits", "-o", "a.fits", "--method", "network", "--components", "2"], "one component"),
+        (
+            ["spectra.fits", "-o", "a.fits", "--method", "network", "--components", "2"],
+            "one component",
+        ),
         (["spectra.fits", "-o", "a.fits", "--bin", "2"], "needs a cube"),
         (["spectra.fits", "-o", "a.fits", "--lines", "NOTALINE1"], "unknown line"),
         (["spectra.fits", "-o", "a.fits", "--lines", " , "], "at least one line"),

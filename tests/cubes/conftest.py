@@ -61,7 +61,9 @@ class FakeEngine:
 @pytest.fixture
 def fake(monkeypatch) -> FakeEngine:
     one = FakeEngine()
-    monkeypatch.setattr(engine, "load", lambda method="fit": engine.Engine(one.resolve, one.fit_block))
+    monkeypatch.setattr(
+        engine, "load", lambda method="fit": engine.Engine(one.resolve, one.fit_block)
+    )
     return one
 
 

@@ -38,7 +38,7 @@ LEAST_SEARCH_KMS = 500.0
 """The network searches at least so far on both sides: what lies outside a narrower range is
 seen, and flagged, instead of being forced into it."""
 TRIAL_STEP_KMS = 25.0
-DOUBT = 0.05
+DOUBT = 0.15
 """Probability that the lines were not found, above which the answer is ambiguous."""
 OUTSIDE = 0.02
 """Probability of the ranges asked for, below which the answer lies outside them."""
