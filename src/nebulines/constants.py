@@ -19,3 +19,9 @@ ANGSTROM_PER_CM = 1e8
 
 ANGSTROM_PER_MICRON = 1e4
 """Angstrom in a micrometre: extinction laws are written in 1 / um."""
+
+KELVIN_CM = 1.438776877
+"""Second radiation constant h c / k [K cm] (exact, SI)."""
+
+CM_PER_MEGAPARSEC = 3.0856775814913673e24
+"""Centimetres in a megaparsec (IAU 2015 resolution B2)."""
