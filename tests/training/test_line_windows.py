@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nebulines.cubes.estimate import prepare
 from nebulines.cubes.line_windows import WindowPlan, cut_windows
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import resolve
+from nebulines.fitting.prepared import prepare
 from nebulines.networks.line_windows import line_response, neighbours
 from nebulines.synthetic import simulate
 from nebulines.training.kinematics import KINEMATICS, trials_between

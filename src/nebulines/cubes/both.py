@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from nebulines.cubes.estimate import Prepared, answers, as_start, network_applies, prepare
+from nebulines.cubes.estimate import answers, as_start, network_applies
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.fit import FittedBlock, fit_block
-from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.fitting.fit import FittedBlock, fit_block, search_start
+from nebulines.fitting.prepared import Prepared
+from nebulines.fitting.start import Start
 from nebulines.networks.answer import Answer
 from nebulines.networks.weights import load, shipped
 from nebulines.spectra import Spectra
@@ -35,11 +36,22 @@ def fit_from_network(
     """
     if not network_applies(config) or "kinematics" not in shipped():
         return fit_block(spectra, config, with_model=with_model)
-    prepared = prepare(spectra, config)
-    found = answers(prepared, load("kinematics").network)
-    start = _searched(prepared, config, as_start(found), ~sure(found, config))
-    fitted = fit_block(spectra, config, with_model=with_model, start=start)
+    fitted = fit_block(spectra, config, with_model=with_model, find=network_start)
     return fitted._replace(notes=fitted.notes | {"METHOD": "both"})
+
+
+def network_start(prepared: Prepared) -> Start:
+    """Start values from the network, and from the fit's own search where it is not sure."""
+    found = answers(prepared, load("kinematics").network)
+    start, doubtful = as_start(found), np.flatnonzero(~sure(found, prepared.config))
+    if not len(doubtful):
+        return start
+    data, geometry = prepared.data.rows(doubtful), prepared.geometry.rows(doubtful)
+    own = search_start(prepared._replace(data=data, geometry=geometry))
+    merged = [np.array(part, float) for part in start]
+    for mine, other in zip(merged, own, strict=True):
+        mine[doubtful] = other
+    return Start(*merged)
 
 
 def sure(found: Answer, config: FitConfig) -> np.ndarray:
@@ -49,17 +61,3 @@ def sure(found: Answer, config: FitConfig) -> np.ndarray:
     inside = (found.best_offset > low) & (found.best_offset < high)
     finite = np.isfinite(found.best_offset) & np.isfinite(found.best_broadening)
     return np.asarray(clear & inside & finite & (found.lost < LOST))
-
-
-def _searched(prepared: Prepared, config: FitConfig, start: Start, rows: np.ndarray) -> Start:
-    """The start values with those of some rows from the fit's own search."""
-    index = np.flatnonzero(rows)
-    if not len(index):
-        return start
-    geometry = prepared.geometry.rows(index)
-    plan = plan_search(geometry, prepared.model, config)
-    own = find_start(prepared.data.rows(index), geometry, plan)
-    merged = [np.array(part, float) for part in start]
-    for mine, other in zip(merged, own, strict=True):
-        mine[index] = other
-    return Start(*merged)

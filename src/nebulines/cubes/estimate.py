@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
 from nebulines.cubes.line_windows import WindowPlan, cut_windows
-from nebulines.errors import InputError, UsageError
+from nebulines.errors import UsageError
 from nebulines.fitting.columns import build_columns
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.crop import crop, crop_geometry, needed_channels
 from nebulines.fitting.direct import fit_tile
 from nebulines.fitting.direct_path import direct_problem
-from nebulines.fitting.fit import FittedBlock, _input_flags, _model_flux
+from nebulines.fitting.fit import FittedBlock, input_flags, model_flux
 from nebulines.fitting.fitted import Fitted
-from nebulines.fitting.line_spread import line_spread_of
-from nebulines.fitting.normalise import Normalised, normalise
+from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.problem import (
     Geometry,
-    LineModel,
-    build_geometry,
-    build_line_model,
 )
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
@@ -38,34 +33,10 @@ LEAST_SEARCH_KMS = 500.0
 """The network searches at least so far on both sides: what lies outside a narrower range is
 seen, and flagged, instead of being forced into it."""
 TRIAL_STEP_KMS = 25.0
-DOUBT = 0.15
+DOUBT = 0.1
 """Probability that the lines were not found, above which the answer is ambiguous."""
 OUTSIDE = 0.02
 """Probability of the ranges asked for, below which the answer lies outside them."""
-
-
-class Prepared(NamedTuple):
-    """Spectra ready for the network and for the fit's linear part."""
-
-    data: Normalised
-    geometry: Geometry
-    model: LineModel
-    config: FitConfig
-    channels: slice
-    known: bool
-
-
-def prepare(spectra: Spectra, config: FitConfig) -> Prepared:
-    """Normalise spectra and lay out their lines, as `nebulines.fitting.fit.fit_block` does."""
-    spread, known = line_spread_of(spectra, config)
-    model = build_line_model(config, spectra.axis, spread)
-    geometry = build_geometry(spectra, model, config)
-    if config.noise == "file" and spectra.variance is None:
-        raise InputError("the data bring no noise: use noise='estimate' (--noise estimate)")
-    estimate = config.noise == "estimate" or (config.noise == "auto" and spectra.variance is None)
-    channels = needed_channels(geometry, model, config)
-    data = normalise(crop(spectra, channels), estimate_noise=estimate)
-    return Prepared(data, crop_geometry(geometry, channels), model, config, channels, known)
 
 
 def network_applies(config: FitConfig) -> bool:
@@ -140,7 +111,8 @@ def estimate_block(
     """Measure n spectra with the network alone.
 
     Velocity and broadening with their errors are the mean and the standard deviation of the
-    network's posterior within the ranges of ``config``; fluxes and continuum follow from one
+    network's posterior within the ranges of ``config``, given that the lines were found (where
+    that is doubtful, a flag says so); fluxes and continuum follow from one
     linear solution there.
 
     Args:
@@ -164,13 +136,13 @@ def estimate_block(
     prepared = prepare(spectra, config)
     found = answers(prepared, network.network)
     fitted = _linear_solution(prepared, found, with_model)
-    flags = _input_flags(spectra, prepared.data, config)
+    flags = input_flags(spectra, prepared.data, config)
     start = as_start(found)
     columns = build_columns(
         fitted, prepared.geometry, prepared.model, config, prepared.data, start, flags
     )
     columns = _with_posterior(columns, found, config, network.card)
-    model = _model_flux(fitted, prepared.data, prepared.channels, spectra)
+    model = model_flux(fitted, prepared.data, prepared.channels, spectra)
     return FittedBlock(columns, model, _notes(spectra, prepared))
 
 

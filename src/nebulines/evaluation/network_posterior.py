@@ -55,7 +55,8 @@ class KinematicsMethod:
     def kinematics_only(self, spectra: Spectra) -> np.ndarray:
         """Velocity and broadening (n, 2) [km/s] without fluxes or flags: what the papers' network
         gives."""
-        from nebulines.cubes.estimate import answers, prepare
+        from nebulines.cubes.estimate import answers
+        from nebulines.fitting.prepared import prepare
 
         config = self._resolved(spectra)
         parts = [
@@ -72,7 +73,7 @@ class KinematicsMethod:
     def _draws(self, spectra: Spectra, config: FitConfig, *, seed: tuple[int, int]) -> np.ndarray:
         import jax
 
-        from nebulines.cubes.estimate import prepare
+        from nebulines.fitting.prepared import prepare
 
         prepared = prepare(spectra, config)
         wavelength = prepared.geometry.axis.kind == "wavelength"

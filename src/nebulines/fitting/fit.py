@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,16 +13,14 @@ from nebulines.fitting.bank_path import bank_applies, fit_with_bank
 from nebulines.fitting.columns import build_columns
 from nebulines.fitting.components import add_second_component
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.crop import crop, crop_geometry, needed_channels
 from nebulines.fitting.direct_path import MORE_STEPS, fit_directly
 from nebulines.fitting.fitted import Fitted
-from nebulines.fitting.line_spread import line_spread_of, usable_line_spread
-from nebulines.fitting.normalise import Normalised, normalise
+from nebulines.fitting.line_spread import usable_line_spread
+from nebulines.fitting.normalise import Normalised
+from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.problem import (
     Geometry,
     LineModel,
-    build_geometry,
-    build_line_model,
     usable_redshift,
 )
 from nebulines.fitting.redshift import find_redshift
@@ -109,7 +108,11 @@ def _redshifts(spectra: Spectra, config: FitConfig) -> np.ndarray:
 
 
 def fit_block(
-    spectra: Spectra, config: FitConfig, *, with_model: bool = True, start: Start | None = None
+    spectra: Spectra,
+    config: FitConfig,
+    *,
+    with_model: bool = True,
+    find: Callable[[Prepared], Start] | None = None,
 ) -> FittedBlock:
     """Fit n spectra at once.
 
@@ -117,25 +120,18 @@ def fit_block(
         spectra: the data, n >= 1.
         config: options as `resolve` returns them (explicit lines, no ``auto`` redshift).
         with_model: False leaves the model out (n, 0), which saves time and memory.
-        start: where to begin, row by row; None = search the configuration's velocity range.
+        find: says where to begin, row by row; None = a search of the configuration's velocity
+            range, `search_start`.
 
     Returns:
         Columns, model and notes. A row that cannot be fitted is NaN and flagged.
     """
-    spread, known = line_spread_of(spectra, config)
-    model = build_line_model(config, spectra.axis, spread)
-    geometry = build_geometry(spectra, model, config)
-    estimate = config.noise == "estimate" or (config.noise == "auto" and spectra.variance is None)
-    if config.noise == "file" and spectra.variance is None:
-        raise InputError("the data bring no noise: use noise='estimate' (--noise estimate)")
-    channels = needed_channels(geometry, model, config)
-    geometry = crop_geometry(geometry, channels)
-    data = normalise(crop(spectra, channels), estimate_noise=estimate)
-    if start is None:
-        start = find_start(data, geometry, plan_search(geometry, model, config))
+    prepared = prepare(spectra, config)
+    data, geometry, model, _, channels, known = prepared
+    start = (find or search_start)(prepared)
     several = config.components != 1
     fitted, path = _dispatch(data, geometry, model, config, start, with_model or several)
-    flags = _input_flags(spectra, data, config)
+    flags = input_flags(spectra, data, config)
     columns = build_columns(fitted, geometry, model, config, data, start, flags)
     if several:
         fitted, columns = add_second_component(
@@ -152,10 +148,16 @@ def fit_block(
         "AMPLITUD": config.amplitudes,
         "FLUXUNIT": spectra.unit,
     }
-    return FittedBlock(columns, _model_flux(fitted, data, channels, spectra), notes)
+    return FittedBlock(columns, model_flux(fitted, data, channels, spectra), notes)
 
 
-def _model_flux(fitted: Fitted, data: Normalised, channels: slice, spectra: Spectra) -> np.ndarray:
+def search_start(prepared: Prepared) -> Start:
+    """Start values by the fit's own velocity search."""
+    data, geometry, model, config, *_ = prepared
+    return find_start(data, geometry, plan_search(geometry, model, config))
+
+
+def model_flux(fitted: Fitted, data: Normalised, channels: slice, spectra: Spectra) -> np.ndarray:
     """The model in the unit of the data on the whole axis, or (n, 0) when it was not kept."""
     if fitted.model.shape[1] == 0:
         return fitted.model
@@ -191,7 +193,7 @@ def _dispatch(
     return fitted, f"filter bank ({len(left) - len(rows)}), direct ({len(rows)})"
 
 
-def _input_flags(spectra: Spectra, data: Normalised, config: FitConfig) -> np.ndarray:
+def input_flags(spectra: Spectra, data: Normalised, config: FitConfig) -> np.ndarray:
     """(n,) flags that do not depend on the fit."""
     flags = np.zeros(len(spectra), np.int64)
     flags[data.bad_variance] |= int(Flag.BAD_VARIANCE)

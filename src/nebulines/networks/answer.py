@@ -13,7 +13,7 @@ from nebulines.networks.kinematics import Kinematics
 from nebulines.networks.line_stack import Stack, stack_lines
 from nebulines.networks.line_windows import LineWindows
 from nebulines.networks.mixture import BROADENING_LARGEST, Mixture
-from nebulines.networks.posterior import Box, mass_between, moments
+from nebulines.networks.posterior import Box, mass_between, moments, where_found
 
 TRAINED_RANGE_KMS = 1000.0
 """Width of the velocity range that lost sources were spread over in training."""
@@ -23,7 +23,8 @@ class Answer(NamedTuple):
     """What the network says of n spectra, each (n,).
 
     Attributes:
-        offset, offset_err: posterior mean and standard deviation of the offset [km/s].
+        offset, offset_err: posterior mean and standard deviation of the offset [km/s], given
+            that the lines were found.
         broadening, broadening_err: the same of the broadening [km/s].
         best_offset, best_broadening: of the most probable component, where a fit should start.
         lost: probability that the lines were not found.
@@ -79,7 +80,7 @@ def answer(
         `Answer` of the n spectra.
     """
     stack, mixture, box = read(network, windows, trials, ranges, shape)
-    inner = moments(mixture, box)
+    inner = moments(where_found(mixture), box)
     total = jnp.maximum(mass_between(mixture, 0.0, BROADENING_LARGEST), 1e-20)
     high = mass_between(mixture, _NEAR_EDGE, BROADENING_LARGEST)
     best = jnp.argmax(mixture.log_weight[:, :-1], axis=1)[:, None]

@@ -96,6 +96,14 @@ def moments(mixture: Mixture, box: Box) -> Moments:
     return Moments(mean_u, sigma_u, mean_r, sigma_r, correlation, total, lost)
 
 
+def where_found(mixture: Mixture) -> Mixture:
+    """The posterior given that the lines were found: what a mean and an error are worth stating
+    of. One per cent of a flat density over 2000 km/s would add 60 km/s to an error of 3, and
+    say nothing that the probability of that per cent does not say better."""
+    weight = mixture.log_weight.at[..., -1].set(-jnp.inf)
+    return mixture._replace(log_weight=weight)
+
+
 def mass_between(mixture: Mixture, low_r: float, high_r: float) -> Array:
     """Posterior mass (n,) between two broadenings at any velocity, for a flat prior; not
     normalised."""
