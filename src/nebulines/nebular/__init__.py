@@ -13,16 +13,20 @@ from nebulines.nebular.metallicity import (
 from nebulines.nebular.propagation import Measured, propagate
 from nebulines.nebular.ratios import line_flux, log_ratio
 from nebulines.nebular.recombination import case_b_ratio
+from nebulines.nebular.regions import Classified, Region, classify
 
 __all__ = [
     "Bpt",
+    "Classified",
     "Dust",
     "Measured",
+    "Region",
     "Whan",
     "balmer_ebv",
     "bpt_class",
     "calibrations",
     "case_b_ratio",
+    "classify",
     "correct_extinction",
     "deredden",
     "electron_density",

@@ -1,0 +1,259 @@
+"""How often, and how honestly, nebulae are told apart.
+
+    python -m benchmarks.classify [--lists FOLDER]
+
+Two tests, neither of which the densities were learned from: spectra drawn from the simulator's
+priors with another seed, with dust and noise; and published line lists of real nebulae (the
+examples of NEAT, Wesson et al. 2012, in FOLDER), if they are there. Writes
+``benchmarks/results/classify.md`` and ``.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+
+from benchmarks.learn_regions import line_names
+from benchmarks.reporting import save, table
+from nebulines.models import transmission
+from nebulines.nebular.extinction import vacuum_wavelength
+from nebulines.nebular.regions import CLASSES, DEFAULT_SHARES, Classified, Region, classify
+from nebulines.synthetic.line_priors import draw_lines
+
+HELD_OUT_SEED = 777
+_BINS = np.linspace(0.0, 1.0, 11)
+_SNR = ((3.0, 10.0), (10.0, 30.0), (30.0, 100.0), (100.0, 300.0))
+_SN3 = ("NII6583", "HALPHA6563", "SII6716", "SII6731")
+_KINDS = {"extragalactic hii region": "hii", "galactic hii region": "hii", "lmc hii region": "hii"}
+_KINDS |= {"smc hii region": "hii", "galactic planetary nebula": "pn"}
+_KINDS |= {"galactic wr nebula": "wr", "lmc wr nebula": "wr"}
+_REPEATED = {"ngc6543_2cols", "ngc6543_4cols", "ngc7009_cels"}
+"""Second lists of one nebula."""
+_ERROR = 0.1
+"""Relative error of fluxes that are published without one."""
+_TOLERANCE = 1.3
+"""How far [Angstrom] a listed wavelength may lie from the line's."""
+
+
+class Sources(NamedTuple):
+    """Fluxes and errors by line, and the true class (n,)."""
+
+    fluxes: dict[str, np.ndarray]
+    errors: dict[str, np.ndarray]
+    region: np.ndarray
+
+
+class Listed(NamedTuple):
+    """A published list: name, kind, fluxes and errors by line."""
+
+    name: str
+    kind: str
+    fluxes: dict[str, float]
+    errors: dict[str, float]
+
+
+def held_out(n: int, snr: tuple[float, float], seed: int = HELD_OUT_SEED) -> Sources:
+    """Sources of the simulator's ``mixed`` prior behind dust, E(B-V) 0 to 0.5, with noise such
+    that H-beta has a S/N drawn from a range (logarithmically)."""
+    generator, names = np.random.default_rng([seed, round(snr[0])]), line_names()
+    draw = draw_lines(generator, "mixed", names, n)
+    waves = [vacuum_wavelength(name) for name in names]
+    fluxes = draw.fluxes * transmission(np.array(waves), generator.uniform(0.0, 0.5, n))
+    level = np.exp(generator.uniform(*np.log(snr), n))
+    sigma = fluxes[:, names.index("HBETA4861")] / level
+    noisy = fluxes + sigma[:, None] * generator.standard_normal(fluxes.shape)
+    assert draw.region is not None
+    number = np.array([int(Region[name.upper()]) for name in draw.regions])
+    return Sources(
+        dict(zip(names, noisy.T, strict=True)),
+        dict.fromkeys(names, sigma),
+        number[draw.region],
+    )
+
+
+def scores(found: Classified, truth: np.ndarray) -> dict[str, Any]:
+    """Accuracy, what the probabilities promise, log loss and calibration error."""
+    known = found.region > 0
+    probability, region, truth = found.probability[known], found.region[known], truth[known]
+    right = probability[np.arange(len(truth)), truth - 1]
+    return {
+        "n": len(known),
+        "classified": float(known.mean()),
+        "accuracy": float(np.mean(region == truth)),
+        "promised": float(probability.max(axis=1).mean()),
+        "log_loss": float(-np.log(np.maximum(right, 1e-12)).mean()),
+        "calibration_error": calibration_error(probability, truth),
+        "unlike": float(found.unlike[known].mean()),
+        "confusion": confusion(region, truth),
+    }
+
+
+def confusion(region: np.ndarray, truth: np.ndarray) -> list[list[int]]:
+    """Counts, a row a true class, a column an assigned one."""
+    return [[int(np.sum((truth == t) & (region == r))) for r in CLASSES] for t in CLASSES]
+
+
+def reliability(probability: np.ndarray, truth: np.ndarray) -> list[tuple[float, float, int]]:
+    """(mean probability, share that was right, count) per bin, all classes together."""
+    hit = (truth[:, None] == np.array(CLASSES)).ravel()
+    flat = probability.ravel()
+    place = np.clip(np.digitize(flat, _BINS) - 1, 0, len(_BINS) - 2)
+    return [
+        (float(flat[place == b].mean()), float(hit[place == b].mean()), int(np.sum(place == b)))
+        for b in range(len(_BINS) - 1)
+        if np.any(place == b)
+    ]
+
+
+def calibration_error(probability: np.ndarray, truth: np.ndarray) -> float:
+    """Mean distance of promised from true shares over all probabilities."""
+    rows = reliability(probability, truth)
+    total = sum(n for *_, n in rows)
+    return sum(n * abs(p - share) for p, share, n in rows) / total
+
+
+def read_lists(folder: Path) -> Iterator[Listed]:
+    """The published lists whose kind the first line tells; columns wavelength, flux, error."""
+    for path in sorted(folder.glob("*.dat")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        kind = _KINDS.get(text.splitlines()[0].lstrip("# ").strip().casefold())
+        if kind and path.stem not in _REPEATED:
+            yield Listed(path.stem, kind, *_lines_of(text))
+
+
+def _lines_of(text: str) -> tuple[dict[str, float], dict[str, float]]:
+    rows = [re.findall(r"[-+\d.Ee]+", line) for line in text.splitlines() if line[:1] != "#"]
+    numbers = np.array(
+        [
+            [
+                float(row[0]),
+                float(row[1]),
+                float(row[2]) if len(row) == 3 else _ERROR * float(row[1]),
+            ]
+            for row in rows
+            if len(row) in (2, 3)
+        ]
+    )
+    wanted = {name: vacuum_wavelength(name) / 1.000277 for name in line_names()}
+    wanted |= {"OII": 3727.0}
+    fluxes: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    for name, wave in wanted.items():
+        near = np.abs(numbers[:, 0] - wave)
+        if near.min() < (0.15 if name.startswith("OII") and name != "OIII5007" else _TOLERANCE):
+            row = numbers[near.argmin()]
+            fluxes[name], errors[name] = row[1], max(row[2], 0.02 * abs(row[1]))
+    if {"OII3726", "OII3729"} <= fluxes.keys():
+        fluxes.pop("OII", None)
+        errors.pop("OII", None)
+    return fluxes, errors
+
+
+def classify_list(one: Listed) -> Classified:
+    """One published nebula; dereddened lists have a decrement of case B, others are corrected."""
+    fluxes = {name: np.array([flux]) for name, flux in one.fluxes.items()}
+    errors = {name: np.array([error]) for name, error in one.errors.items()}
+    return classify(fluxes, errors)
+
+
+def _mock_section(n: int) -> tuple[dict[str, Any], list[str]]:
+    facts: dict[str, Any] = {}
+    rows = []
+    for label, names in (("all", line_names()), ("SN3 alone", _SN3)):
+        for snr in _SNR:
+            sources = held_out(n, snr)
+            chosen = {k: v for k, v in sources.fluxes.items() if k in names}
+            found = classify(chosen, {k: sources.errors[k] for k in chosen})
+            one = scores(found, sources.region)
+            facts[f"{label}, S/N {snr[0]:g}-{snr[1]:g}"] = one
+            rows.append([label, f"{snr[0]:g}-{snr[1]:g}", *(_percent(one[k]) for k in _SHOWN)])
+    return facts, ["## Held-out simulated nebulae", _MOCK_TEXT, table(_HEAD, rows)]
+
+
+_SHOWN = ("classified", "accuracy", "promised", "calibration_error", "unlike")
+_HEAD = ("lines", "S/N of H-beta", "classified", "right", "promised", "calibration error", "unlike")
+_MOCK_TEXT = (
+    "Drawn from the simulator's prior `mixed` (shares "
+    + ", ".join(f"{name} {share:g}" for name, share in DEFAULT_SHARES.items())
+    + ") with a seed that nothing was learned from, behind dust, E(B-V) 0 to 0.5. `promised`: mean "
+    "probability of the class chosen, which an honest classifier reaches as `right`. Calibration "
+    "error: mean distance between probability and frequency in ten bins. `unlike`: flagged as far "
+    "from every class."
+)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _reliability_section(n: int) -> tuple[dict[str, Any], list[str]]:
+    parts = [held_out(n, snr) for snr in _SNR]
+    found = [classify(part.fluxes, part.errors) for part in parts]
+    known = [one.region > 0 for one in found]
+    probability = np.concatenate([one.probability[k] for one, k in zip(found, known, strict=True)])
+    truth = np.concatenate([part.region[k] for part, k in zip(parts, known, strict=True)])
+    region = np.concatenate([one.region[k] for one, k in zip(found, known, strict=True)])
+    rows = reliability(probability, truth)
+    shown = [[f"{p:.3f}", f"{share:.3f}", count] for p, share, count in rows]
+    names = [region.name.lower() for region in CLASSES]
+    counts = confusion(region, truth)
+    text = [
+        "## Reliability, all lines, every S/N",
+        table(("probability", "frequency", "number"), shown),
+        "## Confusion (rows: true class)",
+        table(("", *names), [[name, *row] for name, row in zip(names, counts, strict=True)]),
+    ]
+    return {"reliability": rows, "confusion": counts}, text
+
+
+def _published_section(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    lists = [one for one in read_lists(folder) if "HALPHA6563" in one.fluxes]
+    found = [classify_list(one) for one in lists]
+    rows, facts = [], {}
+    for kind in ("hii", "pn", "wr"):
+        here = [one for listed, one in zip(lists, found, strict=True) if listed.kind == kind]
+        regions = [Region(int(one.region[0])).name for one in here]
+        counts = {region.name: regions.count(region.name) for region in Region}
+        unlike = sum(bool(one.unlike[0]) for one in here)
+        facts[kind] = {"n": len(here), **counts, "unlike": unlike}
+        rows.append([kind, len(here), *counts.values(), unlike])
+    details = {
+        listed.name: [listed.kind, Region(int(one.region[0])).name, one.probability[0].tolist()]
+        for listed, one in zip(lists, found, strict=True)
+    }
+    head = ("published as", "number", *(region.name for region in Region), "unlike")
+    text = [
+        "## Published line lists",
+        "Real nebulae (the example lists of NEAT: 69 H II regions of Bresolin et al. 2005, others "
+        "of Esteban et al. 2009, Tsamis et al. 2003, planetary nebulae of Wesson et al. 2005, "
+        "nebulae around WR stars of Stock et al. 2011). Errors below 2 per "
+        "cent are raised to 2 per cent, those that are not published are set to 10 per cent. "
+        "Lists without Ha are left out. The classes are what each list is published as; a WR "
+        "nebula (ejecta and swept gas) has no class of its own here.",
+        table(head, rows),
+    ]
+    return {"counts": facts, "lists": details}, text
+
+
+@click.command()
+@click.option("--lists", type=click.Path(path_type=Path), help="Folder of published line lists.")
+@click.option("--n", "number", default=20_000, show_default=True, help="Mock nebulae per row.")
+def main(lists: Path | None, number: int) -> None:
+    """Judge the classes of nebulae and write the tables."""
+    mock, text = _mock_section(number)
+    honest, more = _reliability_section(number)
+    facts: dict[str, Any] = {"held_out": mock, **honest}
+    text += more
+    if lists is not None:
+        facts["published"], more = _published_section(lists)
+        text += more
+    save("classify", "Classes of nebulae", facts, "\n\n".join(text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""How likely each true ratio of two lines is, given their measured fluxes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.nebular.extinction import Dust, vacuum_wavelength
+from nebulines.nebular.propagation import Measured, propagate
+from nebulines.nebular.ratios import SUMS, has_line, line_flux
+from nebulines.nebular.region_densities import GRID
+
+TOLERANCE_DEX = 0.05
+"""How far the learned ratios may be off: published grids are no better."""
+DETECTION = 3.0
+"""S/N of H-alpha and of a ratio's lower line that a class needs."""
+
+_LN10 = np.log(10.0)
+_NEAR = 0.2  # difference of k below which dust changes a ratio little
+_USUAL_EBV = 0.3  # spread of E(B-V) that is assumed where nothing tells it
+
+
+class Rows(NamedTuple):
+    """Fluxes and errors of n sources, {line: (n,)}."""
+
+    flux: dict[str, np.ndarray]
+    error: dict[str, np.ndarray]
+
+    def measured(self, name: str) -> Measured:
+        """A line or sum of lines with its error; NaN where it is not there."""
+        n = len(self.flux["HALPHA6563"])
+        if not has_line(self.flux, name):
+            return Measured(np.full(n, np.nan), np.full(n, np.nan))
+        parts = (name,) if name in self.flux else SUMS.get(name, ())
+        known = [self.error[part] for part in parts if part in self.error]
+        if len(known) < max(len(parts), 1):
+            return propagate(line_flux, self.flux, self.error, name)
+        return Measured(line_flux(self.flux, name), np.sqrt(np.sum(np.square(known), axis=0)))
+
+    def detected(self, name: str) -> np.ndarray:
+        """Where a line or sum is above `DETECTION`."""
+        value, error = self.measured(name)
+        return (error > 0) & (value > DETECTION * error)
+
+
+class Ratio(NamedTuple):
+    """A ratio of n sources: F, B, their errors and the relative tolerance, each (n,); NaN where
+    it cannot be used."""
+
+    top: np.ndarray
+    top_error: np.ndarray
+    bottom: np.ndarray
+    bottom_error: np.ndarray
+    tolerance: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Rows, name: str, reddening: Measured, dust: Dust) -> Ratio:
+        """Of one feature, corrected for dust."""
+        above, below = name.split("/")
+        top, bottom = rows.measured(above), rows.measured(below)
+        k = float(dust.k(vacuum_wavelength(above)) - dust.k(vacuum_wavelength(below)))
+        near = abs(k) < _NEAR
+        slope = 0.4 * _LN10 * k
+        ebv = np.where(np.isfinite(reddening.value), reddening.value, 0.0 if near else np.nan)
+        spread = np.where(
+            np.isfinite(reddening.error), reddening.error, _USUAL_EBV if near else np.nan
+        )
+        factor = np.exp(slope * ebv)
+        tolerance = np.hypot(TOLERANCE_DEX * _LN10, slope * spread)
+        parts = [top.value * factor, top.error * factor, *bottom, tolerance]
+        good = np.all(np.isfinite(parts), axis=0) & rows.detected(below) & (top.error > 0)
+        return cls(*(np.where(good, part, np.nan) for part in parts))
+
+    def rows(self, part: slice) -> Ratio:
+        """Some of the sources."""
+        return Ratio(*(column[part] for column in self))
+
+    def likelihood(self) -> np.ndarray:
+        """(n, grid) of each true ratio, highest value 1; 1 everywhere where not used."""
+        ratio = 10.0**GRID
+        away = self.top[:, None] - self.bottom[:, None] * ratio
+        relative = self.bottom_error**2 + (self.bottom * self.tolerance) ** 2
+        variance = self.top_error[:, None] ** 2 + ratio**2 * relative[:, None]
+        logs = -0.5 * (away**2 / variance + np.log(variance))
+        logs = np.where(np.isfinite(logs), logs, 0.0)
+        return np.exp(logs - logs.max(axis=1, keepdims=True))

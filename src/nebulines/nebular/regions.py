@@ -1,0 +1,208 @@
+"""Classes of nebulae from line ratios: Bayes' rule over learned densities.
+
+Each class (H II region, planetary nebula, shock, diffuse ionised gas, active nucleus) is a
+mixture of Gaussians with diagonal covariances in log10 of line ratios (``data/regions.toml``).
+The probability of the measured fluxes under one Gaussian is, ratio by ratio, the integral over
+the true ratio r of
+
+    N(F; B 10^r, sigma_F^2 + 10^2r (sigma_B^2 + B^2 s^2)) N(r; mean, sigma),
+
+F and B the two fluxes and s the relative tolerance: noise is Gaussian in flux, so a line that is
+not detected, or negative, counts for exactly what it says. Ratios of missing lines drop out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nebulines.errors import UsageError
+from nebulines.nebular.extinction import MILKY_WAY, Dust, balmer_ebv
+from nebulines.nebular.propagation import Fluxes, Measured, propagate
+from nebulines.nebular.ratios import has_line
+from nebulines.nebular.region_densities import GRID, densities, features
+from nebulines.nebular.region_likelihood import DETECTION, Ratio, Rows
+
+UNLIKELY = 1e-4
+"""Probability of a distance from every class as large as this one, below which it is flagged."""
+
+_ROWS = 4096
+
+
+class Region(IntEnum):
+    """Classes of nebulae."""
+
+    UNKNOWN = 0
+    HII = 1
+    PN = 2
+    SHOCK = 3
+    DIG = 4
+    AGN = 5
+
+
+CLASSES = tuple(Region(k) for k in range(1, len(Region)))
+DEFAULT_SHARES = {"hii": 0.5, "pn": 0.1, "shock": 0.15, "dig": 0.15, "agn": 0.1}
+"""Shares of the classes before anything is measured: those of the simulator's ``mixed``."""
+
+
+class Classified(NamedTuple):
+    """Classes of n sources.
+
+    Attributes:
+        probability: (..., 5) of `CLASSES`, summing to 1; NaN where nothing can be said.
+        region: (...) the most probable class, `Region`; 0 where nothing can be said.
+        unlike: (...) bool, ratios far from every class: the probabilities mean little.
+        n_ratios: (...) ratios that were used.
+    """
+
+    probability: np.ndarray
+    region: np.ndarray
+    unlike: np.ndarray
+    n_ratios: np.ndarray
+
+
+def classify(
+    fluxes: Fluxes,
+    errors: Fluxes,
+    *,
+    dust: Dust = MILKY_WAY,
+    ebv: Any = None,
+    shares: Mapping[str, float] | None = None,
+) -> Classified:
+    """Probability of every class.
+
+    Args:
+        fluxes: {line: (...)} as observed; any subset of the lines of `features`, H-alpha among
+            them. NaN = not measured; values below the noise, also negative ones, are welcome.
+        errors: {line: (...)} 1-sigma of each, in the same unit.
+        dust: law for the correction of ratios of distant lines.
+        ebv: E(B-V) [mag] where it is known otherwise, () or (...), 0 for fluxes without dust;
+            None = from H-alpha / H-beta. Where it is not known, ratios across more than a
+            few hundred Angstrom are left out.
+        shares: prior share of each class by name; None = `DEFAULT_SHARES`.
+
+    Returns:
+        `Classified`.
+
+    Raises:
+        UsageError: no H-alpha, a line without an error, wrong shares.
+
+    Source: Bayes' rule; densities learned from 3MdB (Morisset et al. 2015), Byler et al. 2017
+    and NebulaBayes (Thomas et al. 2018), see ``synthetic/data/line_priors.toml``.
+
+    Example:
+        >>> fluxes = {"HALPHA6563": [286.0], "HBETA4861": [100.0], "NII6583": [60.0],
+        ...           "SII6716": [30.0], "SII6731": [22.0], "OIII5007": [100.0]}
+        >>> errors = {name: [2.0] for name in fluxes}
+        >>> found = classify(fluxes, errors, ebv=0.0)
+        >>> Region(found.region[0]).name, bool(found.probability[0, 0] > 0.5)
+        ('HII', True)
+    """
+    if "HALPHA6563" not in fluxes:
+        raise UsageError(f"classes need HALPHA6563; these fluxes hold {', '.join(fluxes)}")
+    if missing := [name for name in fluxes if name not in errors]:
+        raise UsageError(f"no error for {', '.join(missing)}: classes need errors of all fluxes")
+    prior = _prior(shares)
+    rows, shape = _flat(fluxes, errors)
+    reddening = _reddening(rows, dust, ebv, shape)
+    used = [Ratio.of(rows, name, reddening, dust) for name in features()]
+    detected = rows.detected("HALPHA6563")
+    parts = [
+        _classify_rows([ratio.rows(part) for ratio in used], prior)
+        for part in (slice(i, i + _ROWS) for i in range(0, max(len(detected), 1), _ROWS))
+    ]
+    probability, unlike, n_ratios = (np.concatenate(column) for column in zip(*parts, strict=True))
+    known = detected & (n_ratios > 0)
+    probability = np.where(known[:, None], probability, np.nan)
+    region = np.where(known, np.argmax(np.nan_to_num(probability), axis=1) + 1, Region.UNKNOWN)
+    return Classified(
+        probability.reshape(*shape, len(CLASSES)),
+        region.astype(np.int32).reshape(shape),
+        (unlike & known).reshape(shape),
+        np.where(known, n_ratios, 0).astype(np.int32).reshape(shape),
+    )
+
+
+def _classify_rows(
+    ratios: list[Ratio], prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities (n, 5), far from every class (n,), number of ratios used (n,)."""
+    prepared = densities()
+    logs = np.log(prepared.weights)
+    distance = np.zeros((len(ratios[0].top), len(logs)))
+    clear = np.zeros(len(distance))
+    for ratio, weights, means, sigma in zip(
+        ratios, prepared.integrals, prepared.means.T, prepared.sigma.T, strict=True
+    ):
+        likelihood = ratio.likelihood()
+        logs = logs + np.log(likelihood @ weights + 1e-300)
+        step, seen = _distance(ratio, likelihood, means, sigma)
+        distance, clear = distance + step, clear + seen
+    used = np.sum([np.isfinite(ratio.top) for ratio in ratios], axis=0)
+    logs = np.stack([_log_sum(logs[:, prepared.classes == k]) for k in range(len(CLASSES))], axis=1)
+    logs = logs + prior
+    probability = np.exp(logs - _log_sum(logs)[:, None])
+    return probability, _tail(distance.min(axis=1), clear) < UNLIKELY, used
+
+
+def _distance(
+    ratio: Ratio, likelihood: np.ndarray, means: np.ndarray, sigma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distance (n, C) of detected ratios from each Gaussian in units of its width and
+    the error's, and whether the ratio counts (n,)."""
+    share = likelihood / likelihood.sum(axis=1, keepdims=True)
+    place = share @ GRID
+    width = np.maximum(share @ GRID**2 - place**2, 0.0)
+    seen = np.isfinite(ratio.top) & (ratio.top > DETECTION * ratio.top_error)
+    squared = (place[:, None] - means) ** 2 / (width[:, None] + sigma**2)
+    return np.where(seen[:, None], squared, 0.0), seen.astype(float)
+
+
+def _tail(chi2: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Probability of a larger chi-squared."""
+    from scipy.special import gammaincc
+
+    return np.where(degrees > 0, gammaincc(np.maximum(degrees, 1.0) / 2.0, chi2 / 2.0), 1.0)
+
+
+def _log_sum(logs: np.ndarray) -> np.ndarray:
+    top = logs.max(axis=1, keepdims=True)
+    return (top + np.log(np.exp(logs - top).sum(axis=1, keepdims=True)))[:, 0]
+
+
+def _flat(fluxes: Fluxes, errors: Fluxes) -> tuple[Rows, tuple[int, ...]]:
+    names = list(fluxes)
+    arrays = np.broadcast_arrays(
+        *(np.asarray(fluxes[name], float) for name in names),
+        *(np.asarray(errors[name], float) for name in names),
+    )
+    flat = [array.ravel() for array in arrays]
+    flux, error = (
+        dict(zip(names, part, strict=True)) for part in (flat[: len(names)], flat[len(names) :])
+    )
+    return Rows(flux, error), arrays[0].shape
+
+
+def _reddening(rows: Rows, dust: Dust, ebv: Any, shape: tuple[int, ...]) -> Measured:
+    n = len(rows.flux["HALPHA6563"])
+    if ebv is not None:
+        given = np.broadcast_to(np.asarray(ebv, float), shape).ravel()
+        return Measured(given, np.zeros(n))
+    if not has_line(rows.flux, "HBETA4861"):
+        return Measured(np.full(n, np.nan), np.full(n, np.nan))
+    found = propagate(balmer_ebv, rows.flux, rows.error, dust=dust)
+    good = rows.detected("HBETA4861") & np.isfinite(found.error)
+    return Measured(np.where(good, found.value, np.nan), np.where(good, found.error, np.nan))
+
+
+def _prior(shares: Mapping[str, float] | None) -> np.ndarray:
+    given = dict(DEFAULT_SHARES if shares is None else shares)
+    names = [region.name.lower() for region in CLASSES]
+    values = np.array([given.pop(name, 0.0) for name in names], float)
+    if given or not np.all(values >= 0) or not values.sum() > 0:
+        raise UsageError(f"shares must be numbers from 0 up for {', '.join(names)}; got {shares}")
+    with np.errstate(divide="ignore"):
+        return np.log(values / values.sum())
