@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nebulines.cubes.measure import estimate as estimate
     from nebulines.cubes.measure import fit as fit
+    from nebulines.galaxies import paint as paint
     from nebulines.io import read as read
     from nebulines.spectra import Cube as Cube
     from nebulines.spectra import Spectra as Spectra
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "estimate": "nebulines.cubes.measure",
     "fit": "nebulines.cubes.measure",
+    "paint": "nebulines.galaxies",
     "read": "nebulines.io",
     "simulate": "nebulines.synthetic",
     "Spectra": "nebulines.spectra",

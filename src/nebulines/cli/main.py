@@ -24,6 +24,7 @@ _COMMANDS = {
     "info": ("nebulines.cli.info", "info", "Say what a file is and what would be fitted."),
     "instruments": ("nebulines.cli.instruments", "instruments", "List the known instruments."),
     "lines": ("nebulines.cli.lines", "lines", "List the lines of the catalogue."),
+    "paint": ("nebulines.cli.paint", "paint", "Add emission lines to stellar continua."),
     "reproduce": (
         "nebulines.cli.reproduce",
         "reproduce",

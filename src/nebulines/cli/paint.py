@@ -1,0 +1,69 @@
+"""``nebulines paint``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nebulines.errors import UsageError
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("continua", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="FITS file: FLUX and table LINES.")
+@click.option("--weights", type=_PATH, help=".npz as published, or .safetensors [the package's].")
+@click.option("--scatter", is_flag=True, help="Draw the widths instead of taking medians.")
+@click.option("--seed", type=click.IntRange(0), help="Of draws and noise [0].")
+@click.option("--broadening", "broadening_kms", type=float, help="Of the gas, 1 sigma, km/s [100].")
+@click.option("--resolution", type=float, help="R of the line spread [the file's, or none].")
+@click.option("--snr", type=float, help="Add noise: median continuum / snr in each channel.")
+@click.option("--oii-ratio", type=float, help="[O II] 3729 / 3726 [1.35].")
+@click.option("--mask-lines", "mask_kms", type=float, metavar="KMS",
+              help="Replace lines of the input within so many km/s before binning.")  # fmt: skip
+@click.option("--frame", type=click.Choice(["rest", "observed"]), help="Of files with redshifts.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary.")
+def paint(continua: Path, output: Path, quiet: bool, **options: Any) -> None:
+    """Add emission lines to stellar continua, predicted from their colours.
+
+    CONTINUA is a file of spectra (row-stacked FITS) per wavelength in the rest frame, from 3400 to
+    7000 Angstrom at least. OUTPUT takes FLUX with the lines added, and the table LINES with the
+    equivalent widths of ten lines, their errors and flags.
+    """
+    from nebulines.runtime import configure
+
+    configure()
+    from nebulines.io.atomic import check_writable
+
+    check_writable(output)
+    if output.resolve() == continua.resolve():
+        raise UsageError(f"the output would replace the input {continua}: choose another name")
+    flags = _run(continua, output, {k: v for k, v in options.items() if v is not None})
+    if not quiet:
+        good = int((flags == 0).sum())
+        click.echo(f"painted {len(flags)} continua, {len(flags) - good} of them flagged")
+        click.echo(f"wrote {output}")
+
+
+def _run(source: Path, output: Path, options: dict[str, Any]) -> Any:
+    """Read, paint in double precision, write; returns the flags."""
+    import jax
+
+    from nebulines.galaxies.config import PaintConfig
+    from nebulines.galaxies.files import write_painted
+    from nebulines.galaxies.painting import paint_spectra, predictor_of
+    from nebulines.io import read
+    from nebulines.spectra import Spectra
+
+    config = PaintConfig(**options)
+    with jax.enable_x64(True):
+        card = predictor_of(config).card
+        spectra = read(source)
+        if not isinstance(spectra, Spectra):
+            raise UsageError(f"{source} is a cube: paint needs spectra, one a row")
+        spectra, painted = paint_spectra(spectra, config)
+    write_painted(output, spectra, painted, config=config, card=card)
+    return painted.flags

@@ -1,0 +1,16 @@
+"""Galaxies: emission lines from the stellar continuum."""
+
+from nebulines.galaxies.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.painter import Painted, Painter
+from nebulines.galaxies.painting import paint
+from nebulines.galaxies.predictors import convert_published, load_predictor
+
+__all__ = [
+    "LINES",
+    "LineWidths",
+    "Painted",
+    "Painter",
+    "convert_published",
+    "load_predictor",
+    "paint",
+]

@@ -1,0 +1,145 @@
+"""Networks that predict equivalent widths, by name or file: published weights and ours.
+
+One contract: ``network.predict(inputs)`` of colours (n, 11) gives `LineWidths`, and
+``network.support`` says where it was trained.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from nebulines.errors import InputError, UsageError
+
+ARCHITECTURES = {
+    "published_equivalent_width": ("nebulines.galaxies.published", "PublishedWidths"),
+    "equivalent_width": ("nebulines.galaxies.network", "EquivalentWidth"),
+}
+"""Name of an architecture -> module and class."""
+
+
+class Predictor(NamedTuple):
+    """A network with its card.
+
+    Attributes:
+        network: Equinox module with ``predict`` and ``support``.
+        card: what it is, what it learned from, how it did.
+    """
+
+    network: Any
+    card: dict[str, Any]
+
+
+def load_predictor(path: str | Path) -> Predictor:
+    """A network from a file.
+
+    Args:
+        path: ``.npz`` of published weights, or ``.safetensors`` with its ``.json`` card.
+
+    Raises:
+        UsageError: there is no such file, or it ends in something else.
+        InputError: the file is damaged or is not such a network.
+    """
+    path = Path(path)
+    if path.suffix not in (".npz", ".safetensors"):
+        raise UsageError(f"weights must be a .npz or a .safetensors file, not {path.name}")
+    if not path.exists():
+        raise UsageError(f"there are no weights {path}: give the path of a file that exists")
+    if path.suffix == ".npz":
+        from nebulines.galaxies.published import read_published
+
+        network = read_published(path)
+        return Predictor(network, published_card(network))
+    return _stored(path)
+
+
+def _stored(path: Path) -> Predictor:
+    from nebulines.networks.weights import read_weights
+
+    card_path = path.with_suffix(".json")
+    try:
+        card = json.loads(card_path.read_text(encoding="utf-8"))
+        module, name = ARCHITECTURES[card["architecture"]]
+        size = dict(card["size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"the card {card_path} is not that of a network for equivalent widths: {error}"
+        ) from error
+    blank = getattr(importlib.import_module(module), name)(key=jax.random.key(0), **size)
+    return Predictor(read_weights(path, blank), card)
+
+
+def published_card(network: Any) -> dict[str, Any]:
+    """The card of a network of published weights."""
+    from nebulines.galaxies.published import ARCHITECTURE
+
+    return {
+        "name": "khederlarian2024",
+        "architecture": ARCHITECTURE,
+        "size": {"inputs": int(network.mean.shape[1])},
+        "source": "Khederlarian et al. 2024, MNRAS 531, 1454 (ashodkh/emission-lines)",
+        "licence": "MIT",
+        "trained_ranges": {
+            "sample": "DESI bright galaxy survey, redshift 0.06 to 0.30, EW > 0",
+            "support": "only mean and spread of each colour are published",
+        },
+        "scatter": "none published; an estimate that is the same for all colours",
+    }
+
+
+def convert_published(source: str | Path, target: str | Path) -> Path:
+    """Write published weights as ``.safetensors`` with a card beside them.
+
+    Args:
+        source: the published ``.npz``.
+        target: ends in ``.safetensors``.
+
+    Returns:
+        The path written; `load_predictor` reads it.
+
+    Raises:
+        UsageError: another ending, or a folder that cannot be written.
+        InputError: ``source`` is no published file.
+    """
+    from nebulines.galaxies.published import read_published
+
+    target = Path(target)
+    if target.suffix != ".safetensors":
+        raise UsageError(f"the converted weights must end in .safetensors, not {target.name}")
+    with jax.enable_x64(True):
+        network = read_published(source)
+        _save(target, network, published_card(network))
+    return target
+
+
+def _save(path: Path, network: Any, card: dict[str, Any]) -> None:
+    """Weights in their own precision, and the card beside them, both or neither."""
+    from safetensors.numpy import save_file
+
+    from nebulines.io.atomic import atomic_path
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(network)
+    arrays = {jax.tree_util.keystr(place).lstrip("."): np.asarray(leaf) for place, leaf in leaves}
+    with atomic_path(path) as weights, atomic_path(path.with_suffix(".json")) as text:
+        save_file(arrays, weights)
+        text.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def default_predictor() -> Predictor:
+    """The network of the package.
+
+    Raises:
+        UsageError: none is shipped with this version.
+    """
+    path = Path(__file__).parent / "weights" / "equivalent_width.safetensors"
+    if not path.exists():
+        raise UsageError(
+            "no network for equivalent widths is shipped with this version: give the weights of "
+            "one, such as those of Khederlarian et al. 2024 (weights=FILE, --weights FILE)"
+        )
+    return _stored(path)
