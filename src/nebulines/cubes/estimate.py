@@ -10,7 +10,7 @@ import numpy as np
 from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
 from nebulines.cubes.line_windows import WindowPlan, cut_windows
 from nebulines.errors import UsageError
-from nebulines.fitting.columns import build_columns
+from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct import fit_tile
 from nebulines.fitting.direct_path import direct_problem
@@ -33,7 +33,7 @@ LEAST_SEARCH_KMS = 500.0
 """The network searches at least so far on both sides: what lies outside a narrower range is
 seen, and flagged, instead of being forced into it."""
 TRIAL_STEP_KMS = 25.0
-DOUBT = 0.1
+DOUBT = 0.15
 """Probability that the lines were not found, above which the answer is ambiguous."""
 OUTSIDE = 0.02
 """Probability of the ranges asked for, below which the answer lies outside them."""
@@ -196,7 +196,7 @@ def _with_posterior(
         )
     }
     detected = (flags & int(Flag.LOW_SNR)) == 0
-    ambiguous = np.asarray(found.lost) > DOUBT
+    ambiguous = (np.asarray(found.lost) > DOUBT) | has_rival(as_start(found))
     unresolved = found.broadening < 2.0 * found.broadening_err
     for flag, where in (
         (Flag.AMBIGUOUS_VELOCITY, ambiguous & detected),

@@ -28,6 +28,8 @@ FULL_COVERAGE = 0.9
 """A line less covered than this is flagged."""
 OUTLIER_SIGMA = 6.5
 LIMIT_SIGMA = 3.0
+RIVAL_CHI2 = 9.0
+"""Improvement of chi2 by which the best velocity should beat the next best one."""
 PROFILE_STATISTIC = 20.0
 """chi2 that another profile explains: exceeded by chance in fewer than 1e-4 of all spectra."""
 OTHER_LINES_STATISTIC = 12.0
@@ -103,6 +105,11 @@ def asks_for_another(fitted: Fitted, geometry: Geometry) -> np.ndarray:
     alone = lonely_channel(fitted) & (others < OTHER_LINES_STATISTIC * variance)
     alone &= channels_tell(geometry)
     return (statistic > PROFILE_STATISTIC * variance) & (amplitude > PROFILE_AMPLITUDE) & ~alone
+
+
+def has_rival(start: Start) -> np.ndarray:
+    """(n,) bool: lines at another velocity explain the data nearly as well."""
+    return (start.rival > start.score - RIVAL_CHI2) & (start.rival > RIVAL_CHI2)
 
 
 def lonely_channel(fitted: Fitted) -> np.ndarray:
@@ -342,7 +349,6 @@ def _flags(
     mark(Flag.MASKED_CHANNELS, partial.any(axis=1))
     mark(Flag.OUTLIER_CHANNEL, lonely_channel(fitted) & ~another)
     mark(Flag.SECOND_COMPONENT, another)
-    ambiguous = detected & (start.rival > start.score - 9.0) & (start.rival > 9.0)
-    mark(Flag.AMBIGUOUS_VELOCITY, ambiguous)
+    mark(Flag.AMBIGUOUS_VELOCITY, detected & has_rival(start))
     mark(Flag.UNRESOLVED, detected & (broadening < 2.0 * broadening_err).any(axis=1))
     return bits
