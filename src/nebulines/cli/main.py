@@ -14,6 +14,11 @@ from nebulines.errors import InputError, NebulinesError, UsageError
 
 # command -> (module, function, what it does); imported when it is run
 _COMMANDS = {
+    "classify": (
+        "nebulines.cli.classify",
+        "classify",
+        "Say what line fluxes mean: dust, density, abundance, classes.",
+    ),
     "demo": ("nebulines.cli.demo", "demo", "Measure a real MUSE cube and show what was found."),
     "evaluate": (
         "nebulines.cli.evaluate",

@@ -5,12 +5,11 @@ from nebulines.nebular.diagnostics import Bpt, Whan, bpt_class, kewley06_class, 
 from nebulines.nebular.extinction import Dust, balmer_ebv, correct_extinction, deredden
 from nebulines.nebular.metallicity import (
     calibrations,
-    ionisation_parameter,
     oxygen_abundance,
     r23,
-    star_formation_rate,
 )
 from nebulines.nebular.propagation import Measured, propagate
+from nebulines.nebular.radiation import ionisation_parameter, star_formation_rate
 from nebulines.nebular.ratios import line_flux, log_ratio
 from nebulines.nebular.recombination import case_b_ratio
 from nebulines.nebular.regions import Classified, Region, classify

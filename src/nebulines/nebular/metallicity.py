@@ -1,4 +1,4 @@
-"""Oxygen abundance and ionisation parameter from strong lines, star formation rate."""
+"""Oxygen abundance from strong lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nebulines.constants import CM_PER_MEGAPARSEC, SPEED_OF_LIGHT_KMS
+from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
 from nebulines.nebular.propagation import Fluxes
 from nebulines.nebular.ratios import line_flux, log_ratio
@@ -16,6 +16,8 @@ from nebulines.nebular.recombination import DATA
 
 _POLYNOMIAL = np.polynomial.polynomial.polyval
 _LOG_C_CGS = np.log10(SPEED_OF_LIGHT_KMS * 1e5)
+R23_KK04 = "R23_KK04"
+"""Name of the abundance of `r23` beside the `calibrations`."""
 _UPPER_BRANCH = -1.2
 """log10([N II] 6583 / [O II]) above which R23 is read on its metal-rich branch."""
 
@@ -60,7 +62,7 @@ def oxygen_abundance(fluxes: Fluxes, calibration: str = "O3N2_M13") -> np.ndarra
 
     Args:
         fluxes: {line: (...)}, without dust where the lines are far apart (N2O2).
-        calibration: one of `calibrations`.
+        calibration: one of `calibrations`, or ``R23_KK04`` (see `r23`).
 
     Returns:
         (...) 12 + log10(O/H); NaN where a flux is not positive or the index is outside the
@@ -76,6 +78,8 @@ def oxygen_abundance(fluxes: Fluxes, calibration: str = "O3N2_M13") -> np.ndarra
         >>> oxygen_abundance(fluxes, "O3N2_PP04").round(2), oxygen_abundance(fluxes).round(3)
         (np.float64(8.41), np.float64(8.319))
     """
+    if calibration == R23_KK04:
+        return r23(fluxes).abundance
     row, index = _row(calibration), abundance_index(fluxes, calibration)
     low, high = row["range"]
     answer = _POLYNOMIAL(index, row["polynomial"])
@@ -144,64 +148,23 @@ def _lower(x: np.ndarray, log_q: np.ndarray) -> np.ndarray:
     return _POLYNOMIAL(x, [9.40, 4.65, -3.17]) - log_q * _POLYNOMIAL(x, [0.272, 0.547, -0.513])
 
 
-def ionisation_parameter(fluxes: Fluxes, ratio: str = "OIII/OII") -> np.ndarray:
-    """log10 of the ionisation parameter U.
-
-    ``OIII/OII``: 0.80 log([O III] 4959, 5007 / [O II] 3727) - 3.02 (Diaz et al. 2000,
-    MNRAS 318, 462).
-    ``SIII/SII``: 1.684 log([S III] 9069, 9531 / [S II] 6716, 6731) - 2.986 (Diaz et al. 1991,
-    MNRAS 253, 245).
-
-    Args:
-        fluxes: {line: (...)} without dust.
-        ratio: one of the two.
-
-    Returns:
-        (...) log10 U; NaN where a flux is not positive.
-
-    Raises:
-        UsageError: another ratio, a missing line.
+def lines_of(calibration: str) -> tuple[str, ...]:
+    """Lines and sums of lines that a calibration is made of.
 
     Example:
-        >>> float(ionisation_parameter({"OIII": 2.0, "OII": 2.0}))
-        -3.02
+        >>> lines_of("N2S2_D16")
+        ('NII6583', 'SII', 'HALPHA6563')
     """
-    known = {"OIII/OII": (0.80, -3.02), "SIII/SII": (1.684, -2.986)}
-    if ratio not in known:
-        raise UsageError(f"log U comes from {' or '.join(known)}, not {ratio!r}")
-    slope, offset = known[ratio]
-    return slope * log_ratio(fluxes, ratio) + offset
-
-
-def star_formation_rate(h_alpha: Any, distance_mpc: Any) -> np.ndarray:
-    """log10 of the star formation rate from H-alpha without dust.
-
-    log SFR = log L(Ha) - 41.27, L = 4 pi d^2 F.
-
-    Args:
-        h_alpha: flux without dust [erg s-1 cm-2], (...).
-        distance_mpc: luminosity distance [Mpc], () or (...).
-
-    Returns:
-        (...) log10 of the rate [solar masses a year], Kroupa initial mass function; NaN where
-        the flux is not positive.
-
-    Source: Kennicutt & Evans 2012, ARA&A 50, 531, eq. 12 and table 1.
-
-    Example:
-        >>> star_formation_rate(1e-14, 10.0).round(2)
-        np.float64(-3.19)
-    """
-    flux = np.asarray(h_alpha, float)
-    area = 4.0 * np.pi * (np.asarray(distance_mpc, float) * CM_PER_MEGAPARSEC) ** 2
-    with np.errstate(all="ignore"):
-        return np.log10(np.where(flux > 0, flux, np.nan) * area) - 41.27
+    if calibration == R23_KK04:
+        return ("OII", "OIII", "HBETA4861", "NII6583")
+    sides = [side for ratio in _row(calibration)["index"] for side in ratio.split("/")]
+    return tuple(dict.fromkeys(sides))
 
 
 def _row(calibration: str) -> dict[str, Any]:
     if calibration not in _table():
         raise UsageError(
-            f"unknown calibration {calibration!r}; known: {', '.join(_table())} (and r23)"
+            f"unknown calibration {calibration!r}; known: {', '.join((*_table(), R23_KK04))}"
         )
     return _table()[calibration]
 
