@@ -33,7 +33,7 @@ def run(*, quick: bool, parts: tuple[str, ...], luci: str | None, scratch: Path)
         elif part == "start":
             results["start"] = measure_start(scratch, 1 if quick else 3)
         elif part == "rows":
-            sizes = (2_000, 10_000) if quick else (10_000, 40_000, 160_000)
+            sizes = (2_000, 10_000) if quick else (10_000, 40_000, 160_000, 320_000)
             begin = results.get("start", {}).get("command", {}).get("seconds", 0.0)
             results["rows"] = measure_rows(scratch, sizes, 1 if quick else 3, begin)
         elif part == "cube":
