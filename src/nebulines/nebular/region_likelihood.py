@@ -18,6 +18,7 @@ DETECTION = 3.0
 
 _LN10 = np.log(10.0)
 _NEAR = 0.2  # difference of k below which dust changes a ratio little
+_FAR = 1e9  # ratio beyond every grid
 _USUAL_EBV = 0.3  # spread of E(B-V) that is assumed where nothing tells it
 
 
@@ -77,11 +78,17 @@ class Ratio(NamedTuple):
         return Ratio(*(column[part] for column in self))
 
     def likelihood(self) -> np.ndarray:
-        """(n, grid) of each true ratio, highest value 1; 1 everywhere where not used."""
-        ratio = 10.0**GRID
-        away = self.top[:, None] - self.bottom[:, None] * ratio
-        relative = self.bottom_error**2 + (self.bottom * self.tolerance) ** 2
-        variance = self.top_error[:, None] ** 2 + ratio**2 * relative[:, None]
-        logs = -0.5 * (away**2 / variance + np.log(variance))
-        logs = np.where(np.isfinite(logs), logs, 0.0)
+        """(n, grid) float32 of each true ratio, highest value 1; 1 everywhere where not used."""
+        ratio = (10.0**GRID).astype(np.float32)
+        measured, noise, relative = (
+            part.astype(np.float32)[:, None]
+            for part in (
+                np.clip(self.top / self.bottom, -_FAR, _FAR),
+                (self.top_error / self.bottom) ** 2,
+                (self.bottom_error / self.bottom) ** 2 + self.tolerance**2,
+            )
+        )
+        variance = noise + ratio**2 * relative
+        logs = -0.5 * ((measured - ratio) ** 2 / variance + np.log(variance))
+        logs = np.where(np.isfinite(logs), logs, np.float32(0.0))
         return np.exp(logs - logs.max(axis=1, keepdims=True))

@@ -30,6 +30,7 @@ UNLIKELY = 1e-4
 """Probability of a distance from every class as large as this one, below which it is flagged."""
 
 _ROWS = 4096
+_LEAST = np.float32(1e-37)
 
 
 class Region(IntEnum):
@@ -131,17 +132,18 @@ def _classify_rows(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities (n, 5), far from every class (n,), number of ratios used (n,)."""
     prepared = densities()
-    logs = np.log(prepared.weights)
-    distance = np.zeros((len(ratios[0].top), len(logs)))
+    logs = np.log(prepared.weights).astype(np.float32)
+    distance = np.zeros((len(ratios[0].top), len(logs)), np.float32)
     clear = np.zeros(len(distance))
     for ratio, weights, means, sigma in zip(
         ratios, prepared.integrals, prepared.means.T, prepared.sigma.T, strict=True
     ):
         likelihood = ratio.likelihood()
-        logs = logs + np.log(likelihood @ weights + 1e-300)
+        logs = logs + np.log(likelihood @ weights + _LEAST)
         step, seen = _distance(ratio, likelihood, means, sigma)
         distance, clear = distance + step, clear + seen
     used = np.sum([np.isfinite(ratio.top) for ratio in ratios], axis=0)
+    logs = logs.astype(float)
     logs = np.stack([_log_sum(logs[:, prepared.classes == k]) for k in range(len(CLASSES))], axis=1)
     logs = logs + prior
     probability = np.exp(logs - _log_sum(logs)[:, None])
@@ -153,12 +155,14 @@ def _distance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Squared distance (n, C) of detected ratios from each Gaussian in units of its width and
     the error's, and whether the ratio counts (n,)."""
-    share = likelihood / likelihood.sum(axis=1, keepdims=True)
-    place = share @ GRID
-    width = np.maximum(share @ GRID**2 - place**2, 0.0)
+    grid = GRID.astype(np.float32)
+    total = likelihood.sum(axis=1)
+    place = likelihood @ grid / total
+    width = np.maximum(likelihood @ grid**2 / total - place**2, 0.0)
     seen = np.isfinite(ratio.top) & (ratio.top > DETECTION * ratio.top_error)
-    squared = (place[:, None] - means) ** 2 / (width[:, None] + sigma**2)
-    return np.where(seen[:, None], squared, 0.0), seen.astype(float)
+    variance = width[:, None] + (sigma**2).astype(np.float32)
+    squared = (place[:, None] - means.astype(np.float32)) ** 2 / variance
+    return np.where(seen[:, None], squared, np.float32(0.0)), seen.astype(float)
 
 
 def _tail(chi2: np.ndarray, degrees: np.ndarray) -> np.ndarray:
