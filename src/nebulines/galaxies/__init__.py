@@ -3,7 +3,7 @@
 from nebulines.galaxies.equivalent_widths import LINES, LineWidths
 from nebulines.galaxies.painter import Painted, Painter
 from nebulines.galaxies.painting import paint
-from nebulines.galaxies.predictors import convert_published, load_predictor
+from nebulines.galaxies.predictors import convert_published, load_predictor, widths_of_colours
 
 __all__ = [
     "LINES",
@@ -13,4 +13,5 @@ __all__ = [
     "convert_published",
     "load_predictor",
     "paint",
+    "widths_of_colours",
 ]

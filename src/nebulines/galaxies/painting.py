@@ -44,9 +44,9 @@ def paint(continuum: Any, wavelength: Any = None, **options: Any) -> Painted:
 
     Example:
         >>> wave = np.arange(3300.0, 7100.0, 2.0)
-        >>> paint(np.ones((2, 900)), wave)  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        nebulines.errors.InputError: continua (2, 900) and wavelengths (1900,) do not fit: ...
+        >>> painted = paint((wave / 5500.0)[None] ** [[-1.0], [0.5]], wave)
+        >>> painted.flux.shape, painted.ew.shape
+        ((2, 1900), (2, 10))
     """
     known = {field.name for field in fields(PaintConfig)}
     if unknown := sorted(set(options) - known):

@@ -11,16 +11,22 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from nebulines.errors import InputError, UsageError
+from nebulines.galaxies.bins import N_COLOURS
+from nebulines.galaxies.equivalent_widths import LINES
 
 ARCHITECTURES = {
     "published_equivalent_width": ("nebulines.galaxies.published", "PublishedWidths"),
     "equivalent_width": ("nebulines.galaxies.network", "EquivalentWidth"),
 }
 """Name of an architecture -> module and class."""
+
+
+_BLOCK = 4096
 
 
 class Predictor(NamedTuple):
@@ -128,6 +134,42 @@ def _save(path: Path, network: Any, card: dict[str, Any]) -> None:
     with atomic_path(path) as weights, atomic_path(path.with_suffix(".json")) as text:
         save_file(arrays, weights)
         text.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def widths_of_colours(network: Any, colours: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Equivalent widths of any number of galaxies, in blocks that fit the processor's cache.
+
+    Args:
+        network: of a `Predictor`.
+        colours: (n, 11) [dex].
+
+    Returns:
+        Median widths and half of their 16 to 84 % intervals, each (n, 10) [Angstrom].
+
+    Raises:
+        InputError: another number of columns.
+
+    Example:
+        >>> ew, ew_err = widths_of_colours(default_predictor().network, np.zeros((3, 11)))
+        >>> ew.shape, ew_err.shape
+        ((3, 10), (3, 10))
+    """
+    colours = np.asarray(colours)
+    if colours.ndim != 2 or colours.shape[1] < N_COLOURS:
+        raise InputError(f"colours must be (n, {N_COLOURS}), not {colours.shape}")
+    n, block = len(colours), min(_BLOCK, max(1, len(colours)))
+    ew, error = np.empty((2, n, len(LINES)), np.float32)
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        first = max(0, stop - block)  # the last block overlaps, so that one program serves all
+        ew[first:stop], error[first:stop] = _widths(network, colours[first:stop])
+    return ew, error
+
+
+@eqx.filter_jit
+def _widths(network: Any, colours: Any) -> tuple[jax.Array, jax.Array]:
+    predicted = network.predict(colours)
+    return predicted.ew(), predicted.ew_err()
 
 
 def default_predictor() -> Predictor:

@@ -1,0 +1,166 @@
+"""How `EquivalentWidth` learns from measured widths with errors.
+
+A measured width o = EW + noise of known error e, EW = sinh(x), x ~ N(m, S) given the colours.
+Linearised at a point x0, o says z = x0 + (o - sinh x0) / cosh x0 with error e / cosh x0, so that
+log p(o) = log N(z; m, S + diag(e / cosh x0)^2) - sum log cosh x0. x0 is moved to the most
+probable x in a few steps: for strong lines it is asinh(o), for undetected ones near m. Nothing is
+cut, so weak and negative widths teach as much as their errors allow; widths that were not
+measured (error not finite) are left out line by line.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nebulines.errors import InputError
+from nebulines.galaxies.bins import N_COLOURS
+from nebulines.galaxies.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.network import EquivalentWidth, fitted_to
+from nebulines.training.task import Task
+
+_STEPS = 4
+_UNMEASURED = 1e8  # variance of a width that was not measured
+_RANGE = (-7.0, 8.5)
+
+
+class Measured(NamedTuple):
+    """Galaxies to learn from.
+
+    Attributes:
+        colours: (n, 11) [dex].
+        ew, ew_err: (n, 10) measured widths and their errors [Angstrom]; an error that is not
+            finite or not positive marks a width that was not measured.
+    """
+
+    colours: Any
+    ew: Any
+    ew_err: Any
+
+    def rows(self, index: Any) -> Measured:
+        """A subset of the galaxies."""
+        return Measured(*(part[index] for part in self))
+
+
+def measured(colours: Any, ew: Any, ew_err: Any) -> Measured:
+    """Checked galaxies; widths that are not finite count as not measured.
+
+    Raises:
+        InputError: shapes that do not fit, or colours that are not finite.
+
+    Example:
+        >>> galaxies = measured(np.zeros((2, 11)), np.ones((2, 10)), np.full((2, 10), 0.5))
+        >>> galaxies.ew.dtype
+        dtype('float32')
+    """
+    colours, ew, ew_err = (np.asarray(part, np.float32) for part in (colours, ew, ew_err))
+    n = len(colours)
+    if colours.shape != (n, N_COLOURS) or ew.shape != (n, len(LINES)) or ew_err.shape != ew.shape:
+        raise InputError(
+            f"expected colours (n, {N_COLOURS}) and widths with errors (n, {len(LINES)}), got "
+            f"{colours.shape}, {ew.shape}, {ew_err.shape}"
+        )
+    if not np.isfinite(colours).all():
+        bad = int((~np.isfinite(colours).all(axis=1)).sum())
+        raise InputError(f"{bad} galaxies have colours that are not finite: leave them out")
+    usable = np.isfinite(ew) & np.isfinite(ew_err) & (ew_err > 0)
+    return Measured(colours, np.where(usable, ew, 0.0), np.where(usable, ew_err, np.inf))
+
+
+def log_likelihood(widths: LineWidths, ew: Any, ew_err: Any) -> Array:
+    """log p (n,) of measured widths under a prediction, see the head of the module.
+
+    Args:
+        widths: with scatter.
+        ew, ew_err: (n, 10) [Angstrom].
+
+    Example:
+        >>> sure = LineWidths(jnp.zeros((1, 10)), jnp.zeros((1, 10, 1)), jnp.full((1, 10), 0.01))
+        >>> near = log_likelihood(sure, jnp.zeros((1, 10)), jnp.ones((1, 10)))
+        >>> far = log_likelihood(sure, jnp.full((1, 10), 5.0), jnp.ones((1, 10)))
+        >>> bool(near[0] > far[0])
+        True
+    """
+    assert widths.factor is not None
+    assert widths.own is not None
+    ew, ew_err = jnp.asarray(ew), jnp.asarray(ew_err)
+    own = jnp.square(widths.own)[..., None] * jnp.eye(len(LINES), dtype=widths.mean.dtype)
+    covariance = jnp.einsum("nir,njr->nij", widths.factor, widths.factor) + own
+    at = _most_probable(widths.mean, covariance, ew, ew_err)
+    z, variance, used = _linearised(at, ew, ew_err)
+    total = covariance + variance[..., None] * jnp.eye(len(LINES), dtype=variance.dtype)
+    lower = jnp.linalg.cholesky(total)
+    white = jax.scipy.linalg.solve_triangular(lower, (z - widths.mean)[..., None], lower=True)
+    diagonal = jnp.diagonal(lower, axis1=-2, axis2=-1)
+    constant = jnp.where(used, jnp.log(jnp.cosh(at)), -0.5 * np.log(_UNMEASURED))
+    terms = jnp.log(diagonal) + constant + 0.5 * np.log(2.0 * np.pi) * used
+    return -0.5 * jnp.sum(jnp.square(white[..., 0]), axis=-1) - jnp.sum(terms, axis=-1)
+
+
+def _most_probable(mean: Array, covariance: Array, ew: Array, ew_err: Array) -> Array:
+    """x of the largest posterior density (n, 10), a constant for the gradient."""
+    mean, covariance = jax.lax.stop_gradient((mean, covariance))
+    at = jnp.arcsinh(ew)
+    for _ in range(_STEPS):
+        z, variance, _ = _linearised(at, ew, ew_err)
+        total = covariance + variance[..., None] * jnp.eye(len(LINES), dtype=variance.dtype)
+        lower = jnp.linalg.cholesky(total)
+        weighted = jax.scipy.linalg.cho_solve((lower, True), (z - mean)[..., None])
+        at = jnp.clip(mean + (covariance @ weighted)[..., 0], *_RANGE)
+    return jax.lax.stop_gradient(at)
+
+
+def _linearised(at: Array, ew: Array, ew_err: Array) -> tuple[Array, Array, Array]:
+    """What the widths say of x near ``at``: value, variance, and whether there is one."""
+    used = jnp.isfinite(ew_err)
+    slope = jnp.cosh(at)
+    z = jnp.where(used, at + (ew - jnp.sinh(at)) / slope, at)
+    return z, jnp.where(used, jnp.square(ew_err / slope), _UNMEASURED), used
+
+
+def loss(network: EquivalentWidth, batch: Measured, key: Array | None = None) -> Array:
+    """Mean of -log p over a batch and its lines."""
+    widths = network.predict(batch.colours)
+    return -jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err)) / len(LINES)
+
+
+def equivalent_width_task(training: Measured, validation: Measured) -> Task:
+    """The task of learning from measured galaxies.
+
+    Args:
+        training, validation: disjoint sets.
+    """
+
+    def build(key: Array, **size: Any) -> EquivalentWidth:
+        return fitted_to(EquivalentWidth(key=key, **size), training.colours)
+
+    learning = {
+        "steps": 3000,
+        "batch": 1024,
+        "learning_rate": 3e-3,
+        "validation": len(validation.colours),
+        "validate_every": 250,
+        "weight_decay": 0.0,
+    }
+    return Task(
+        "equivalent_width",
+        build,
+        partial(_pick, training),
+        loss,
+        learning,
+        partial(_pick, validation),
+    )
+
+
+def _pick(galaxies: Measured, key: Array, n: int) -> Measured:
+    """n galaxies: all of them when that many are asked for, else at random."""
+    total = len(galaxies.colours)
+    if n >= total:
+        return galaxies
+    seed = np.asarray(jax.random.key_data(key)).tolist()
+    return galaxies.rows(np.random.default_rng(seed).integers(0, total, n))
