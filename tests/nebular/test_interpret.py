@@ -9,8 +9,9 @@ import pytest
 
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.result import Result
-from nebulines.models import extinction_laws
+from nebulines.models import extinction_laws, transmission
 from nebulines.nebular import Bpt, Dust, Region, oxygen_abundance
+from nebulines.nebular.atoms import emissivity
 from nebulines.nebular.flags import NebularFlag
 from nebulines.nebular.interpret import interpret
 from nebulines.nebular.options import Options
@@ -37,12 +38,38 @@ def test_the_physics_comes_back(nebula):
     clean = {name: flux[:1] for name, flux in nebula_fluxes(ebv=0.0).items()}
     np.testing.assert_allclose(found["oxygen_abundance"], oxygen_abundance(clean)[0], atol=2e-3)
     assert set(found["bpt_nii"]) == set(found["bpt_sii"]) == {Bpt.STAR_FORMING}
+    assert set(found["bpt"]) == {Bpt.STAR_FORMING}
     assert set(found["region_class"]) == {Region.HII}
     assert found["nebular_flags"].tolist() == [0] * 6
     for name in ("ebv", "electron_density", "oxygen_abundance", "log_u"):
         assert np.all(found[f"{name}_err"] > 0)
     assert set(nebula.columns) < set(found.columns)
     assert found.meta["NEBLAW"] == "CCM89"
+
+
+def test_the_temperature_where_an_auroral_line_is(nebula):
+    bright = float(emissivity("OIII", ("OIII4959", "OIII5007"), 1.1e4, 100.0))
+    share = float(emissivity("OIII", ("OIII4363",), 1.1e4, 100.0)) / bright
+    auroral = 110.0 * (1 + 1 / 2.98) * share * transmission([4364.44], EBV)[0] * np.ones(6)
+    auroral[3], auroral[4] = 0.0, 40.0
+    error = np.full(6, 0.01)
+    more = {"OIII4363_flux": auroral, "OIII4363_flux_err": error}
+    found = interpret(replace(nebula, columns={**nebula.columns, **more}))
+    np.testing.assert_allclose(found["electron_temperature"][:3], 1.1e4, rtol=0.01)
+    assert np.isnan(found["electron_temperature"][3])
+    assert found["nebular_flags"][3] & NebularFlag.NOT_DETECTED
+    assert found["nebular_flags"][4] & NebularFlag.TEMPERATURE_LIMIT
+    assert "electron_temperature" not in interpret(nebula)
+
+
+def test_rows_are_worked_in_blocks(nebula, monkeypatch):
+    whole = interpret(nebula)
+    monkeypatch.setattr("nebulines.nebular.interpret._ROWS", 4)
+    parts = interpret(nebula)
+    for name in whole.columns:
+        np.testing.assert_array_equal(whole[name], parts[name])
+    none = Result({name: column[:0] for name, column in nebula.columns.items()})
+    assert len(interpret(none)["region_class"]) == 0
 
 
 def test_errors_are_the_scatter(nebula):

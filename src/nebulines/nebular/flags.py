@@ -22,6 +22,7 @@ class NebularFlag(IntFlag):
     OUTSIDE_CALIBRATION = 64
     UNLIKE_ANY_CLASS = 128
     POOR_ROW = 256
+    TEMPERATURE_LIMIT = 512
 
     @property
     def meaning(self) -> str:
@@ -39,6 +40,7 @@ _MEANING = {
     NebularFlag.OUTSIDE_CALIBRATION: "the abundance index is outside the range of its calibration",
     NebularFlag.UNLIKE_ANY_CLASS: "line ratios are far from every class: probabilities mean little",
     NebularFlag.POOR_ROW: "the flags of the fit say that the fluxes are not to be trusted",
+    NebularFlag.TEMPERATURE_LIMIT: "the auroral line is at a limit of its range: so is the value",
 }
 
 

@@ -7,8 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from nebulines.fitting.result import Result
-from nebulines.nebular.density import DENSITY_RANGE, electron_density
-from nebulines.nebular.diagnostics import bpt_class
+from nebulines.nebular.density import (
+    DENSITY_RANGE,
+    TEMPERATURE_RANGE,
+    electron_density,
+    electron_temperature,
+)
+from nebulines.nebular.diagnostics import bpt_class, kewley06_class
 from nebulines.nebular.extinction import balmer_ebv
 from nebulines.nebular.flags import NebularFlag, flag_cards
 from nebulines.nebular.metallicity import lines_of, oxygen_abundance
@@ -20,7 +25,10 @@ from nebulines.nebular.regions import CLASSES, classify
 from nebulines.nebular.work import BALMER, Lines, Work
 from nebulines.spectra import Flag
 
+AURORAL = {"OIII": "OIII4363", "NII": "NII5755", "SIII": "SIII6312"}
+"""Faint line of each ion that tells the temperature, the usual choice first."""
 _BPT = {"nii": "NII6583", "sii": "SII", "oi": "OI6300"}
+_ROWS = 1 << 17
 _UNTRUSTED = Flag.NO_DATA | Flag.LOW_SNR | Flag.NOT_CONVERGED | Flag.BAD_REDSHIFT
 
 
@@ -28,8 +36,9 @@ def interpret(result: Result, options: Options | None = None) -> Result:
     """A result with what its line fluxes mean.
 
     Adds columns: ``ebv`` [mag], ``electron_density`` [cm-3], ``oxygen_abundance``
-    [12 + log10(O/H)], ``log_u`` where [O II] and [O III] are there, each with ``_err``;
-    ``bpt_nii`` (``bpt_sii``, ``bpt_oi`` where the lines are there), numbers of
+    [12 + log10(O/H)], ``log_u`` where [O II] and [O III] are there,
+    ``electron_temperature`` [K] where an auroral line is, each with ``_err``; ``bpt_nii``
+    (``bpt_sii``, ``bpt_oi``, and ``bpt`` from all three, where the lines are there), numbers of
     `nebulines.nebular.Bpt`; ``region_class``, number of `nebulines.nebular.Region`, with
     ``p_hii`` ... ``p_agn``; and ``nebular_flags``, bits of `NebularFlag`. The header says what
     each number means and what was assumed.
@@ -55,16 +64,24 @@ def interpret(result: Result, options: Options | None = None) -> Result:
         (array([0.05]), array([1], dtype=int32), array([1], dtype=int32), array([0], dtype=int32))
     """
     options = options or Options()
-    lines = Lines.of(result, options)
-    work = Work(lines, options, np.zeros(len(result), np.int32))
-    columns: dict[str, np.ndarray] = {}
-    for step in (_extinction, _density, _abundance, _ionisation, _diagrams, _regions):
-        columns |= step(work)
-    bad = _untrusted(result)
-    work.flag(bad, NebularFlag.POOR_ROW)
-    columns["nebular_flags"] = work.flags
+    poor, n = _untrusted(result), len(result)
+    parts = [
+        _interpret_rows(Lines.of(result, options, rows), options, poor[rows])
+        for rows in (slice(i, i + _ROWS) for i in range(0, max(n, 1), _ROWS))
+    ]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     meta = {**result.meta, **options.cards(), **flag_cards()}
     return replace(result, columns={**result.columns, **columns}, meta=meta, model=None)
+
+
+def _interpret_rows(lines: Lines, options: Options, poor: np.ndarray) -> dict[str, np.ndarray]:
+    """The new columns of some rows."""
+    work = Work(lines, options, np.zeros(len(poor), np.int32))
+    columns: dict[str, np.ndarray] = {}
+    for step in (_extinction, _density, _temperature, _abundance, _ionisation, _diagrams, _regions):
+        columns |= step(work)
+    work.flag(poor, NebularFlag.POOR_ROW)
+    return {**columns, "nebular_flags": work.flags}
 
 
 def _extinction(work: Work) -> dict[str, np.ndarray]:
@@ -100,6 +117,23 @@ def _density(work: Work) -> dict[str, np.ndarray]:
     return _pair("electron_density", Measured(found.value, error), good)
 
 
+def _temperature(work: Work) -> dict[str, np.ndarray]:
+    """From the first ion whose auroral line was measured."""
+    for ion, auroral in AURORAL.items():
+        needed = (ion, auroral)
+        if not all(has_line(work.lines.flux, line) for line in needed):
+            continue
+        good = work.usable(needed) & work.known_ebv()
+        lines = work.lines.some((*needed, *BALMER))
+        found = propagate(work.corrected(electron_temperature, ion), *lines)
+        low, high = TEMPERATURE_RANGE
+        limit = good & ((found.value <= low * 1.001) | (found.value >= high / 1.001))
+        work.flag(limit, NebularFlag.TEMPERATURE_LIMIT)
+        found = Measured(found.value, np.where(limit, np.nan, found.error))
+        return _pair("electron_temperature", found, good)
+    return {}
+
+
 def _abundance(work: Work) -> dict[str, np.ndarray]:
     name = work.options.calibration
     needed = lines_of(name)
@@ -130,6 +164,9 @@ def _diagrams(work: Work) -> dict[str, np.ndarray]:
             good = work.usable(needed)
             found = bpt_class(work.lines.flux, diagram.upper()) if there else np.zeros(len(good))
             columns[f"bpt_{diagram}"] = np.where(good, found, 0).astype(np.int32)
+    if len(columns) == len(_BPT):
+        known = np.all([column > 0 for column in columns.values()], axis=0)
+        columns["bpt"] = np.where(known, kewley06_class(work.lines.flux), 0).astype(np.int32)
     return columns
 
 

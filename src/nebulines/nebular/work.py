@@ -29,8 +29,8 @@ class Lines(NamedTuple):
     error: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, result: Result, options: Options) -> Lines:
-        """Of one component of a result."""
+    def of(cls, result: Result, options: Options, rows: slice) -> Lines:
+        """Of some rows of one component of a result."""
         infix = "" if options.component == 1 else f"_{options.component}"
         names = [n for n in result.lines if f"{n}{infix}_flux_err" in result]
         if not names and infix:
@@ -40,11 +40,11 @@ class Lines(NamedTuple):
                 "a result with HALPHA6563_flux and HALPHA6563_flux_err is needed; this one has "
                 f"{', '.join(result.lines) or 'no line'}"
             )
-        flux = {n: np.asarray(result[f"{n}{infix}_flux"], float) for n in names}
-        error = {n: np.asarray(result[f"{n}{infix}_flux_err"], float) for n in names}
+        flux = {n: np.asarray(result[f"{n}{infix}_flux"][rows], float) for n in names}
+        error = {n: np.asarray(result[f"{n}{infix}_flux_err"][rows], float) for n in names}
         if options.foreground:
             scale = {name: np.ones(1) for name in names}
-            scale = deredden(scale, options.foreground, redshift=_redshift(result))
+            scale = deredden(scale, options.foreground, redshift=_redshift(result, rows))
             flux = {n: flux[n] * scale[n] for n in names}
             error = {n: error[n] * scale[n] for n in names}
         return cls(flux, error)
@@ -107,11 +107,11 @@ class Work(NamedTuple):
         return chain
 
 
-def _redshift(result: Result) -> np.ndarray:
+def _redshift(result: Result, rows: slice) -> np.ndarray:
     """Redshift of each row, for the wavelengths at which the Milky Way's dust acts."""
-    value = (
-        np.asarray(result["redshift"]) if "redshift" in result else result.meta.get("REDSHIFT", 0.0)
-    )
+    value: Any = result.meta.get("REDSHIFT", 0.0)
+    if "redshift" in result:
+        value = result["redshift"][rows]
     if isinstance(value, str):
         raise InputError(f"the redshift of the rows is needed for the foreground; got {value!r}")
     return np.nan_to_num(np.atleast_1d(np.asarray(value, float)))
