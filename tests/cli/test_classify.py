@@ -57,8 +57,8 @@ def test_a_table(table, tmp_path, name):
     assert "HII 3" in done.stdout
     found = Result.read(tmp_path / name)
     assert found["region_class"].tolist() == [Region.HII] * 3 + [Region.UNKNOWN]
-    assert found["nebular_flags"][:3].tolist() == [0] * 3
-    assert found["nebular_flags"][3] & NebularFlag.NO_HALPHA
+    assert found["nebular_quality"][:3].tolist() == [0] * 3
+    assert found["nebular_quality"][3] & NebularFlag.NO_HALPHA
     assert found["velocity"].tolist() == [0.0] * 4
     total = sum(found[f"p_{region.name.lower()}"] for region in Region if region)
     np.testing.assert_allclose(total[:3], 1.0, rtol=1e-6)

@@ -40,7 +40,7 @@ def test_the_physics_comes_back(nebula):
     assert set(found["bpt_nii"]) == set(found["bpt_sii"]) == {Bpt.STAR_FORMING}
     assert set(found["bpt"]) == {Bpt.STAR_FORMING}
     assert set(found["region_class"]) == {Region.HII}
-    assert found["nebular_flags"].tolist() == [0] * 6
+    assert found["nebular_quality"].tolist() == [0] * 6
     for name in ("ebv", "electron_density", "oxygen_abundance", "log_u"):
         assert np.all(found[f"{name}_err"] > 0)
     assert set(nebula.columns) < set(found.columns)
@@ -57,8 +57,8 @@ def test_the_temperature_where_an_auroral_line_is(nebula):
     found = interpret(replace(nebula, columns={**nebula.columns, **more}))
     np.testing.assert_allclose(found["electron_temperature"][:3], 1.1e4, rtol=0.01)
     assert np.isnan(found["electron_temperature"][3])
-    assert found["nebular_flags"][3] & NebularFlag.NOT_DETECTED
-    assert found["nebular_flags"][4] & NebularFlag.TEMPERATURE_LIMIT
+    assert found["nebular_quality"][3] & NebularFlag.NOT_DETECTED
+    assert found["nebular_quality"][4] & NebularFlag.TEMPERATURE_LIMIT
     assert "electron_temperature" not in interpret(nebula)
 
 
@@ -102,7 +102,7 @@ def test_errors_are_the_scatter(nebula):
 def test_every_gap_has_its_flag(nebula, column, value, flag):
     config = Options(calibration="N2_M13")
     found = interpret(changed(nebula, column, 2, value), config)
-    flags = found["nebular_flags"]
+    flags = found["nebular_quality"]
     assert flags[2] & flag
     assert flags[0] == 0
     floats = [v for v in found.columns.values() if v.dtype.kind == "f"]
@@ -124,8 +124,8 @@ def test_lines_that_nobody_measured(nebula):
     assert set(found["bpt_nii"]) == {Bpt.UNKNOWN}
     assert "bpt_sii" not in found
     assert "log_u" not in found
-    assert np.all(found["nebular_flags"] & NebularFlag.NO_EXTINCTION)
-    assert np.all(found["nebular_flags"] & NebularFlag.MISSING_LINE)
+    assert np.all(found["nebular_quality"] & NebularFlag.NO_EXTINCTION)
+    assert np.all(found["nebular_quality"] & NebularFlag.MISSING_LINE)
     assert np.isfinite(found["p_hii"]).all()
     distant = interpret(without(nebula, "HBETA"), Options(calibration="N2O2_KD02"))
     assert np.isnan(distant["oxygen_abundance"]).all()

@@ -6,7 +6,7 @@ from enum import IntFlag
 
 
 class NebularFlag(IntFlag):
-    """Bits of the column ``nebular_flags``.
+    """Bits of the column ``nebular_quality``.
 
     Example:
         >>> NebularFlag(6).name

@@ -40,7 +40,7 @@ def interpret(result: Result, options: Options | None = None) -> Result:
     ``electron_temperature`` [K] where an auroral line is, each with ``_err``; ``bpt_nii``
     (``bpt_sii``, ``bpt_oi``, and ``bpt`` from all three, where the lines are there), numbers of
     `nebulines.nebular.Bpt`; ``region_class``, number of `nebulines.nebular.Region`, with
-    ``p_hii`` ... ``p_agn``; and ``nebular_flags``, bits of `NebularFlag`. The header says what
+    ``p_hii`` ... ``p_agn``; and ``nebular_quality``, bits of `NebularFlag`. The header says what
     each number means and what was assumed.
 
     Args:
@@ -60,7 +60,7 @@ def interpret(result: Result, options: Options | None = None) -> Result:
         >>> columns = {f"{line}_flux": np.array([value]) for line, value in flux.items()}
         >>> columns |= {f"{line}_flux_err": np.array([1.0]) for line in flux}
         >>> found = interpret(Result(columns))
-        >>> found["ebv"].round(2), found["bpt_nii"], found["region_class"], found["nebular_flags"]
+        >>> found["ebv"].round(2), found["bpt_nii"], found["region_class"], found["nebular_quality"]
         (array([0.05]), array([1], dtype=int32), array([1], dtype=int32), array([0], dtype=int32))
     """
     options = options or Options()
@@ -81,7 +81,7 @@ def _interpret_rows(lines: Lines, options: Options, poor: np.ndarray) -> dict[st
     for step in (_extinction, _density, _temperature, _abundance, _ionisation, _diagrams, _regions):
         columns |= step(work)
     work.flag(poor, NebularFlag.POOR_ROW)
-    return {**columns, "nebular_flags": work.flags}
+    return {**columns, "nebular_quality": work.flags}
 
 
 def _extinction(work: Work) -> dict[str, np.ndarray]:

@@ -71,7 +71,7 @@ class Options:
 
         return {
             "NEBLAW": self.dust.law,
-            "NEBRV": float(self.dust.k([5494.5])[0]) if self.dust.rv is None else self.dust.rv,
+            "NEBRV": "of the law" if self.dust.rv is None else self.dust.rv,
             "NEBEBV": "Balmer decrement" if self.ebv is None else self.ebv,
             "NEBFORE": self.foreground,
             "NEBOH": self.calibration,
