@@ -27,10 +27,11 @@ _SIDE = 0.5  # of the half width: reach of the sides that the straight line star
 
 
 class LineMask(NamedTuple):
-    """Windows on one axis.
+    """m windows on one axis, or on n axes with a first dimension n; a window without channels
+    on both sides is empty.
 
     Attributes:
-        inside: (m, channel) bool, channels of each window.
+        inside: (m, channel) 1 in the channels of each window, else 0.
         left, right: (m, channel) weights that give the mean flux beside the window.
         ramp: (m, channel) 0 at the left end of the window to 1 at the right, 0 outside.
     """
@@ -76,29 +77,29 @@ def line_mask(wavelength: Any, windows: Any) -> LineMask:
     """The channels of windows on an axis, and where their straight lines start.
 
     Args:
-        wavelength: (channel,) increasing [Angstrom], in the medium of ``windows``.
-        windows: (m, 2) [Angstrom]; windows without channels on both sides are left out.
+        wavelength: (channel,) or (n, channel) increasing [Angstrom], in the medium of
+            ``windows``.
+        windows: (m, 2) [Angstrom].
 
     Example:
         >>> mask = line_mask(np.arange(6400.0, 6700.0), line_windows())
-        >>> mask.inside.shape
-        (1, 300)
+        >>> int((mask.inside.sum(axis=1) > 0).sum())
+        1
     """
     wavelength = np.asarray(wavelength, float)
-    parts = []
-    for low, high in np.asarray(windows, float):
-        side = max(0.25 * _SIDE * (high - low), 2.0 * float(np.median(np.diff(wavelength))))
-        left = (wavelength < low) & (wavelength >= low - side)
-        right = (wavelength > high) & (wavelength <= high + side)
-        inside = (wavelength >= low) & (wavelength <= high)
-        if not (left.any() and right.any() and inside.any()):
-            continue
-        ramp = np.where(inside, (wavelength - low + 0.5 * side) / (high - low + side), 0.0)
-        parts.append((inside, left / left.sum(), right / right.sum(), ramp))
-    if not parts:
-        empty = np.zeros((0, len(wavelength)))
-        return LineMask(empty.astype(bool), empty, empty, empty)
-    return LineMask(*(np.stack(arrays) for arrays in zip(*parts, strict=True)))
+    if wavelength.ndim == 2:
+        rows = [line_mask(row, windows) for row in wavelength]
+        return LineMask(*(np.stack(arrays) for arrays in zip(*rows, strict=True)))
+    low, high = np.asarray(windows, float).T[..., None]
+    side = np.maximum(0.25 * _SIDE * (high - low), 2.0 * float(np.median(np.diff(wavelength))))
+    left = (wavelength < low) & (wavelength >= low - side)
+    right = (wavelength > high) & (wavelength <= high + side)
+    inside = (wavelength >= low) & (wavelength <= high)
+    usable = left.any(axis=1) & right.any(axis=1)
+    inside = inside & usable[:, None]
+    ramp = (wavelength - low + 0.5 * side) / (high - low + side)
+    first, last = (part / np.maximum(part.sum(axis=1), 1)[:, None] for part in (left, right))
+    return LineMask(inside.astype(float), first, last, np.where(inside, ramp, 0.0))
 
 
 def replace_lines(flux: Any, mask: LineMask) -> jax.Array:
@@ -106,7 +107,7 @@ def replace_lines(flux: Any, mask: LineMask) -> jax.Array:
 
     Args:
         flux: (n, channel).
-        mask: of its axis.
+        mask: of their axis, or of their axes.
 
     Returns:
         (n, channel), differentiable in ``flux``.
@@ -119,13 +120,14 @@ def replace_lines(flux: Any, mask: LineMask) -> jax.Array:
         1.0
     """
     flux = jnp.asarray(flux)
-    inside, ramp = jnp.asarray(mask.inside), jnp.asarray(mask.ramp, flux.dtype)
+    inside, left, right, ramp = (jnp.asarray(part, flux.dtype) for part in mask)
+    own = "n" if inside.ndim == 3 else ""
+    reduce, spread = f"nc,{own}mc->nm", f"nm,{own}mc->nc"
     finite = jnp.where(jnp.isfinite(flux), flux, 0.0)
-    left = finite @ jnp.asarray(mask.left.T, flux.dtype)
-    right = finite @ jnp.asarray(mask.right.T, flux.dtype)
-    inner = inside.astype(flux.dtype)
-    straight = left[..., None] * (inner - ramp) + right[..., None] * ramp
-    excess = finite @ inner.T - jnp.sum(straight, axis=-1)
+    beside = [jnp.einsum(reduce, finite, part) for part in (left, right)]
+    under = beside[0] * jnp.sum(inside - ramp, axis=-1) + beside[1] * jnp.sum(ramp, axis=-1)
+    excess = jnp.einsum(reduce, finite, inside) - under
     use = jax.lax.stop_gradient(excess > 0).astype(flux.dtype)
-    replaced = jnp.einsum("nm,nmc->nc", use, straight)
-    return jnp.where((use @ inner) > 0, replaced, flux)
+    straight = jnp.einsum(spread, use * beside[0], inside - ramp)
+    straight += jnp.einsum(spread, use * beside[1], ramp)
+    return jnp.where(jnp.einsum(spread, use, inside) > 0, straight, flux)

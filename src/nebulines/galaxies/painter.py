@@ -101,7 +101,7 @@ class Painter(eqx.Module):
 
     Raises:
         InputError: the axis does not cover 3400 to 7000 Angstrom.
-        UsageError: a sinc line spread, or windows on an axis per spectrum.
+        UsageError: a sinc line spread.
     """
 
     network: Any
@@ -137,8 +137,6 @@ class Painter(eqx.Module):
         self.spread = jnp.asarray(_spread_width(line_spread, rest))
         self.mask = None
         if mask_kms is not None:
-            if wavelength.ndim == 2:
-                raise UsageError("line windows need one axis that all spectra share")
             self.mask = line_mask(wavelength, line_windows(mask_kms, medium))
 
     def colours(self, flux: Any, usable: Any = None) -> tuple[Array, Binned]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -91,15 +92,13 @@ def paint_spectra(spectra: Spectra, config: PaintConfig) -> tuple[Spectra, Paint
 def predictor_of(config: PaintConfig) -> Predictor:
     """The network that a configuration names."""
     with jax.ensure_compile_time_eval():
-        if config.weights is None:
-            return default_predictor()
-        return _load(str(config.weights), bool(jax.config.read("jax_enable_x64")))
+        return _load(config.weights, bool(jax.config.read("jax_enable_x64")))
 
 
 @functools.lru_cache(maxsize=8)
-def _load(path: str, double: bool) -> Predictor:
+def _load(path: str | Path | None, double: bool) -> Predictor:
     """One network, in the precision that JAX has at the time."""
-    return load_predictor(path)
+    return default_predictor() if path is None else load_predictor(path)
 
 
 def _painted(

@@ -35,7 +35,7 @@ def line_scores(predicted: Any, observed: Any) -> LineScores:
     Example:
         >>> x = np.arange(50.0)[:, None]
         >>> scores = line_scores(x + 1.0, x)
-        >>> float(scores.spearman[0]), float(scores.nmad[0]), float(scores.bias[0])
+        >>> round(float(scores.spearman[0]), 6), float(scores.nmad[0]), float(scores.bias[0])
         (1.0, 0.0, 1.0)
     """
     from scipy.stats import spearmanr
