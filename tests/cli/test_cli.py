@@ -287,7 +287,7 @@ real = engine.load()
 def slow(spectra, config, **options):
     print("fitting", flush=True)
     time.sleep(30)
-engine.load = lambda: real._replace(fit_block=slow)
+engine.load = lambda method: real._replace(fit_block=slow)
 from nebulines.cli.main import main
 sys.argv = ["nebulines", *sys.argv[1:]]
 main()
