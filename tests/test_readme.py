@@ -138,6 +138,7 @@ def test_shell_examples_run(inputs):
         ("fit_cube", ["cube.fits", "gas", "0.0881"], ["gas_MAPS.fits", "gas.png", "gas.pdf"]),
         ("fit_row_stacked", ["spectra.fits", "good.ecsv"], ["good.ecsv"]),
         ("own_lines", ["spectra.fits"], []),
+        ("paint", [], []),
     ],
 )
 def test_example_scripts_run(inputs, script, arguments, made, capsys):
@@ -152,5 +153,5 @@ def test_example_scripts_run(inputs, script, arguments, made, capsys):
 
 
 def test_every_example_script_is_tested():
-    tested = {"fit_cube", "fit_row_stacked", "own_lines"}
+    tested = {"fit_cube", "fit_row_stacked", "own_lines", "paint"}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nebulines.cubes.estimate import answers, as_start, network_applies
+from nebulines.cubes.estimate import LEAST_CHANNELS, answers, as_start, network_applies
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block, search_start
 from nebulines.fitting.prepared import Prepared
@@ -34,7 +34,8 @@ def fit_from_network(
     Returns:
         Columns, model and notes.
     """
-    if not network_applies(config) or "kinematics" not in shipped():
+    short = spectra.axis.n_channels < LEAST_CHANNELS
+    if short or not network_applies(config) or "kinematics" not in shipped():
         return fit_block(spectra, config, with_model=with_model)
     fitted = fit_block(spectra, config, with_model=with_model, find=network_start)
     return fitted._replace(notes=fitted.notes | {"METHOD": "both"})

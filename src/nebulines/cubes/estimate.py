@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
 from nebulines.cubes.line_windows import WindowPlan, cut_windows
-from nebulines.errors import UsageError
+from nebulines.errors import InputError, UsageError
 from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct import fit_tile
@@ -29,6 +29,8 @@ from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of
 
 TILE_ROWS = 256
+LEAST_CHANNELS = 16
+"""Shorter spectra show the network no line."""
 LEAST_SEARCH_KMS = 500.0
 """The network searches at least so far on both sides: what lies outside a narrower range is
 seen, and flagged, instead of being forced into it."""
@@ -126,11 +128,17 @@ def estimate_block(
 
     Raises:
         UsageError: several components or kinematic groups were asked for.
+        InputError: the spectra are shorter than 16 channels.
     """
     if not network_applies(config):
         raise UsageError(
             "the network measures one component with one velocity for all lines: leave "
             "components and ties out, or use method 'both'"
+        )
+    if spectra.axis.n_channels < LEAST_CHANNELS:
+        raise InputError(
+            f"the network needs spectra of {LEAST_CHANNELS} channels or more, not "
+            f"{spectra.axis.n_channels}: use method 'fit'"
         )
     network = network or load("kinematics")
     prepared = prepare(spectra, config)
