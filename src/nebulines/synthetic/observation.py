@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,6 +63,27 @@ class View:
             return heights[:, self.reference]
         return heights.max(axis=1)
 
+    def peak_of(self, lines: Kinematics) -> np.ndarray:
+        """The same peak (n,) of lines that have not been rendered."""
+        from nebulines.models import line_peaks, line_positions, line_spread_width
+
+        rest = line_positions(
+            self.axis.kind, self.catalogue.wavelength(self.axis.medium), self.config.redshift
+        )
+        width = line_spread_width(self.axis.kind, self.spread, rest)
+        heights = line_peaks(
+            rest, *lines, np.broadcast_to(width, lines.fluxes.shape),
+            spread_shape=self.spread.shape, kind=self.axis.kind, convention=self.config.convention,
+        )  # fmt: skip
+        return self.peak(np.asarray(heights, float))
+
+
+class Depth(NamedTuple):
+    """Noise and continuum of n spectra at the reference line, each (n,)."""
+
+    sigma: np.ndarray
+    level: np.ndarray
+
 
 def lines_of(
     view: View, rows: np.ndarray, first: Kinematics, second: Kinematics | None
@@ -84,7 +106,7 @@ def lines_of(
 
 
 def observe(
-    generator: np.random.Generator, view: View, sources: Sources
+    generator: np.random.Generator, view: View, sources: Sources, depth: Depth | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spectra of the sources with noise.
 
@@ -94,6 +116,7 @@ def observe(
         generator: of the noise.
         view: how the sources are seen.
         sources: n sources.
+        depth: noise and continuum; None = the sources' own, in units of the view's peak.
 
     Returns:
         Flux (n, channel) float32, its variance, and the continuum (n,) at the reference line.
@@ -105,7 +128,10 @@ def observe(
     blocks = [np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK)]
     for rows, (signal, peak) in _ahead(blocks, view, sources):
         where = slice(rows[0], rows[-1] + 1)
-        sigma[where], level[where] = peak / sources.snr[rows], sources.level[rows] * peak
+        if depth is None:
+            sigma[where], level[where] = peak / sources.snr[rows], sources.level[rows] * peak
+        else:
+            sigma[where], level[where] = depth.sigma[where], depth.level[where]
         signal = signal + continuum_of(view, rows, sources.shape, level[where])
         out = None if scale is None else scale[where]
         top = peak + level[where]

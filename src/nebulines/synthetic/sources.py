@@ -73,7 +73,7 @@ def draw_sources(
     velocity = uniform(generator, config.velocity, n, name="velocity")
     broadening = uniform(generator, widths, n, name="broadening")
     snr = uniform(generator, config.snr, n, name="snr")
-    spread = _line_spread(instrument, config.resolution, generator, n)
+    spread = draw_line_spread(instrument, config.resolution, generator, n)
     lines = draw_lines(generator, config.prior, catalogue.names, n, config.ratios)
     level = uniform(generator, config.continuum, n, name="continuum")
     shape = CONTINUA[config.continuum_shape].draw(generator, n)
@@ -91,9 +91,17 @@ def draw_sources(
     return sources, spread
 
 
-def _line_spread(
+def draw_line_spread(
     instrument: Instrument, resolution: Any, generator: np.random.Generator, n: int
 ) -> LineSpread:
+    """The line spread that each of n spectra is seen through.
+
+    Args:
+        instrument: whose response.
+        resolution: range of R, or None for the instrument's usual one.
+        generator: of random numbers.
+        n: number of spectra.
+    """
     limits: Range | None = resolution
     if limits is None:
         limits = RESOLUTION_RANGES.get(instrument.name)

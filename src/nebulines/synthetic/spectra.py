@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 
+@overload
 def simulate(
     instrument: str | Instrument = "sitelle-sn3",
     n: int = 1000,
@@ -28,7 +29,28 @@ def simulate(
     *,
     config: SimulationConfig | None = None,
     **options: Any,
-) -> tuple[Table, Spectra]:
+) -> tuple[Table, Spectra]: ...
+
+
+@overload
+def simulate(
+    instrument: Sequence[str | Instrument],
+    n: int = 1000,
+    seed: int | tuple[int, ...] = 0,
+    *,
+    config: SimulationConfig | None = None,
+    **options: Any,
+) -> tuple[Table, list[Spectra]]: ...
+
+
+def simulate(
+    instrument: str | Instrument | Sequence[str | Instrument] = "sitelle-sn3",
+    n: int = 1000,
+    seed: int | tuple[int, ...] = 0,
+    *,
+    config: SimulationConfig | None = None,
+    **options: Any,
+) -> tuple[Table, Any]:
     """Spectra of emission-line sources with noise, and their truth.
 
     H-alpha, or the line that all ratios refer to, has flux 1 (of the first component, behind
@@ -36,9 +58,14 @@ def simulate(
     H-alpha through the instrument (of the brightest line where H-alpha is not in the band):
     the convention of Rhea et al. 2020, ApJ 901, 152.
 
+    With several instruments the same objects are seen in each of their bands: velocity,
+    broadening, fluxes and dust are drawn once. The S/N is that of H-alpha in the band that shows
+    it (the first band where none does); the noise of every other band is such that an unresolved
+    line of the same flux has the same S/N there.
+
     Args:
-        instrument: name, or an `Instrument`.
-        n: number of spectra.
+        instrument: name, or an `Instrument`; or several of either.
+        n: number of spectra (of each band).
         seed: of the random generator, a number or several; the same seed gives the same
             spectra.
         config: what to simulate; None = the defaults of `SimulationConfig`.
@@ -46,11 +73,15 @@ def simulate(
             ``prior``, ``ratios``, ``velocity``, ``broadening``, ``snr``, ``resolution``,
             ``continuum``, ``continuum_shape``, ``ebv``, ``extinction``, ``rv``,
             ``components``, ``separation``, ``broadening_2``, ``flux_ratio``, ``noise``,
-            ``redshift``, ``band``, ``n_steps``, ``correction``, ``convention``.
+            ``redshift``, ``band``, ``n_steps``, ``correction``, ``convention``. With several
+            instruments ``resolution``, ``band``, ``n_steps``, ``correction``, ``noise`` and
+            ``continuum_shape`` may be mappings from instrument to the value of that band.
 
     Returns:
         Truth table with the names of a result table (see `sources.truth_table`), and the
-        `Spectra` with their variance, line spread and redshift; flux in float32.
+        `Spectra` with their variance, line spread and redshift; flux in float32. With several
+        instruments a list of `Spectra`, and a truth with the lines of all bands and columns
+        such as ``SN1_resolution``.
 
     Raises:
         UsageError: an unknown instrument, option, line or prior, a range that is none, no
@@ -60,11 +91,18 @@ def simulate(
         >>> truth, spectra = simulate("sitelle-sn3", n=3, seed=1)
         >>> len(truth), spectra.flux.shape, "NII6583_flux" in truth.colnames
         (3, (3, 842), True)
+        >>> truth, (blue, red) = simulate(["sitelle-sn2", "sitelle-sn3"], n=3, seed=1)
+        >>> len(truth), blue.flux.shape, red.flux.shape, "HBETA4861_flux" in truth.colnames
+        (3, (3, 219), (3, 842), True)
     """
-    chosen = resolve(config, options)
-    row = get_instrument(instrument) if isinstance(instrument, str) else instrument
     if n < 1:
         raise UsageError(f"simulate at least one spectrum, not {n}")
+    if not isinstance(instrument, str | Instrument):
+        from nebulines.synthetic.bands import simulate_bands
+
+        return simulate_bands(instrument, n, seed, config, options)
+    chosen = resolve(config, options)
+    row = get_instrument(instrument) if isinstance(instrument, str) else instrument
     catalogue = simulated_lines(row, chosen)
     generator = np.random.default_rng(seed)
     sources, spread = draw_sources(generator, chosen, row, catalogue, n)
@@ -85,6 +123,7 @@ def simulate(
     return truth_table(sources, continuum=level, resolution=resolution, config=chosen), spectra
 
 
+@overload
 def simulate_blocks(
     instrument: str | Instrument = "sitelle-sn3",
     n: int = 1000,
@@ -93,7 +132,30 @@ def simulate_blocks(
     block: int = 16384,
     config: SimulationConfig | None = None,
     **options: Any,
-) -> Iterator[tuple[Table, Spectra]]:
+) -> Iterator[tuple[Table, Spectra]]: ...
+
+
+@overload
+def simulate_blocks(
+    instrument: Sequence[str | Instrument],
+    n: int = 1000,
+    seed: int = 0,
+    *,
+    block: int = 16384,
+    config: SimulationConfig | None = None,
+    **options: Any,
+) -> Iterator[tuple[Table, list[Spectra]]]: ...
+
+
+def simulate_blocks(
+    instrument: str | Instrument | Sequence[str | Instrument] = "sitelle-sn3",
+    n: int = 1000,
+    seed: int = 0,
+    *,
+    block: int = 16384,
+    config: SimulationConfig | None = None,
+    **options: Any,
+) -> Iterator[tuple[Table, Any]]:
     """The same, block after block, for sets larger than memory and for training.
 
     The first block is `simulate` with the same seed; block k > 0 has the seed (seed, k).
@@ -109,9 +171,14 @@ def simulate_blocks(
         >>> [len(truth) for truth, _ in simulate_blocks(n=5, block=2)]
         [2, 2, 1]
     """
-    chosen = resolve(config, options)
     if n < 1 or block < 1:
         raise UsageError(f"simulate at least one spectrum in blocks of one, not {n} in {block}")
+    if not isinstance(instrument, str | Instrument):
+        for k, start in enumerate(range(0, n, block)):
+            size, own = min(block, n - start), (seed, k) if k else seed
+            yield simulate(instrument, size, own, config=config, **options)
+        return
+    chosen = resolve(config, options)
     for k, start in enumerate(range(0, n, block)):
         part = chosen
         if np.ndim(chosen.correction):
