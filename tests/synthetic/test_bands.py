@@ -103,3 +103,43 @@ def test_wrong_use_is_said(instruments, options, message):
 def test_labels_are_short_and_differ():
     assert band_labels(["sitelle-sn1", "sitelle-sn3"]) == ("SN1", "SN3")
     assert len(set(band_labels(["muse", "muse", None, None]))) == 4
+
+
+def test_cubes_of_one_seed_show_one_field(tmp_path):
+    from nebulines.fitting.result import Result
+    from nebulines.synthetic.config import SimulationConfig
+    from nebulines.synthetic.cubes import write_cube
+
+    config = SimulationConfig(snr=(5, 50), ebv=(0.0, 0.6))
+    truths = []
+    for band in BANDS:
+        path = tmp_path / f"{band}.hdf5"
+        _, truth = write_cube(path, band, (9, 11), seed=7, config=config)
+        truths.append(Result.read(truth))
+    for name in ("velocity", "broadening", "ebv", "snr", "region"):
+        for other in truths[:2]:
+            np.testing.assert_allclose(other[name], truths[2][name], rtol=1e-5)
+    halpha, hbeta = truths[2]["HALPHA6563_flux"], truths[1]["HBETA4861_flux"]
+    decrement = halpha / hbeta
+    assert np.all((decrement > 2.6) & (decrement < 8.0))
+    first = truths[2]["region"] < 3
+    assert np.corrcoef(decrement[first], truths[2]["ebv"][first])[0, 1] > 0.9
+
+
+def test_the_command_writes_a_file_a_band_and_one_truth(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from nebulines.cli.main import cli
+    from nebulines.io import read
+
+    monkeypatch.setattr("nebulines.runtime.configure", lambda: None)
+    out = tmp_path / "mock.fits"
+    done = CliRunner().invoke(cli, ["simulate", *BANDS[1:], "--n", "4", "-o", str(out), "-q"])
+    assert done.exit_code == 0, done.output
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["mock_SN2.fits", "mock_SN3.fits", "mock_TRUTH.fits"]
+    _, bands = simulate(BANDS[1:], n=4, seed=0)
+    for label, spectra in zip(("SN2", "SN3"), bands, strict=True):
+        back = read(tmp_path / f"mock_{label}.fits")
+        assert back.instrument == spectra.instrument
+        np.testing.assert_array_equal(back.flux, spectra.flux)

@@ -18,7 +18,7 @@ _N_SPECTRA = 1000
 
 
 @click.command()
-@click.argument("instrument")
+@click.argument("instruments", metavar="INSTRUMENT...", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, type=_PATH, help="Spectra .fits; cube .hdf5, .fits.")
 @click.option("--n", type=click.IntRange(1), help=f"Number of spectra [{_N_SPECTRA}].")
 @click.option("--cube", metavar="NXxNY", help="A mock cube of that size instead of spectra.")
@@ -46,7 +46,7 @@ _N_SPECTRA = 1000
 @click.option("--progress/--no-progress", default=None, help="Bar on stderr [on a terminal].")
 @click.option("-q", "--quiet", is_flag=True, help="No bar, no summary.")
 def simulate(
-    instrument: str,
+    instruments: tuple[str, ...],
     output: Path,
     n: int | None,
     cube: str | None,
@@ -64,6 +64,9 @@ def simulate(
     (--separate: to one file each), a cube to the instrument's own format: .hdf5 for SITELLE,
     .fits for MUSE. The truth goes to OUTPUT_TRUTH.fits, with the names of a fit's results. The
     same seed gives the same data.
+
+    Several instruments show the same objects, or the same field, each in its band: the names of
+    their files end in that of the band, OUTPUT_SN1.fits, OUTPUT_SN2.fits ...
     """
     from nebulines.runtime import configure
 
@@ -71,14 +74,19 @@ def simulate(
     shape = _shape(cube, truth_maps, n=n, separate=separate)
     chosen = _config(options, config, cube=shape is not None or truth_maps is not None)
     shown = False if quiet else sys.stderr.isatty() if progress is None else progress
+    if separate and len(instruments) > 1:
+        raise UsageError("--separate writes one band: give one instrument")
     if shape is None and truth_maps is None:
-        paths = _spectra(output, instrument, n or _N_SPECTRA, seed, chosen, separate, shown)
+        paths = _spectra(output, instruments, n or _N_SPECTRA, seed, chosen, separate, shown)
         what = f"{n or _N_SPECTRA} spectra"
     else:
-        paths, size = _cube(output, instrument, shape, truth_maps, seed, chosen, shown)
+        paths = ()
+        for instrument, place in zip(instruments, _places(output, instruments), strict=True):
+            made, size = _cube(place, instrument, shape, truth_maps, seed, chosen, shown)
+            paths += made
         what = f"a cube of {size[1]} x {size[0]} spaxels"
     if not quiet:
-        click.echo(f"simulated {what} of {instrument}, seed {seed}")
+        click.echo(f"simulated {what} of {', '.join(instruments)}, seed {seed}")
         click.echo(f"wrote {', '.join(str(path) for path in paths)}")
 
 
@@ -113,14 +121,29 @@ def _config(options: dict[str, Any], path: Path | None, *, cube: bool) -> Any:
     return config
 
 
+def _places(output: Path, instruments: tuple[str, ...]) -> list[Path]:
+    from nebulines.synthetic.bands_files import band_paths
+
+    return [output] if len(instruments) == 1 else band_paths(output, instruments)
+
+
 def _spectra(
-    output: Path, instrument: str, n: int, seed: int, config: Any, separate: bool, shown: bool
+    output: Path,
+    instruments: tuple[str, ...],
+    n: int,
+    seed: int,
+    config: Any,
+    separate: bool,
+    shown: bool,
 ) -> tuple[Path, ...]:
+    from nebulines.synthetic.bands_files import write_bands
     from nebulines.synthetic.spectra_files import write_spectra
 
     with _bar(n, "spectra", shown) as bar:
+        if len(instruments) > 1:
+            return write_bands(output, instruments, n, seed, config=config, advance=bar.update)
         return write_spectra(
-            output, instrument, n, seed, config=config, separate=separate, advance=bar.update
+            output, instruments[0], n, seed, config=config, separate=separate, advance=bar.update
         )
 
 

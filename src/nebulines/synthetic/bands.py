@@ -63,7 +63,7 @@ def simulate_bands(
     """
     bands = plan_bands(instruments, config, options)
     reference = reference_band(bands)
-    lines = _all_lines(bands)
+    lines = all_lines(bands)
     generator = np.random.default_rng(seed)
     first = bands[reference]
     sources, spread = draw_sources(generator, first.config, first.row, lines, n)
@@ -159,7 +159,8 @@ def _band_lines(row: Instrument, config: SimulationConfig) -> LineCatalogue:
     return chosen
 
 
-def _all_lines(bands: Sequence[Band]) -> LineCatalogue:
+def all_lines(bands: Sequence[Band]) -> LineCatalogue:
+    """The lines that one band or another shows, in the order of the catalogue."""
     shown = {name for band in bands for name in band.catalogue.names}
     catalogue = load_catalogue()
     return catalogue.select([name for name in catalogue.names if name in shown])

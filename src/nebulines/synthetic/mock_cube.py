@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from nebulines.instruments import Instrument
+from nebulines.instruments import Instrument, get_instrument
 from nebulines.io.sitelle_parameters import Scan
-from nebulines.lines import LineCatalogue
+from nebulines.lines import LineCatalogue, load_catalogue
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectra.cube import Block
 from nebulines.spectral_axis import SpectralAxis
@@ -20,6 +20,7 @@ from nebulines.synthetic.observation import View, continuum_of, lines_of, with_n
 from nebulines.synthetic.rendering import BLOCK, Kinematics
 from nebulines.synthetic.spaxels import Scene, Spaxels
 
+_REFERENCE_BAND = "sitelle-sn3"
 _ANGLE_DEG, _HALF_FIELD_DEG = 15.45, 3.0  # SITELLE: axis to the middle, and to the edge of it
 
 
@@ -33,7 +34,12 @@ class MockCube:
         scene: what the cube shows.
         catalogue: the lines.
         seed: of the noise.
-        noise: typical noise of a channel, in the unit of the data.
+        noise: typical noise of a channel where H-alpha is seen, in the unit of the data.
+
+    The flux scale of a scene without a unit is that of H-alpha, in every band: the S/N of a
+    spaxel is the peak that H-alpha has through the band, or through SN3 for a band of SITELLE
+    that does not show it. The noise of such a band is what gives an unresolved line of the same
+    flux the same S/N.
     """
 
     row: Instrument
@@ -72,6 +78,32 @@ class MockCube:
         low, high = self.config.band or (None, None)
         return self.row.axis_for(low=low, high=high)
 
+    @cached_property
+    def home(self) -> MockCube:
+        """The scene as the band sees it that shows H-alpha: this one, or SITELLE's SN3."""
+        if not self.row.is_scan or "HALPHA6563" in self.catalogue.names:
+            return self
+        config = replace(self.config, resolution=None, n_steps=None)
+        return replace(self, row=get_instrument(_REFERENCE_BAND), config=config)
+
+    @staticmethod
+    def _width(mock: MockCube) -> float:
+        """Width [Angstrom] of the line spread at the band's reference line."""
+        wave = np.array([mock.row.reference_wavelength])
+        spread = mock.view(Block(0, 1, 0, 1)).spread
+        return float(np.ravel(spread.fwhm_angstrom(wave))[0])
+
+    def halpha_peak(self, block: Block, lines: Kinematics) -> np.ndarray:
+        """Peak (k,) of an H-alpha of flux 1 through this instrument.
+
+        Args:
+            block: k spaxels.
+            lines: their kinematics.
+        """
+        catalogue = load_catalogue().select(["HALPHA6563"])
+        view = replace(self.view(block), catalogue=catalogue)
+        return view.peak_of(lines._replace(fluxes=np.ones((block.size, 1))))
+
     def view(self, block: Block) -> View:
         """How a block is seen."""
         if not self.row.is_scan:
@@ -88,7 +120,7 @@ class MockCube:
         gives its brightest hundredth the upper end of the S/N."""
         blocks = list(bands(self.scene.shape))
         if self.scene.spaxels(blocks[0]).snr is not None:
-            return self.noise
+            return self.noise * self._width(self.home) / self._width(self)
         spaxels = [self.scene.spaxels(block) for block in blocks]
         view = self.view(Block(0, 1, 0, 1))
         fluxes = np.concatenate([part.first.fluxes[part.valid] for part in spaxels])
@@ -120,8 +152,9 @@ def observe_block(
     scale = np.ones(block.size)
     level = seen.level
     if seen.snr is not None:
-        scale = seen.snr * mock.sigma / peak
-        level = level * mock.sigma * np.mean(mock.config.snr)
+        home = mock.home.sigma
+        scale = seen.snr * home / mock.home.halpha_peak(block, seen.first)
+        level = level * home * np.mean(mock.config.snr)
     scale = np.where(seen.valid, scale, 0.0)
     signal = signal * scale[:, None].astype(np.float32)
     shape = CONTINUA[mock.config.continuum_shape].draw(generator, block.size)

@@ -3,14 +3,18 @@
 A rotating disc of diffuse gas, H II regions with line ratios of their own, expanding shells
 that show two velocity components, dust, and foreground stars. Everything is drawn from a seed
 when the scene is made and evaluated on demand, so that a field of any size can be written
-block by block.
+block by block. Lines of every band are drawn, whichever of them a cube shows, so that the same
+seed is the same field in every band of an instrument.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from nebulines.errors import UsageError
+from nebulines.lines import load_catalogue
 from nebulines.spectra.cube import Block
 from nebulines.synthetic.config import SimulationConfig
 from nebulines.synthetic.line_priors import draw_lines, prior_broadening
@@ -33,6 +37,7 @@ _SCALE_LENGTH = 0.35
 _TURNOVER = 0.12
 _DEFAULT_PRIOR = "hii"
 _N_WAVES = 14
+_REFERENCE = "HALPHA6563"
 
 
 class Galaxy:
@@ -44,7 +49,7 @@ class Galaxy:
 
     Args:
         shape: (ny, nx).
-        names: the lines.
+        names: the lines to show. The same seed gives the same field whatever they are.
         config: ranges of velocity, broadening, S/N, dust and continuum; the prior of the H II
             regions (``uniform`` stands for ``hii``).
         seed: of the random generator.
@@ -60,20 +65,25 @@ class Galaxy:
     ) -> None:
         if min(shape) < 1:
             raise UsageError(f"a field has at least one spaxel, not {shape}")
-        self.shape, self.names, self.config = shape, names, config
+        self.shape, self.config = shape, config
+        own = load_catalogue().defaults().names
+        self._all = (*own, *(name for name in names if name not in own))
+        self._shown = [self._all.index(name) for name in names]
+        self._line = self._all.index(_REFERENCE)
         self._size = float(min(shape))
         generator = np.random.default_rng(seed)
+        regions, shells, gas = generator.spawn(3)
         self._angle, self._inclination = generator.uniform([0, 0.4], [2 * np.pi, 1.1])
         n = int(np.clip(shape[0] * shape[1] / _SPAXELS_PER_REGION, 3, _MAX_REGIONS))
         brightness = 0.3 * generator.pareto(_REGION_BRIGHTNESS, n) + 0.3
         self._regions = self._spots(generator, n, _REGION_RADIUS, np.minimum(brightness, 30.0))
         self._drift = generator.normal(0.0, 5.0, n)
         prior = _DEFAULT_PRIOR if config.prior == "uniform" else config.prior
-        self._region_lines = draw_lines(generator, prior, names, n, config.ratios).fluxes
+        self._region_lines = self._draw(regions, prior, n)
         expansion = generator.uniform(*_SHELL_EXPANSION, _N_SHELLS)
         self._shells = self._spots(generator, _N_SHELLS, _SHELL_RADIUS, expansion)
-        self._shell_lines = draw_lines(generator, "shock", names, _N_SHELLS).fluxes
-        self._gas_lines = draw_lines(generator, "dig", names, 64).fluxes.mean(axis=0)
+        self._shell_lines = self._draw(shells, "shock", _N_SHELLS)
+        self._gas_lines = self._draw(gas, "dig", 64).mean(axis=0)
         low, high = np.log(_STAR_LEVEL)
         level = np.exp(generator.uniform(low, high, _N_STARS))
         self._stars = self._spots(generator, _N_STARS, (_STAR_RADIUS, 2 * _STAR_RADIUS), level)
@@ -87,7 +97,7 @@ class Galaxy:
         ebv = self._dust(y, x, radius)
         lines, drift, share = self._emission(block, y, x, radius)
         left = self._left(ebv)
-        bright = lines.sum(axis=1) * left[:, 0]
+        bright = lines[:, self._line] * left[:, self._line]
         widths = self.config.broadening or prior_broadening(self.config.prior)
         warm = 0.5 + 0.5 * np.sin(3.0 * radius + self._waves[0, 0])
         broadening = widths[0] + (widths[1] - widths[0]) * (0.15 + 0.7 * (1.0 - share) * warm)
@@ -95,9 +105,27 @@ class Galaxy:
         first = Kinematics(velocity + drift, broadening, fluxes)
         first, second, region = self._expand(block, y, x, first)
         region = np.where(region == 3, 3, np.where(share > 0.5, 2, 1))
-        first, second = _relative(self.names, first, second)
+        first, second = self._relative(first, second)
         level = self._level(block, y, x, radius)
         return Spaxels(first, second, self._snr(bright), level, ebv, region, np.ones(len(y), bool))
+
+    def _draw(self, generator: np.random.Generator, prior: str, n: int) -> np.ndarray:
+        """Fluxes (n, all lines) relative to H-alpha; a user's table is asked for the lines shown
+        only."""
+        ratios = None if prior in ("shock", "dig") else self.config.ratios
+        if not Path(prior).is_file():
+            return draw_lines(generator, prior, self._all, n, ratios).fluxes
+        fluxes = np.zeros((n, len(self._all)))
+        fluxes[:, self._line] = 1.0
+        names = [self._all[k] for k in self._shown]
+        fluxes[:, self._shown] = draw_lines(generator, prior, names, n, ratios).fluxes
+        return fluxes
+
+    def _relative(self, first: Kinematics, second: Kinematics) -> tuple[Kinematics, Kinematics]:
+        """Fluxes of the lines shown, relative to H-alpha of the first component."""
+        scale = 1.0 / first.fluxes[:, self._line, None]
+        first = first._replace(fluxes=first.fluxes[:, self._shown] * scale)
+        return first, second._replace(fluxes=second.fluxes[:, self._shown] * scale)
 
     def _spots(
         self,
@@ -136,12 +164,11 @@ class Galaxy:
 
     def _left(self, ebv: np.ndarray) -> np.ndarray:
         """Share of each line that the dust lets through, (k, L)."""
-        from nebulines.lines import load_catalogue
         from nebulines.models.dust import transmission
 
         if not ebv.any():
-            return np.ones((len(ebv), len(self.names)))
-        wave = load_catalogue().select(self.names).wavelength_vacuum
+            return np.ones((len(ebv), len(self._all)))
+        wave = load_catalogue().select(self._all).wavelength_vacuum
         return transmission(wave, ebv, self.config.extinction, rv=self.config.rv)
 
     def _emission(
@@ -170,8 +197,7 @@ class Galaxy:
             away = np.hypot(y - self._shells.y[k], x - self._shells.x[k]) / self._shells.radius[k]
             speed = self._shells.strength[k] * np.sqrt(np.maximum(1.0 - away**2, 0.0))
             here = (speed > _MIN_SHELL_KMS) & np.isnan(far)
-            total = first.fluxes[here].sum(axis=1, keepdims=True)
-            lines = total * self._shell_lines[k] / self._shell_lines[k].sum()
+            lines = first.fluxes[here, self._line, None] * self._shell_lines[k]
             fluxes[here], second[here] = _SHELL_NEAR_SIDE * lines, (1 - _SHELL_NEAR_SIDE) * lines
             velocity[here] = first.velocity[here] - speed[here]
             far[here], region[here] = first.velocity[here] + speed[here], 3
@@ -199,8 +225,8 @@ class Galaxy:
             block = Block(int(row), int(row) + 1, 0, nx)
             y, x = np.full(nx, float(row)), np.arange(nx, dtype=float)
             radius, _ = self._rotation(y, x)
-            left = self._left(self._dust(y, x, radius))[:, 0]
-            bright.append(self._emission(block, y, x, radius)[0].sum(axis=1) * left)
+            left = self._left(self._dust(y, x, radius))[:, self._line]
+            bright.append(self._emission(block, y, x, radius)[0][:, self._line] * left)
         low, high = np.log(np.percentile(np.concatenate(bright), [2.0, 99.8]))
         return float(low), float(max(high, low + 1e-6))
 
@@ -208,15 +234,3 @@ class Galaxy:
         low, high = self._brightness
         share = np.clip((np.log(bright) - low) / (high - low), 0.0, 1.0)
         return self.config.snr[0] + share * (self.config.snr[1] - self.config.snr[0])
-
-
-def _relative(
-    names: tuple[str, ...], first: Kinematics, second: Kinematics
-) -> tuple[Kinematics, Kinematics]:
-    """Fluxes relative to H-alpha (the brightest line without it) of the first component."""
-    column = first.fluxes.max(axis=1)
-    if "HALPHA6563" in names:
-        column = first.fluxes[:, names.index("HALPHA6563")]
-    scale = 1.0 / column[:, None]
-    first = first._replace(fluxes=first.fluxes * scale)
-    return first, second._replace(fluxes=second.fluxes * scale)

@@ -66,7 +66,7 @@ def write_spectra(
     row = get_instrument(instrument)
     names = simulated_lines(row, config).names
     meta = truth_meta(config, instrument=row.name, names=names, seed=seed, unit=row.unit)
-    place = _folder if separate else _row_file
+    place = _folder if separate else row_file
     with atomic_path(truth_file) as partial, place(output, n) as write:
         truths = TruthTable(partial, n, meta)
         for truth, spectra in simulate_blocks(instrument, n, seed, config=config):
@@ -79,7 +79,7 @@ def write_spectra(
 
 
 @contextmanager
-def _row_file(output: Path, n: int) -> Iterator[Callable[[Table, Spectra], None]]:
+def row_file(output: Path, n: int) -> Iterator[Callable[[Table, Spectra], None]]:
     """A row-stacked file of n spectra, filled block by block."""
     if output.suffix != ".fits":
         raise UsageError(f"spectra are written as FITS: {output.name} must end in .fits")
