@@ -22,6 +22,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--patience", type=click.IntRange(0), help="Stop after validations without gain.")
 @click.option("--spectra", type=click.IntRange(100), default=50_000, show_default=True,
               help="Simulated spectra, for a network that learns from a fixed set.")  # fmt: skip
+@click.option("--data", nargs=2, type=_PATH, metavar="SPECTRA CATALOGUE",
+              help="Learn equivalent widths from files.")  # fmt: skip
 @click.option("--ensemble", type=click.IntRange(1), default=1, help="Train so many networks.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
 @click.option("--config", type=_PATH, help="TOML file with [train] and [network].")
@@ -31,6 +33,7 @@ def train(
     name: str,
     out: Path | None,
     spectra: int,
+    data: tuple[Path, Path] | None,
     ensemble: int,
     resume: bool,
     config: Path | None,
@@ -40,9 +43,11 @@ def train(
 ) -> None:
     """Train a network of the package from simulated spectra.
 
-    NAME is kinematics, starnet, starnet-r2000 or starnet-r1000. The folder takes
-    NAME.safetensors with its card NAME.json, metrics.jsonl and the checkpoint that --resume
-    goes on from. The same options and seed give the same weights, interrupted or not.
+    NAME is kinematics, starnet, starnet-r2000, starnet-r1000, equivalent_width or
+    equivalent_width_spectrum. The folder takes NAME.safetensors with its card NAME.json,
+    metrics.jsonl and the checkpoint that --resume goes on from. The same options and seed give
+    the same weights, interrupted or not. With --data, equivalent widths are learned from observed
+    spectra and a catalogue of FastSpecFit or MPA-JHU.
     """
     from nebulines.runtime import configure
 
@@ -56,7 +61,7 @@ def train(
     given = {key: value for key, value in options.items() if value is not None}
     seed = given.get("seed", saved.get("seed", 0))
     try:
-        task = get_task(name, seed=seed, spectra=spectra)
+        task = get_task(name, seed=seed, spectra=spectra, data=data)
         settings = TrainConfig(**{**task.learning, **saved, **given})
     except TypeError as error:
         raise UsageError(f"a value of [train] has the wrong type: {error}") from None

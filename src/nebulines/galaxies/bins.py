@@ -17,6 +17,8 @@ from nebulines.errors import InputError
 
 BIN_EDGES = np.linspace(3400.0, 7000.0, 13)
 """Edges (13,) of the bins [Angstrom, vacuum, rest frame]."""
+FINE_EDGES = np.linspace(3400.0, 7000.0, 121)
+"""Edges (121,) of bins of 30 Angstrom, ten in each of the twelve."""
 N_COLOURS = 11
 """Number of colours."""
 LEAST_COVERAGE = 0.5
@@ -103,6 +105,40 @@ def _sum_channels(values: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.einsum(axes, values, weights, precision=jax.lax.Precision.HIGHEST)
 
 
+def bin_rows(flux: Any, wavelength: Any, usable: Any, edges: Any = BIN_EDGES) -> Binned:
+    """As `bin_flux`, for one axis a spectrum: from running integrals, without weights.
+
+    Args:
+        flux: (n, channel), per Angstrom.
+        wavelength: (n, channel) increasing [Angstrom].
+        usable: (n, channel) bool.
+        edges: (k + 1,) [Angstrom].
+
+    Example:
+        >>> wave = np.arange(3300.0, 7100.0, 2.0)[None]
+        >>> binned = bin_rows(np.full(wave.shape, 3.0), wave, np.ones(wave.shape, bool))
+        >>> [round(float(value), 5) for value in binned.flux[0, :2]]
+        [3.0, 3.0]
+    """
+    wavelength, usable = np.asarray(wavelength, float), np.asarray(usable, bool)
+    middle = 0.5 * (wavelength[:, 1:] + wavelength[:, :-1])
+    first, last = (2.0 * wavelength[:, k] - middle[:, k] for k in (0, -1))
+    ends = np.column_stack([first, middle, last])
+    width = np.where(usable, np.diff(ends, axis=1), 0.0)
+    clean = np.where(usable, np.asarray(flux, float), 0.0) * width
+    total, covered = (_between(ends, part, edges) for part in (clean, width))
+    mean = total / np.where(covered > 0, covered, 1.0)
+    share = np.minimum(covered / np.diff(edges), 1.0)
+    return Binned(jnp.asarray(mean, jnp.float32), jnp.asarray(share, jnp.float32))
+
+
+def _between(ends: np.ndarray, parts: np.ndarray, edges: Any) -> np.ndarray:
+    """Integrals (n, k) between edges, of parts (n, channel) that lie between ends."""
+    running = np.concatenate([np.zeros((len(parts), 1)), np.cumsum(parts, axis=1)], axis=1)
+    rows = zip(ends, running, strict=True)
+    return np.diff([np.interp(edges, x, y) for x, y in rows], axis=1)
+
+
 def colours(binned_flux: Any) -> jax.Array:
     """log10(F[i+1] / F[i]) of neighbouring bins.
 
@@ -121,6 +157,61 @@ def colours(binned_flux: Any) -> jax.Array:
     logarithm = jnp.log10(jnp.where(positive, binned_flux, 1.0))
     both = positive[..., 1:] & positive[..., :-1]
     return jnp.where(both, logarithm[..., 1:] - logarithm[..., :-1], jnp.nan)
+
+
+def twelve_of(binned: Binned) -> Binned:
+    """The twelve bins of finer ones: fluxes averaged by what is covered.
+
+    Args:
+        binned: (n, 12 k).
+
+    Example:
+        >>> twelve_of(Binned(jnp.ones((1, 120)), jnp.ones((1, 120)))).flux.shape
+        (1, 12)
+    """
+    groups = (len(binned.flux), N_COLOURS + 1, -1)
+    flux, coverage = binned.flux.reshape(groups), binned.coverage.reshape(groups)
+    total = jnp.sum(coverage, axis=-1)
+    mean = jnp.sum(flux * coverage, axis=-1) / jnp.where(total > 0, total, 1.0)
+    return Binned(mean, jnp.mean(coverage, axis=-1))
+
+
+def filled(binned: Binned, twelve: Binned) -> jax.Array:
+    """Fluxes (n, 12 k) of finer bins; where less than half is covered, or nothing is positive,
+    the mean of the wide bin around it."""
+    k = binned.flux.shape[1] // twelve.flux.shape[1]
+    usable = (binned.coverage >= LEAST_COVERAGE) & (binned.flux > 0)
+    return jnp.where(usable, binned.flux, jnp.repeat(twelve.flux, k, axis=1))
+
+
+def log_shape(binned_flux: Any) -> jax.Array:
+    """log10 of fluxes, less its mean over the bins.
+
+    Args:
+        binned_flux: (n, k), per Angstrom.
+
+    Returns:
+        (n, k) [dex]; a bin that is not positive counts as 1e-3 of the mean.
+
+    Example:
+        >>> log_shape(jnp.array([[10.0, 1000.0]])).round(3).tolist()
+        [[-1.0, 1.0]]
+    """
+    flux = jnp.asarray(binned_flux)
+    least = 1e-3 * jnp.abs(jnp.mean(flux, axis=-1, keepdims=True)) + 1e-30
+    logarithm = jnp.log10(jnp.maximum(flux, least))
+    return logarithm - jnp.mean(logarithm, axis=-1, keepdims=True)
+
+
+def colours_of_fine(shape: Any) -> jax.Array:
+    """Colours (n, 11) [dex] of finer bins given as `log_shape` (n, 12 k).
+
+    Example:
+        >>> colours_of_fine(jnp.zeros((2, 120))).shape
+        (2, 11)
+    """
+    shape = jnp.asarray(shape)
+    return colours(jnp.mean(10.0 ** shape.reshape(len(shape), N_COLOURS + 1, -1), axis=-1))
 
 
 def require_coverage(wavelength: Any) -> None:

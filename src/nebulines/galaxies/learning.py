@@ -22,7 +22,12 @@ from nebulines.errors import InputError
 from nebulines.galaxies.bins import N_COLOURS
 from nebulines.galaxies.equivalent_widths import LINES, LineWidths
 from nebulines.galaxies.network import EquivalentWidth, fitted_to
-from nebulines.training.task import Task
+from nebulines.galaxies.spectrum_network import (
+    N_FINE,
+    EquivalentWidthSpectrum,
+    spectrum_network_fitted_to,
+)
+from nebulines.training.task import Task, pick
 
 _STEPS = 4
 _UNMEASURED = 1e8  # variance of a width that was not measured
@@ -33,7 +38,7 @@ class Measured(NamedTuple):
     """Galaxies to learn from.
 
     Attributes:
-        colours: (n, 11) [dex].
+        colours: (n, 11) [dex]; or, for the network of spectra, `log_shape` (n, 120) [dex].
         ew, ew_err: (n, 10) measured widths and their errors [Angstrom]; an error that is not
             finite or not positive marks a width that was not measured.
     """
@@ -60,10 +65,11 @@ def measured(colours: Any, ew: Any, ew_err: Any) -> Measured:
     """
     colours, ew, ew_err = (np.asarray(part, np.float32) for part in (colours, ew, ew_err))
     n = len(colours)
-    if colours.shape != (n, N_COLOURS) or ew.shape != (n, len(LINES)) or ew_err.shape != ew.shape:
+    inputs_fit = colours.shape in ((n, N_COLOURS), (n, N_FINE))
+    if not inputs_fit or ew.shape != (n, len(LINES)) or ew_err.shape != ew.shape:
         raise InputError(
-            f"expected colours (n, {N_COLOURS}) and widths with errors (n, {len(LINES)}), got "
-            f"{colours.shape}, {ew.shape}, {ew_err.shape}"
+            f"expected colours (n, {N_COLOURS}) or shapes (n, {N_FINE}) and widths with errors "
+            f"(n, {len(LINES)}), got {colours.shape}, {ew.shape}, {ew_err.shape}"
         )
     if not np.isfinite(colours).all():
         bad = int((~np.isfinite(colours).all(axis=1)).sum())
@@ -123,21 +129,29 @@ def _linearised(at: Array, ew: Array, ew_err: Array) -> tuple[Array, Array, Arra
     return z, jnp.where(used, jnp.square(ew_err / slope), _UNMEASURED), used
 
 
-def loss(network: EquivalentWidth, batch: Measured, key: Array | None = None) -> Array:
+def loss(network: Any, batch: Measured, key: Array | None = None) -> Array:
     """Mean of -log p over a batch and its lines."""
     widths = network.predict(batch.colours)
     return -jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err)) / len(LINES)
 
 
-def equivalent_width_task(training: Measured, validation: Measured) -> Task:
+def equivalent_width_task(
+    training: Measured, validation: Measured, *, name: str = "equivalent_width", **parts: Any
+) -> Task:
     """The task of learning from measured galaxies.
 
     Args:
-        training, validation: disjoint sets.
+        training, validation: disjoint sets; colours (n, 11) train the network of colours, shapes
+            (n, 120) the one of spectra.
+        name: of the network.
+        **parts: further fields of `Task`, such as ``about`` and ``score``.
     """
 
-    def build(key: Array, **size: Any) -> EquivalentWidth:
-        return fitted_to(EquivalentWidth(key=key, **size), training.colours)
+    def build(key: Array, **size: Any) -> Any:
+        if training.colours.shape[1] == N_COLOURS:
+            return fitted_to(EquivalentWidth(key=key, **size), training.colours)
+        network = EquivalentWidthSpectrum(key=key, **size)
+        return spectrum_network_fitted_to(network, training.colours)
 
     learning = {
         "steps": 3000,
@@ -148,19 +162,11 @@ def equivalent_width_task(training: Measured, validation: Measured) -> Task:
         "weight_decay": 0.0,
     }
     return Task(
-        "equivalent_width",
+        name,
         build,
-        partial(_pick, training),
+        partial(pick, training),
         loss,
         learning,
-        partial(_pick, validation),
+        partial(pick, validation),
+        **parts,
     )
-
-
-def _pick(galaxies: Measured, key: Array, n: int) -> Measured:
-    """n galaxies: all of them when that many are asked for, else at random."""
-    total = len(galaxies.colours)
-    if n >= total:
-        return galaxies
-    seed = np.asarray(jax.random.key_data(key)).tolist()
-    return galaxies.rows(np.random.default_rng(seed).integers(0, total, n))

@@ -8,7 +8,7 @@ learning`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.galaxies.bins import N_COLOURS
+from nebulines.galaxies.bins import BIN_EDGES, N_COLOURS, colours
 from nebulines.galaxies.equivalent_widths import LINES, LineWidths
 from nebulines.galaxies.support import ColourSupport, published_support
 
@@ -43,6 +43,7 @@ class EquivalentWidth(eqx.Module):
         (3, 10, 3)
     """
 
+    edges: ClassVar[np.ndarray] = BIN_EDGES
     mean: Array
     spread: Array
     layers: list[eqx.nn.Linear]
@@ -70,11 +71,26 @@ class EquivalentWidth(eqx.Module):
 
     def __call__(self, inputs: Any) -> Array:
         """The raw outputs (n, 10 (2 + rank)) of inputs (n, 11)."""
+        return _dense(self.layers[-1], self._hidden(inputs))
+
+    def _hidden(self, inputs: Any) -> Array:
         fixed = jax.lax.stop_gradient((self.mean, self.spread))
         hidden = (jnp.asarray(inputs) - fixed[0]) / fixed[1]
         for layer in self.layers[:-1]:
             hidden = jax.nn.silu(_dense(layer, hidden))
-        return _dense(self.layers[-1], hidden)
+        return hidden
+
+    def features(self, binned_flux: Any) -> Array:
+        """Inputs (n, 11) of mean fluxes (n, 12)."""
+        return colours(binned_flux)
+
+    def median(self, inputs: Any) -> Array:
+        """Median equivalent widths (n, 10) [Angstrom] alone: faster than `predict`."""
+        last = self.layers[-1]
+        assert last.bias is not None
+        n = len(LINES)
+        raw = self._hidden(inputs) @ last.weight[:n].T + last.bias[:n]
+        return jnp.sinh(_LARGEST * jnp.tanh(raw / _LARGEST))
 
     def predict(self, inputs: Any) -> LineWidths:
         """`LineWidths` of inputs (n, 11)."""
@@ -91,15 +107,21 @@ def _dense(layer: eqx.nn.Linear, hidden: Array) -> Array:
     return hidden @ layer.weight.T + layer.bias
 
 
-def fitted_to(network: EquivalentWidth, colours: Any) -> EquivalentWidth:
-    """The network with standardisation and support of its training colours (n, 11)."""
+def fitted_to(network: EquivalentWidth, inputs: Any, *, colours: Any = None) -> EquivalentWidth:
+    """The network with standardisation and support of what it trains on.
+
+    Args:
+        network: with initial weights.
+        inputs: (n, k) of the training set.
+        colours: (n, 11) of the training set; None = the inputs are the colours.
+    """
     from nebulines.galaxies.support import support_of
 
-    colours = np.asarray(colours, float)
-    spread = np.maximum(colours.std(axis=0), 1e-4)
-    region = support_of(colours[:, :N_COLOURS])
+    inputs = np.asarray(inputs, float)
+    spread = np.maximum(inputs.std(axis=0), 1e-4)
+    region = support_of(inputs if colours is None else colours)
     return eqx.tree_at(
         lambda n: (n.mean, n.spread, n.support),
         network,
-        (jnp.asarray(colours.mean(axis=0)), jnp.asarray(spread), region),
+        (jnp.asarray(inputs.mean(axis=0)), jnp.asarray(spread), region),
     )

@@ -21,11 +21,12 @@ from jax import Array
 from nebulines.errors import UsageError
 from nebulines.galaxies.bins import (
     LEAST_COVERAGE,
-    Binned,
     bin_flux,
     bin_weights,
     colours,
+    filled,
     require_coverage,
+    twelve_of,
 )
 from nebulines.galaxies.equivalent_widths import LINES, LineWidths, painted_lines, shares
 from nebulines.galaxies.line_masks import LineMask, line_mask, line_windows, replace_lines
@@ -85,6 +86,22 @@ class Painted(NamedTuple):
         return table
 
 
+class Shape(NamedTuple):
+    """What is measured of n continua before anything is predicted.
+
+    Attributes:
+        colours: (n, 11) [dex]; NaN beside a bin that is not usable.
+        inputs: (n, k) of the network; those of a flat continuum where ``bad``.
+        coverage: (n, 12) share of each wide bin that usable channels cover.
+        bad: (n,) no prediction is possible.
+    """
+
+    colours: Array
+    inputs: Array
+    coverage: Array
+    bad: Array
+
+
 class Painter(eqx.Module):
     """Everything that an axis and a network fix, ready for any number of continua.
 
@@ -129,7 +146,7 @@ class Painter(eqx.Module):
         require_coverage(vacuum)
         rest = load_catalogue().select(painted_lines()).wavelength(medium)
         self.network = network
-        self.weights = jnp.asarray(bin_weights(vacuum))
+        self.weights = jnp.asarray(bin_weights(vacuum, network.edges))
         self.sides = jnp.asarray(_side_weights(wavelength, rest))
         self.shares = jnp.asarray(shares(oii_ratio))
         self.low, self.high = _channel_ends(wavelength, rest)
@@ -139,16 +156,20 @@ class Painter(eqx.Module):
         if mask_kms is not None:
             self.mask = line_mask(wavelength, line_windows(mask_kms, medium))
 
-    def colours(self, flux: Any, usable: Any = None) -> tuple[Array, Binned]:
-        """Colours (n, 11) [dex] and binned fluxes of continua (n, channel)."""
+    def shape(self, flux: Any, usable: Any = None) -> Shape:
+        """What the network sees of continua (n, channel)."""
         flux = jnp.asarray(flux)
-        shape = flux if self.mask is None else replace_lines(flux, self.mask)
-        binned = bin_flux(shape, self.weights, usable)
-        return colours(jnp.where(binned.coverage >= LEAST_COVERAGE, binned.flux, 0.0)), binned
+        stars = flux if self.mask is None else replace_lines(flux, self.mask)
+        binned = bin_flux(stars, self.weights, usable)
+        twelve = twelve_of(binned)
+        colour = colours(jnp.where(twelve.coverage >= LEAST_COVERAGE, twelve.flux, 0.0))
+        bad = ~jnp.isfinite(colour).all(axis=-1)
+        level = jnp.where(bad[:, None], 1.0, filled(binned, twelve))
+        return Shape(colour, self.network.features(level), twelve.coverage, bad)
 
     def widths(self, flux: Any, usable: Any = None) -> LineWidths:
         """Predicted distribution of the equivalent widths of continua (n, channel)."""
-        return self.network.predict(self.colours(flux, usable)[0])
+        return self.network.predict(self.shape(flux, usable).inputs)
 
     def __call__(
         self,
@@ -170,16 +191,16 @@ class Painter(eqx.Module):
             `Painted`.
         """
         flux = jnp.asarray(flux)
-        colour, binned = self.colours(flux, usable)
-        bad = ~jnp.isfinite(colour).all(axis=-1)
-        predicted = self.network.predict(jnp.where(bad[:, None], 0.0, colour))
+        shape = self.shape(flux, usable)
+        bad = shape.bad
+        predicted = self.network.predict(shape.inputs)
         ew = predicted.ew() if key is None else predicted.draw(key)
         continuum = bin_flux(flux, self.sides, usable).flux
         lines = (ew @ self.shares.astype(ew.dtype)) * continuum
         painted = flux + self.line_spectrum(jnp.where(bad[:, None], 0.0, lines), broadening_kms)
         ew, err = (jnp.where(bad[:, None], jnp.nan, part) for part in (ew, predicted.ew_err()))
         fluxes = jnp.where(bad[:, None], jnp.nan, lines @ (self.shares.T > 0).astype(lines.dtype))
-        return Painted(painted, ew, err, fluxes, self._flags(colour, binned, bad), colour)
+        return Painted(painted, ew, err, fluxes, self._flags(shape), shape.colours)
 
     def line_spectrum(self, fluxes: Any, broadening_kms: Any = BROADENING_KMS) -> Array:
         """Spectra (n, channel) of lines of given fluxes (n, 11), each integrated over channels.
@@ -207,11 +228,11 @@ class Painter(eqx.Module):
         mass = jax.scipy.stats.norm.cdf(high / sigma) - jax.scipy.stats.norm.cdf(low / sigma)
         return mass / (high - low)
 
-    def _flags(self, colour: Array, binned: Binned, bad: Array) -> Array:
-        outside = ~bad & (self.network.support.distance(colour) > 1.0)
-        partial = (binned.coverage < _COMPLETE).any(axis=-1)
+    def _flags(self, shape: Shape) -> Array:
+        outside = ~shape.bad & (self.network.support.distance(shape.colours) > 1.0)
+        partial = (shape.coverage < _COMPLETE).any(axis=-1)
         return (
-            jnp.where(bad, int(Flag.NO_DATA), 0)
+            jnp.where(shape.bad, int(Flag.NO_DATA), 0)
             | jnp.where(outside, int(Flag.OUT_OF_RANGE), 0)
             | jnp.where(partial, int(Flag.MASKED_CHANNELS), 0)
         )

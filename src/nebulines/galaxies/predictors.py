@@ -6,7 +6,6 @@ One contract: ``network.predict(inputs)`` of colours (n, 11) gives `LineWidths`,
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +18,10 @@ from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.bins import N_COLOURS
 from nebulines.galaxies.equivalent_widths import LINES
 
-ARCHITECTURES = {
-    "published_equivalent_width": ("nebulines.galaxies.published", "PublishedWidths"),
-    "equivalent_width": ("nebulines.galaxies.network", "EquivalentWidth"),
-}
-"""Name of an architecture -> module and class."""
-
-
+ARCHITECTURES = ("equivalent_width", "equivalent_width_spectrum", "published_equivalent_width")
+"""Architectures that predict equivalent widths."""
+DEFAULT = "equivalent_width"
+"""The network of the package that is used when none is named."""
 _BLOCK = 4096
 
 
@@ -42,15 +38,20 @@ class Predictor(NamedTuple):
 
 
 def load_predictor(path: str | Path) -> Predictor:
-    """A network from a file.
+    """A network by name or from a file.
 
     Args:
-        path: ``.npz`` of published weights, or ``.safetensors`` with its ``.json`` card.
+        path: ``equivalent_width`` or ``equivalent_width_spectrum``, shipped with the package;
+            ``.npz`` of published weights, or ``.safetensors`` with its ``.json`` card.
 
     Raises:
         UsageError: there is no such file, or it ends in something else.
         InputError: the file is damaged or is not such a network.
     """
+    if str(path) in ARCHITECTURES:
+        from nebulines.networks.weights import FOLDER
+
+        return _stored(FOLDER / f"{path}.safetensors")
     path = Path(path)
     if path.suffix not in (".npz", ".safetensors"):
         raise UsageError(f"weights must be a .npz or a .safetensors file, not {path.name}")
@@ -65,19 +66,15 @@ def load_predictor(path: str | Path) -> Predictor:
 
 
 def _stored(path: Path) -> Predictor:
-    from nebulines.networks.weights import read_weights
+    from nebulines.networks.weights import read_pretrained
 
-    card_path = path.with_suffix(".json")
-    try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        module, name = ARCHITECTURES[card["architecture"]]
-        size = dict(card["size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    network, card = read_pretrained(path)
+    if card["architecture"] not in ARCHITECTURES:
         raise InputError(
-            f"the card {card_path} is not that of a network for equivalent widths: {error}"
-        ) from error
-    blank = getattr(importlib.import_module(module), name)(key=jax.random.key(0), **size)
-    return Predictor(read_weights(path, blank), card)
+            f"{path} holds a network of another kind ({card['architecture']}): painting needs one "
+            f"of {', '.join(ARCHITECTURES)}"
+        )
+    return Predictor(network, card)
 
 
 def published_card(network: Any) -> dict[str, Any]:
@@ -178,10 +175,6 @@ def default_predictor() -> Predictor:
     Raises:
         UsageError: none is shipped with this version.
     """
-    path = Path(__file__).parent / "weights" / "equivalent_width.safetensors"
-    if not path.exists():
-        raise UsageError(
-            "no network for equivalent widths is shipped with this version: give the weights of "
-            "one, such as those of Khederlarian et al. 2024 (weights=FILE, --weights FILE)"
-        )
-    return _stored(path)
+    from nebulines.networks.weights import FOLDER
+
+    return _stored(FOLDER / f"{DEFAULT}.safetensors")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array
 
 from nebulines.errors import InputError
-from nebulines.galaxies.bins import N_COLOURS
+from nebulines.galaxies.bins import BIN_EDGES, N_COLOURS, colours
 from nebulines.galaxies.equivalent_widths import (
     LineWidths,
     published_names,
@@ -49,6 +49,7 @@ class PublishedWidths(eqx.Module):
         (3, 10)
     """
 
+    edges: ClassVar[np.ndarray] = BIN_EDGES
     mean: Array
     spread: Array
     weights: list[Array]
@@ -76,6 +77,14 @@ class PublishedWidths(eqx.Module):
             hidden = jnp.einsum("lni,loi->lno", hidden, weight) + bias[:, None, :]
             hidden = hidden if i == last else jax.nn.selu(hidden)
         return hidden[..., 0].T
+
+    def features(self, binned_flux: Any) -> Array:
+        """Inputs (n, 11) of mean fluxes (n, 12)."""
+        return colours(binned_flux)
+
+    def median(self, inputs: Any) -> Array:
+        """Median equivalent widths (n, 10) [Angstrom]."""
+        return jnp.sinh(self(inputs))
 
     def predict(self, inputs: Any) -> LineWidths:
         """`LineWidths` of inputs as in ``__call__``; the scatter is an estimate, the same for

@@ -9,6 +9,8 @@ import numpy as np
 
 from nebulines.galaxies.equivalent_widths import LineWidths
 
+CENTRAL = 0.6827
+"""Share of a normal law within one standard deviation."""
 _SIGMA_PER_MAD = 1.4826
 
 
@@ -57,7 +59,8 @@ def coverage(
 
     Args:
         widths: predicted distributions of n galaxies.
-        observed, error: (n, 10) measured widths and their errors [Angstrom].
+        observed, error: (n, 10) measured widths and their errors [Angstrom]; pairs that are not
+            finite do not count.
         draws: of each galaxy.
         seed: of the draws.
 
@@ -71,4 +74,6 @@ def coverage(
         below += drawn < observed
     # rank of the truth among the draws, spread evenly within its step
     place = (below + rng.uniform(size=below.shape)) / (draws + 1)
-    return np.mean(np.abs(place - 0.5) < 0.5 * 0.6827, axis=0)
+    inside = np.abs(place - 0.5) < 0.5 * CENTRAL
+    usable = np.isfinite(observed) & np.isfinite(error)
+    return np.sum(inside & usable, axis=0) / np.maximum(np.sum(usable, axis=0), 1)

@@ -25,6 +25,10 @@ FOLDER = Path(__file__).parent / "weights"
 ARCHITECTURES = {
     "kinematics": ("nebulines.networks.kinematics", "Kinematics"),
     "starnet": ("nebulines.networks.starnet", "StarNet"),
+    "equivalent_width": ("nebulines.galaxies.network", "EquivalentWidth"),
+    "equivalent_width_spectrum": ("nebulines.galaxies.spectrum_network", "EquivalentWidthSpectrum"),
+    "published_equivalent_width": ("nebulines.galaxies.published", "PublishedWidths"),
+    "continuum_map": ("nebulines.galaxies.embedding", "EmbeddingMap"),
 }
 """Name of an architecture -> module and class."""
 
@@ -66,12 +70,18 @@ def load(name: str) -> Pretrained:
         >>> load("kinematics").card["architecture"]
         'kinematics'
     """
-    path = Path(name) if name.endswith(".safetensors") else FOLDER / f"{name}.safetensors"
+    return read_pretrained(
+        Path(name) if name.endswith(".safetensors") else FOLDER / f"{name}.safetensors"
+    )
+
+
+def read_pretrained(path: Path) -> Pretrained:
+    """As `load`, from a path, each time anew in the precision that JAX has."""
     card_path = path.with_suffix(".json")
     if not (path.exists() and card_path.exists()):
         raise UsageError(
-            f"no pretrained network {name!r}: shipped are {', '.join(shipped()) or 'none'}; or "
-            "give the path of a .safetensors file with its .json card beside it"
+            f"no pretrained network {path.stem!r}: shipped are {', '.join(shipped()) or 'none'}; "
+            "or give the path of a .safetensors file with its .json card beside it"
         )
     try:
         card = json.loads(card_path.read_text(encoding="utf-8"))

@@ -12,14 +12,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from nebulines.networks.starnet import BAND, StarNet, Variant, targets
 from nebulines.spectra import Spectra
-from nebulines.training.task import Task
+from nebulines.training.task import Task, pick
 
 SHARES = (0.7, 0.2, 0.1)
 """Of the spectra that train, validate and test."""
@@ -86,10 +85,10 @@ def starnet_task(training: Labelled, validation: Labelled, *, variant: Variant =
     return Task(
         "starnet",
         _build,
-        partial(_pick, training),
+        partial(pick, training),
         square_error,
         learning,
-        partial(_pick, validation),
+        partial(pick, validation),
         {"channels": channels, "variant": variant},
         partial(centred, validation=validation),
     )
@@ -133,12 +132,3 @@ _ROWS = 1024
 
 def _build(key: Array, **size: Any) -> StarNet:
     return StarNet(key=key, **size)
-
-
-def _pick(labelled: Labelled, key: Array, n: int) -> Labelled:
-    """n rows: all of them in order when that many are asked for, else at random."""
-    total = len(labelled.spectra)
-    if n >= total:
-        return labelled
-    seed = np.asarray(jax.random.key_data(key)).tolist()
-    return labelled.rows(np.random.default_rng(seed).integers(0, total, n))

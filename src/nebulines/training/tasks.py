@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 from collections.abc import Callable
 from functools import partial
@@ -20,22 +21,26 @@ def task_names() -> list[str]:
     """Names that `get_task` knows.
 
     Example:
-        >>> task_names()
-        ['kinematics', 'starnet', 'starnet-r2000', 'starnet-r1000']
+        >>> task_names()  # doctest: +ELLIPSIS
+        ['kinematics', 'starnet', 'starnet-r2000', 'starnet-r1000', ...]
     """
     return list(_TASKS)
 
 
-def get_task(name: str, *, seed: int = 0, spectra: int = 50_000) -> Task:
+def get_task(
+    name: str, *, seed: int = 0, spectra: int = 50_000, data: tuple[Path, Path] | None = None
+) -> Task:
     """A task by name.
 
     Args:
         name: one of `task_names`.
         seed: of the spectra, where they are simulated before the training.
         spectra: their number, training, validation and test sets together.
+        data: files of spectra and of what was measured of them, for networks that can learn from
+            files; None = simulated spectra.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: an unknown name, or files for a network that does not learn from files.
 
     Example:
         >>> get_task("kinematics").name
@@ -43,6 +48,12 @@ def get_task(name: str, *, seed: int = 0, spectra: int = 50_000) -> Task:
     """
     if name not in _TASKS:
         raise UsageError(f"no network {name!r} to train: choose one of {', '.join(_TASKS)}")
+    if data is not None:
+        if name not in _MODULES:
+            raise UsageError(f"{name} learns from simulated spectra only: leave --data out")
+        return importlib.import_module(_MODULES[name]).make_task(
+            name, seed=seed, spectra=spectra, data=data
+        )
     return _TASKS[name](seed, spectra)
 
 
@@ -67,14 +78,30 @@ _STARNET_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Resolutions of the paper, with scans whose number of channels follows them."""
 
+
+def _elsewhere(name: str, seed: int, spectra: int) -> Task:
+    """A task of a room above this one, found when it is asked for."""
+    return importlib.import_module(_MODULES[name]).make_task(name, seed=seed, spectra=spectra)
+
+
+_MODULES: dict[str, str] = {
+    "equivalent_width": "nebulines.galaxies.tasks",
+    "equivalent_width_spectrum": "nebulines.galaxies.tasks",
+}
+"""Networks of rooms above this one -> module with ``make_task(name, seed=, spectra=)``."""
+
 _TASKS: dict[str, Callable[[int, int], Task]] = {
     "kinematics": _kinematics,
     **{name: partial(_starnet, name) for name in _STARNET_OPTIONS},
+    **{name: partial(_elsewhere, name) for name in _MODULES},
 }
 
 
-def trained_ranges(name: str) -> dict[str, Any]:
+def trained_ranges(task: Task) -> dict[str, Any]:
     """What a network was trained on, for its card: ranges within which it may be used."""
+    name = task.name
+    if "trained_ranges" in task.about:
+        return dict(task.about["trained_ranges"])
     if name != "kinematics":
         return {
             "instrument": "sitelle-sn3",
@@ -109,11 +136,14 @@ def card(task: Task, config: TrainConfig, size: dict[str, Any], trained: Trained
     """The card of a trained network, before it is judged on held-out spectra."""
     command = ["nebulines", "train", task.name, "--steps", str(config.steps), "--seed",
                str(config.seed)]  # fmt: skip
+    command += task.about.get("options", [])
+    about = {k: v for k, v in task.about.items() if k not in ("trained_ranges", "options")}
     return {
         "name": task.name,
         "architecture": task.name.partition("-")[0],
         "size": {**task.size, **size},
         "version": nebulines.__version__,
+        **about,
         "trained_with": {
             "command": shlex.join(command),
             "config": config.as_dict(),
@@ -121,8 +151,8 @@ def card(task: Task, config: TrainConfig, size: dict[str, Any], trained: Trained
             "examples": config.steps * config.batch,
             "validation_loss": trained.best,
         },
-        "trained_ranges": trained_ranges(task.name),
-        "scores": {},
+        "trained_ranges": trained_ranges(task),
+        "scores": task.score(trained.network) if task.score else {},
     }
 
 
