@@ -1,0 +1,96 @@
+"""The network ``line_ratio_ann``: the dense network of Rhea et al. 2021, as published.
+
+The spectra of SN1, SN2 and SN3, one after the other and divided by their maximum, go through
+dense layers of 1024, 1024 and 512 with ReLU, 25 and 15 % dropout after the first two, and a
+linear layer that gives arcsinh of line ratios. Ten such networks that differ in their initial
+weights make a deep ensemble, whose mean is the answer and whose spread is the uncertainty. It
+needs the axes, the resolutions and the kind of nebulae that it was trained on: a baseline.
+
+Source: Rhea et al. 2021, ApJ 910, 129, section 2; Lakshminarayanan, Pritzel & Blundell 2017,
+NeurIPS 30.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+RATIOS = (
+    "SII6731/SII6716", "SII/HALPHA6563", "NII6583/HALPHA6563", "NII6583/SII",
+    "OIII5007/HBETA4861", "OII/HBETA4861", "OII/OIII5007", "HALPHA6563/HBETA4861",
+    "NII6548/NII6583",
+)  # fmt: skip
+"""The targets, in the order of the paper's table 2; the last is its check."""
+CHANNELS = (171, 219, 841)
+"""Channels that are read of SN1, SN2 and SN3."""
+HIDDEN = (1024, 1024, 512)
+DROPOUT = (0.25, 0.15, 0.0)
+MEMBERS = 10
+
+
+class LineRatioAnn(eqx.Module):
+    """Ensemble of dense networks, whose weights are stacked (member, out, in).
+
+    Args (of the constructor):
+        key: of the initial weights.
+        channels: of the three spectra together.
+        hidden: sizes of the layers.
+        members: of the ensemble.
+
+    Example:
+        >>> network = LineRatioAnn(key=jax.random.key(0), channels=30, hidden=(8, 8), members=3)
+        >>> mean, spread = network(jnp.ones((2, 30)))
+        >>> mean.shape, spread.shape
+        ((2, 9), (2, 9))
+    """
+
+    weight: list[Array]
+    bias: list[Array]
+
+    def __init__(
+        self,
+        *,
+        key: Array,
+        channels: int = sum(CHANNELS),
+        hidden: tuple[int, ...] | list[int] = HIDDEN,
+        members: int = MEMBERS,
+    ):
+        sizes = (channels, *hidden, len(RATIOS))
+        keys = jax.random.split(key, len(sizes) - 1)
+        self.weight = [
+            # normal, as in the paper; of the variance that keeps a ReLU layer's scale
+            jax.random.normal(k, (members, n_out, n_in)) * jnp.sqrt(2.0 / n_in)
+            for k, n_in, n_out in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        ]
+        self.bias = [jnp.zeros((members, n_out)) for n_out in sizes[1:]]
+
+    def raw(self, spectra: Array, *, key: Array | None = None) -> Array:
+        """arcsinh of the ratios (member, n, 9) for spectra (n, channel); ``key`` turns dropout
+        on."""
+        hidden = spectra / jnp.maximum(jnp.max(spectra, axis=-1, keepdims=True), 1e-30)
+        last = len(self.weight) - 1
+        layers = zip(self.weight, self.bias, strict=True)
+        for number, (weight, bias) in enumerate(layers):
+            hidden = jnp.einsum("...ni,moi->mno", hidden, weight) if hidden.ndim == 2 else (
+                jnp.einsum("mni,moi->mno", hidden, weight)
+            )
+            hidden = hidden + bias[:, None]
+            if number < last:
+                hidden = _dropped(jax.nn.relu(hidden), number, key)
+        return hidden
+
+    def __call__(self, spectra: Array) -> tuple[Array, Array]:
+        """Ratios (n, 9), mean of the members, and their standard deviation."""
+        ratios = jnp.sinh(self.raw(spectra))
+        return jnp.mean(ratios, axis=0), jnp.std(ratios, axis=0)
+
+
+def _dropped(hidden: Array, number: int, key: Array | None) -> Array:
+    """Hidden values, some of which are left out in training."""
+    share = DROPOUT[number] if number < len(DROPOUT) else 0.0
+    if key is None or share == 0.0:
+        return hidden
+    kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1.0 - share, hidden.shape)
+    return jnp.where(kept, hidden / (1.0 - share), 0.0)

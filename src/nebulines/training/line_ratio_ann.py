@@ -1,0 +1,122 @@
+"""How ``line_ratio_ann`` learns: the recipe of Rhea et al. 2021.
+
+50 000 objects, of which 70 % train, 20 % validate and 10 % test; Huber loss (delta 1) of arcsinh
+of the ratios, plus 5e-4 times the sum of squares of all weights; Adam. The paper trains in
+batches of four; here they are larger, for speed, and the learning rate falls as a cosine.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nebulines.networks.line_ratio_ann import CHANNELS, RATIOS, LineRatioAnn
+from nebulines.spectra import Spectra
+from nebulines.training.line_ratio_spectra import Objects, paper_objects
+from nebulines.training.task import Task, pick
+
+SHARES = (0.7, 0.2, 0.1)
+L2 = 5e-4
+EPOCHS = 10
+BATCH = 128
+LEARNING_RATE = 5e-4
+
+
+class Labelled(NamedTuple):
+    """Spectra (n, channel) and arcsinh of their ratios (n, 9)."""
+
+    spectra: Any
+    target: Any
+
+    def rows(self, index: Any) -> Labelled:
+        """A subset of the rows."""
+        return Labelled(self.spectra[index], self.target[index])
+
+
+def labelled(objects: Objects) -> Labelled:
+    """What the network sees of objects, and what it should answer."""
+    target = np.arcsinh(true_ratios(objects.truth))
+    return Labelled(joined(objects.bands), target.astype(np.float32))
+
+
+def joined(bands: tuple[Spectra, ...] | list[Spectra]) -> np.ndarray:
+    """The spectra (n, 1231) of three bands, one after the other."""
+    parts = [spectra.flux[:, :n] for spectra, n in zip(bands, CHANNELS, strict=True)]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def true_ratios(truth: dict[str, Any]) -> np.ndarray:
+    """The nine ratios (n, 9) of fluxes ``NAME_flux``.
+
+    Example:
+        >>> from nebulines.training.line_ratio_spectra import paper_objects
+        >>> true_ratios(paper_objects(2, 1).truth).shape
+        (2, 9)
+    """
+    flux = {k.removesuffix("_flux"): v for k, v in truth.items() if k.endswith("_flux")}
+    flux["SII"] = flux["SII6716"] + flux["SII6731"]
+    flux["OII"] = flux["OII3726"] + flux["OII3729"]
+    pairs = [ratio.split("/") for ratio in RATIOS]
+    return np.stack([flux[top] / flux[bottom] for top, bottom in pairs], axis=1)
+
+
+def split(data: Labelled, seed: int) -> tuple[Labelled, Labelled, Labelled]:
+    """Training, validation and test sets in the shares of the paper."""
+    n = len(data.spectra)
+    order = np.random.default_rng([seed, 1]).permutation(n)
+    ends = np.cumsum([round(share * n) for share in SHARES[:2]])
+    first, second, third = np.split(order, ends)
+    return data.rows(first), data.rows(second), data.rows(third)
+
+
+def line_ratio_ann_task(training: Labelled, validation: Labelled, **size: Any) -> Task:
+    """The task of learning from labelled spectra.
+
+    Args:
+        training, validation: disjoint sets.
+        **size: arguments of the network.
+    """
+    per_epoch = max(1, len(training.spectra) // BATCH)
+    return Task(
+        "line_ratio_ann",
+        _build,
+        partial(pick, training),
+        loss,
+        {
+            "steps": EPOCHS * per_epoch,
+            "batch": BATCH,
+            "learning_rate": LEARNING_RATE,
+            "weight_decay": 0.0,
+            "validation": min(len(validation.spectra), 4096),
+            "validate_every": per_epoch,
+        },
+        partial(pick, validation),
+        size,
+    )
+
+
+def ann_task(seed: int, spectra: int) -> Task:
+    """The task with spectra simulated from a seed."""
+    training, validation, _ = split(labelled(paper_objects(spectra, seed)), seed)
+    return line_ratio_ann_task(training, validation)
+
+
+def loss(network: LineRatioAnn, batch: Labelled, key: Array | None = None) -> Array:
+    """Huber loss, mean over the members, with the penalty of their weights in training."""
+    miss = network.raw(batch.spectra, key=key) - batch.target
+    size = jnp.abs(miss)
+    huber = jnp.mean(jnp.where(size <= 1.0, 0.5 * miss**2, size - 0.5), axis=(1, 2))
+    if key is None:
+        return jnp.mean(huber)
+    penalty = sum(jnp.sum(weight**2, axis=(1, 2)) for weight in network.weight)
+    return jnp.sum(huber + L2 * penalty)
+
+
+def _build(key: Array, **size: Any) -> LineRatioAnn:
+    return LineRatioAnn(key=key, **size)
+
+

@@ -1,0 +1,147 @@
+"""Libraries of sources that the line-ratio networks learn from: fluxes, dust, kinds of nebulae."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.lines import load_catalogue
+from nebulines.models.dust import transmission
+from nebulines.networks.line_ratio_space import LINES, Prior
+from nebulines.networks.line_ratios import PRIORS
+from nebulines.synthetic.line_priors import draw_lines
+
+PAPER = "rhea2021"
+PAPER_CLASS = "sitelle-2020"
+LEAST_AMPLITUDE = 0.12
+"""Every line of the paper's sources is at least so bright, relative to H-alpha before dust."""
+DECREMENT = (2.0, 6.0)
+"""Range of the paper's Balmer decrement, for a source of 2.87 before dust."""
+CASE_B = 2.87
+DOUBLET = (0.73, 0.79)
+"""Range of [S II] 6731/6716 in the paper's table 1."""
+EBV = (0.0, 1.2)
+"""Range of E(B-V) [mag] of all other sources."""
+_HALPHA, _HBETA, _S16, _S31 = (
+    LINES.index(name) for name in ("HALPHA6563", "HBETA4861", "SII6716", "SII6731")
+)
+_BLOCK = 400_000
+
+
+class Sources(NamedTuple):
+    """n sources: fluxes before dust relative to H-alpha, and colour excess.
+
+    Attributes:
+        flux: (n, 8) of `LINES`.
+        ebv: (n,) [mag].
+    """
+
+    flux: np.ndarray
+    ebv: np.ndarray
+
+
+def draw_sources(kind: str, n: int, seed: int | tuple[int, ...]) -> Sources:
+    """Sources of one of the kinds that the network can be told of.
+
+    Args:
+        kind: one of `nebulines.networks.line_ratios.PRIORS`.
+        n: number of sources.
+        seed: of the draw.
+
+    Example:
+        >>> sources = draw_sources("rhea2021", 5, 1)
+        >>> bool((sources.flux.min(axis=1) >= 0.12).all())
+        True
+    """
+    generator = np.random.default_rng(seed)
+    if kind != PAPER:
+        flux = draw_lines(generator, kind, LINES, n).fluxes
+        return Sources(flux, generator.uniform(*EBV, n))
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < n:
+        flux = draw_lines(generator, PAPER_CLASS, LINES, min(_BLOCK, 80 * n + 1000)).fluxes
+        parts.append(flux[(flux >= LEAST_AMPLITUDE).all(axis=1)])
+    flux = np.concatenate(parts)[:n]
+    flux = _with_doublet(flux)
+    decrement = generator.uniform(*DECREMENT, n)
+    return Sources(flux, np.log10(decrement / CASE_B) / reddening_of_decrement())
+
+
+def reddening_of_decrement() -> float:
+    """Change of log10 of Ha/Hb with E(B-V) [1/mag], of the law CCM89 with R_V 3.1.
+
+    Example:
+        >>> round(reddening_of_decrement(), 3)
+        0.43
+    """
+    lines = load_catalogue().select(["HALPHA6563", "HBETA4861"]).wavelength_vacuum
+    red, blue = transmission(lines, 1.0)
+    return float(np.log10(red / blue))
+
+
+def _with_doublet(flux: np.ndarray) -> np.ndarray:
+    """Fluxes whose [S II] doublet follows the temperature: the paper's range, evenly filled, in
+    the order of Ha/Hb before dust, which falls with temperature as the doublet does."""
+    rank = np.interp(1.0 / flux[:, _HBETA], *_decrement_ranks())
+    ratio = DOUBLET[0] + (DOUBLET[1] - DOUBLET[0]) * rank
+    total = flux[:, _S16] + flux[:, _S31]
+    flux = flux.copy()
+    flux[:, _S31] = total * ratio / (1.0 + ratio)
+    flux[:, _S16] = total - flux[:, _S31]
+    return flux
+
+
+def _decrement_ranks() -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of Ha/Hb before dust among the paper's sources, and their ranks."""
+    flux = draw_lines(np.random.default_rng(0), PAPER_CLASS, LINES, _BLOCK).fluxes
+    chosen = 1.0 / flux[(flux >= LEAST_AMPLITUDE).all(axis=1), _HBETA]
+    ranks = np.linspace(0.0, 1.0, 201)
+    return np.quantile(chosen, ranks), ranks
+
+
+def reddened(sources: Sources) -> np.ndarray:
+    """Fluxes (n, 8) behind the dust, relative to the H-alpha that is left (CCM89, R_V 3.1)."""
+    wavelength = load_catalogue().select(LINES).wavelength_vacuum
+    left = transmission(wavelength, sources.ebv)
+    return sources.flux * left / left[:, _HALPHA, None]
+
+
+class Library(NamedTuple):
+    """Sources of every kind of `PRIORS`.
+
+    Attributes:
+        log_flux: (7, n, 8) log10 of the fluxes behind the dust, relative to H-alpha.
+        decrement: (7, n) log10 of Ha/Hb before dust.
+    """
+
+    log_flux: np.ndarray
+    decrement: np.ndarray
+
+
+def library(n: int, seed: int) -> Library:
+    """n sources of every kind."""
+    flux, decrement = [], []
+    for number, kind in enumerate(PRIORS):
+        sources = draw_sources(kind, n, (seed, number))
+        flux.append(np.log10(np.maximum(reddened(sources), 1e-8)))
+        decrement.append(-np.log10(sources.flux[:, _HBETA]))
+    return Library(np.float32(flux), np.float32(decrement))
+
+
+def gaussians(sources: Library) -> Prior:
+    """The Gaussian of each kind, arrays (7, ...)."""
+    middle = sources.log_flux.mean(axis=1)
+    information = []
+    for flux in sources.log_flux.astype(float):
+        covariance = np.cov(flux.T) + 1e4  # a common factor is free
+        covariance += 1e-6 * np.eye(len(LINES))
+        inner = np.linalg.inv(covariance)
+        loose = inner.sum(axis=1)
+        information.append(inner - np.outer(loose, loose) / loose.sum())
+    return Prior(
+        middle.astype(np.float32),
+        np.float32(information),
+        sources.decrement.mean(axis=1),
+        np.maximum(sources.decrement.std(axis=1), 0.002),
+    )
