@@ -1,0 +1,264 @@
+"""Emission lines of galaxies: H II regions lit by young stars, gas lit by old stars, nuclei.
+
+The ionising photons follow from the ages of the stars; H-alpha from the photons; the other
+lines from photoionisation models (``data/hii_lines.toml``, learned from the grid of
+Perez-Montero 2014), from the ratios of LINER-like gas (``data/population.toml``), and from the
+package's prior of narrow-line regions. Fluxes are in solar luminosities, before dust.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nebulines.galaxies.star_formation import AGE_EDGES, AGES
+from nebulines.lines import load_ties
+from nebulines.nebular.atoms import emissivity
+from nebulines.nebular.recombination import case_b_ratio
+
+LINES = (
+    "OII3726",
+    "OII3729",
+    "NEIII3869",
+    "H3889",
+    "NEIII3967",
+    "HEPSILON3970",
+    "HDELTA4102",
+    "HGAMMA4340",
+    "HBETA4861",
+    "OIII4959",
+    "OIII5007",
+    "HEI5876",
+    "OI6300",
+    "OI6364",
+    "NII6548",
+    "HALPHA6563",
+    "NII6583",
+    "SII6716",
+    "SII6731",
+    "ARIII7136",
+    "SIII9069",
+)
+"""Lines of every galaxy of the population, names of the catalogue, in the order of wavelength."""
+
+HYDROGEN = ("HALPHA6563", "HGAMMA4340", "HDELTA4102", "HEPSILON3970", "HBETA4861")
+_DOUBLETS = (("OII", "OII3729", "OII3726"), ("SII", "SII6716", "SII6731"))
+_KNOTS = np.linspace(0.0, 4.0, 41)  # log10 of densities
+
+
+class Gas(NamedTuple):
+    """State of the gas of n galaxies.
+
+    Attributes:
+        oxygen_abundance: (n,) 12 + log10(O/H).
+        log_no: (n,) log10(N/O).
+        log_u: (n,) log10 of the ionisation parameter.
+        log_density: (n,) log10 of the electron density [cm-3].
+    """
+
+    oxygen_abundance: np.ndarray
+    log_no: np.ndarray
+    log_u: np.ndarray
+    log_density: np.ndarray
+
+
+def photon_rate(metallicity: float | np.ndarray = 0.0) -> np.ndarray:
+    """Mean rate of hydrogen-ionising photons of the stars of each bin of age.
+
+    Constant for 3.2 Myr, then falling as age^-4.5 down to the rate of old stars; the integral
+    is that of Kennicutt's calibration of the star-formation rate, and falls by 0.2 dex per dex
+    of metallicity.
+
+    Args:
+        metallicity: (...) log10 over the Sun's.
+
+    Returns:
+        (..., 46) photons a second and solar mass formed.
+
+    Source: Kennicutt 1998; Schaerer 2003; Cid Fernandes et al. 2011 (``data/population.toml``).
+
+    Example:
+        >>> photon_rate()[[0, -1]].round(-40) > 0
+        array([ True,  True])
+    """
+    young = 10.0 ** (table()["photons"]["with_metallicity"] * np.asarray(metallicity))
+    return young[..., None] * _young_rate() + old_rate()
+
+
+@functools.cache
+def _young_rate() -> np.ndarray:
+    """Rate (46,) of the young stars, averaged over the bins."""
+    row = table()["photons"]
+    power, knee = row["decline"], row["plateau"]
+    fine = np.concatenate([[0.0], np.geomspace(1e5, AGE_EDGES[-1], 4000)])
+    shape = np.minimum(1.0, (np.maximum(fine, 1.0) / knee) ** power)
+    steps = 0.5 * (shape[1:] + shape[:-1]) * np.diff(fine)
+    so_far = np.interp(AGE_EDGES, fine, np.concatenate([[0.0], np.cumsum(steps)]))
+    scale = row["total"] / (so_far[-1] * table()["photons"]["year"])
+    return scale * np.diff(so_far) / np.diff(AGE_EDGES)
+
+
+def old_rate() -> np.ndarray:
+    """Rate (46,) of old stars [1 / s and solar mass formed]; 0 while they are young.
+
+    Example:
+        >>> float(old_rate()[0])
+        0.0
+    """
+    row = table()["photons"]
+    return np.where(row["old_from"] <= AGES, 10.0 ** row["old"], 0.0)
+
+
+def halpha_luminosity(photons: np.ndarray) -> np.ndarray:
+    """H-alpha [solar luminosities] of ionising photons a second, case B at 10^4 K.
+
+    Example:
+        >>> float(halpha_luminosity(np.array(1e53)).round(-5))
+        35800000.0
+    """
+    row = table()["photons"]
+    return row["halpha_energy"] / row["solar_luminosity"] * np.asarray(photons)
+
+
+def hii_regions(gas: Gas, rng: np.random.Generator) -> np.ndarray:
+    """Lines of H II regions relative to H-alpha, (n, 21) in the order of `LINES`.
+
+    Args:
+        gas: beyond the range of the models their edge holds.
+        rng: for the scatter of [Ne III], whose ratio to [O III] is nearly constant.
+
+    Example:
+        >>> one = np.ones(1)
+        >>> gas = Gas(8.7 * one, -1.0 * one, -3.1 * one, 2.0 * one)
+        >>> hii_regions(gas, np.random.default_rng(0)).shape
+        (1, 21)
+    """
+    rows = hii_table()
+    x = np.stack([_inside(gas, name) for name in ("oxygen_abundance", "log_no", "log_u")], axis=1)
+    x = (x - rows["centre"]) / rows["scale"]
+    design = _terms(x, rows["order"])
+    ratios = {
+        f"{name}/HBETA4861": design @ np.asarray(row["coefficients"])
+        for name, row in rows["hbeta"].items()
+    }
+    plane = _terms(x[:, [0, 2]], 1)
+    for name, row in rows["relative"].items():
+        ratios[f"{name}/{row['to']}"] = plane @ np.asarray(row["coefficients"])
+    agn = table()["agn"]
+    ratios["NEIII3869/OIII5007"] = rng.normal(agn["neon"], agn["neon_scatter"], len(x))
+    return lines_of_ratios(ratios, gas.log_density)
+
+
+def liner_gas(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Lines of gas that old stars light relative to H-alpha, (n, 21).
+
+    Example:
+        >>> liner_gas(2, np.random.default_rng(0)).shape
+        (2, 21)
+    """
+    rows = table()["liner"]
+    ratios = {name: rng.normal(*row, n) for name, row in rows.items()}
+    agn = table()["agn"]
+    ratios["NEIII3869/OIII5007"] = rng.normal(agn["neon"] + 0.15, agn["neon_scatter"], n)
+    return lines_of_ratios(ratios, rng.normal(2.0, 0.3, n))
+
+
+def nuclear_gas(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Lines of narrow-line regions relative to H-alpha, (n, 21), from the prior ``agn``.
+
+    Example:
+        >>> nuclear_gas(2, np.random.default_rng(0)).shape
+        (2, 21)
+    """
+    from nebulines.synthetic.line_priors import draw_ratios
+
+    ratios = draw_ratios(rng, "agn", n)
+    doublet = 10.0 ** ratios.pop("OII3726/HBETA4861")
+    ratios["OII/HBETA4861"] = np.log10(2.1 * doublet)
+    ratios["SIII9069/HBETA4861"] = ratios.pop("SIII9531/HBETA4861") - np.log10(2.47)
+    keep = {name: value for name, value in ratios.items() if not name.startswith("HALPHA")}
+    return lines_of_ratios(keep, rng.normal(2.6, 0.3, n))
+
+
+def lines_of_ratios(ratios: Mapping[str, np.ndarray], log_density: np.ndarray) -> np.ndarray:
+    """Every line relative to H-alpha from log10 of ratios, doublets split by the density.
+
+    Args:
+        ratios: {"LINE/REFERENCE": (n,)}; OII and SII are sums of their doublets; a reference
+            that is no Balmer line stands before the lines relative to it.
+        log_density: (n,) [cm-3].
+
+    Returns:
+        (n, 21) in the order of `LINES`; 0 for lines that nothing is known of.
+    """
+    n = len(log_density)
+    flux = {name: np.full(n, case_b_ratio(name)) for name in HYDROGEN}
+    flux["H3889"] = np.full(n, table()["balmer"]["H3889"])
+    for name, value in ratios.items():
+        line, reference = name.split("/")
+        flux[line] = flux[reference] * 10.0**value
+    for total, first, second in _DOUBLETS:
+        if total in flux:
+            share = _first_share(total, log_density)
+            flux[first], flux[second] = flux[total] * share, flux[total] * (1.0 - share)
+    for tie in load_ties():
+        if tie.strong in flux and tie.weak in LINES:
+            flux[tie.weak] = flux[tie.strong] / tie.ratio
+        elif tie.weak in flux and tie.strong in LINES:
+            flux[tie.strong] = flux[tie.weak] * tie.ratio
+    lines = np.stack([flux.get(name, np.zeros(n)) for name in LINES], axis=1)
+    return lines / flux["HALPHA6563"][:, None]
+
+
+def _first_share(total: str, log_density: np.ndarray) -> np.ndarray:
+    """Share of the first line of a density doublet."""
+    return np.interp(log_density, _KNOTS, _share_table(total))
+
+
+@functools.cache
+def _share_table(total: str) -> np.ndarray:
+    first, second = next(row[1:] for row in _DOUBLETS if row[0] == total)
+    one, other = (emissivity(total, (line,), 1e4, 10.0**_KNOTS) for line in (first, second))
+    return one / (one + other)
+
+
+def _inside(gas: Gas, name: str) -> np.ndarray:
+    return np.clip(getattr(gas, name), *hii_table()[name])
+
+
+def _terms(x: np.ndarray, order: int) -> np.ndarray:
+    every = product(range(order + 1), repeat=x.shape[1])
+    powers = [term for term in every if sum(term) <= order]
+    return np.stack([np.prod(x**term, axis=1) for term in powers], axis=1)
+
+
+@functools.cache
+def table() -> dict[str, Any]:
+    """The numbers of the population, ``data/population.toml``.
+
+    Example:
+        >>> table()["abundance"]["solar"]
+        8.69
+    """
+    return _read("population.toml")
+
+
+@functools.cache
+def hii_table() -> dict[str, Any]:
+    """Line ratios of H II regions, ``data/hii_lines.toml``.
+
+    Example:
+        >>> hii_table()["order"]
+        4
+    """
+    return _read("hii_lines.toml")
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))
