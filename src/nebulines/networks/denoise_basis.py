@@ -1,0 +1,169 @@
+"""What a noisy spectrum says of a clean one: a linear basis, and statistics that suffice.
+
+A clean spectrum is s a V with a scale s, coefficients a (K) and orthonormal vectors V (K, 825).
+With noise of inverse variance w (zero where a bin is missing)
+
+    A = V diag(w) V^T,    b = V diag(w) x
+
+hold all that the spectrum x says of s a. Under a normal prior a ~ N(m, S), S diagonal, at the
+scale s the most probable coefficients and their covariance are
+
+    P = (A + S^-1 / s^2)^-1,    s a = P (b + S^-1 m / s).
+
+What the network is given are these in coordinates u = R a: the fluxes of lines (rows of R learned
+from clean spectra) and the rest of the space.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Basis(eqx.Module):
+    """Clean spectra of galaxies as K numbers; nothing of it is trained by gradients.
+
+    Attributes:
+        vectors: (K, channel) V, orthonormal rows.
+        mean: (K,) m of spectra of unit norm.
+        variance: (K,) S.
+        residual: (channel,) mean square of what the basis leaves of clean spectra.
+        coordinates: (K, K) R; the first L rows give line fluxes [unit norm times Angstrom].
+        inverse: (K, K) of R.
+        softening: (L,) line flux below which asinh is linear.
+    """
+
+    vectors: Array
+    mean: Array
+    variance: Array
+    residual: Array
+    coordinates: Array
+    inverse: Array
+    softening: Array
+
+    @classmethod
+    def empty(cls, size: int, lines: int, channels: int) -> Basis:
+        """A basis of the right shapes to read weights into."""
+        return cls(
+            jnp.eye(size, channels),
+            jnp.ones(size),
+            jnp.ones(size),
+            jnp.zeros(channels),
+            jnp.eye(size),
+            jnp.eye(size),
+            jnp.ones(lines),
+        )
+
+    @property
+    def size(self) -> int:
+        """K."""
+        return self.vectors.shape[0]
+
+    @property
+    def n_lines(self) -> int:
+        """L."""
+        return self.softening.shape[0]
+
+
+class Statistics(NamedTuple):
+    """What n noisy spectra say, in units of their scale.
+
+    Attributes:
+        scale: (n,) norm of the clean spectra as first estimated, in the unit of the data; not
+            positive where there is no signal.
+        first: (n,) of that, from the mean spectrum alone.
+        coefficients: (n, K) most probable ones.
+        variance: (n, K) of their posterior.
+        u: (n, K) the same in coordinates R.
+        sigma_u: (n, K) standard deviations of these.
+    """
+
+    scale: Array
+    first: Array
+    coefficients: Array
+    variance: Array
+    u: Array
+    sigma_u: Array
+
+
+def project(basis: Basis, flux: Array, weight: Array) -> tuple[Array, Array]:
+    """A (n, K, K) and b (n, K) of spectra (n, channel) with inverse variances (n, channel)."""
+    size = basis.size
+    low, high = jnp.tril_indices(size)
+    pairs = basis.vectors[low] * basis.vectors[high]
+    packed = weight @ pairs.T
+    index = jnp.zeros((size, size), int).at[low, high].set(jnp.arange(len(low)))
+    index = jnp.maximum(index, index.T)
+    return packed[:, index], (weight * flux) @ basis.vectors.T
+
+
+def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
+    """Statistics for any noise and missing bins, from `project`.
+
+    Args:
+        basis: of clean spectra.
+        a: (n, K, K).
+        b: (n, K).
+
+    Returns:
+        `Statistics`; scales that are not positive mean that there is no signal.
+    """
+    first = _first_scale(basis, jnp.einsum("nij,i,j->n", a, basis.mean, basis.mean), b)
+    safe = _positive(first)
+    root = jnp.sqrt(basis.variance)
+    inner = jnp.eye(basis.size) + a * jnp.square(safe)[:, None, None] * root[:, None] * root
+    lower = jnp.linalg.cholesky(inner)
+    right = b * safe[:, None] * root + basis.mean / root
+    solved = jax.scipy.linalg.cho_solve((lower, True), right[..., None])[..., 0]
+    spread = jnp.concatenate([jnp.diag(root), root[:, None] * basis.coordinates.T], axis=1)
+    half = jax.scipy.linalg.solve_triangular(
+        lower, jnp.broadcast_to(spread, (len(b), *spread.shape)), lower=True
+    )
+    variances = jnp.sum(jnp.square(half), axis=1)
+    return _in_units(
+        basis, first, root * solved, variances[:, : basis.size], variances[:, basis.size :]
+    )
+
+
+def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:
+    """Statistics for noise that is the same in every bin of a spectrum, none missing: every
+    step is a product.
+
+    Args:
+        basis: of clean spectra.
+        b: (n, K) weight times V x.
+        weight: (n,) inverse variance.
+    """
+    first = _first_scale(basis, weight * jnp.sum(jnp.square(basis.mean)), b)
+    safe = _positive(first)[:, None]
+    variance = 1.0 / (weight[:, None] * jnp.square(safe) + 1.0 / basis.variance)
+    best = variance * (b * safe + basis.mean / basis.variance)
+    return _in_units(basis, first, best, variance, variance @ jnp.square(basis.coordinates).T)
+
+
+def _first_scale(basis: Basis, information: Array, b: Array) -> Array:
+    return (b @ basis.mean) / jnp.maximum(information, 1e-30)
+
+
+def _positive(scale: Array) -> Array:
+    return jnp.where(scale > 0, scale, 1.0)
+
+
+def _in_units(
+    basis: Basis, first: Array, best: Array, variance: Array, variance_u: Array
+) -> Statistics:
+    """From units of the first scale to those of the norm of the coefficients."""
+    norm = jnp.sqrt(jnp.sum(jnp.square(best), axis=-1))
+    scaled = best / norm[:, None]
+    return Statistics(
+        first * norm,
+        first,
+        scaled,
+        variance / jnp.square(norm)[:, None],
+        scaled @ basis.coordinates.T,
+        jnp.sqrt(variance_u) / norm[:, None],
+    )

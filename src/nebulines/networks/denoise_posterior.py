@@ -1,0 +1,115 @@
+"""The posterior of a clean spectrum: a mixture of normals in coordinates that keep lines positive.
+
+Coordinates y: asinh(flux / softening) of the lines, and the linear rest of the basis. In units of
+a first guess, t = (y - guess) / width,
+
+    p(t) = sum_j p_j N(t; c_j, (U^T D_j^-2 U)^-1),
+
+U unit lower triangular, shared, D_j diagonal.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nebulines.networks.denoise_basis import Basis, Statistics
+
+_HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
+
+
+class Guess(NamedTuple):
+    """Where the posterior is looked for: y (n, K) and its width (n, K)."""
+
+    y: Array
+    width: Array
+
+
+class Posterior(NamedTuple):
+    """Posteriors of n clean spectra in units of their scale.
+
+    Attributes:
+        scale: (n,) unit of everything else, in the unit of the data.
+        mean: (n, K) posterior mean of the coefficients.
+        guess: origin and unit of t.
+        log_weight: (n, J), normalised.
+        centre: (n, J, K) c_j.
+        log_spread: (n, J, K) log of the diagonal of D_j.
+        lower: (n, K (K - 1) / 2) U below its diagonal.
+    """
+
+    scale: Array
+    mean: Array
+    guess: Guess
+    log_weight: Array
+    centre: Array
+    log_spread: Array
+    lower: Array
+
+
+def warp(basis: Basis, u: Array) -> Array:
+    """Coordinates y (n, K) of coordinates u (n, K)."""
+    lines = u[..., : basis.n_lines] / basis.softening
+    return jnp.concatenate([jnp.arcsinh(lines), u[..., basis.n_lines :]], axis=-1)
+
+
+def unwarp(basis: Basis, y: Array) -> Array:
+    """The inverse of `warp`; a line is at most exp(20) softenings."""
+    lines = basis.softening * jnp.sinh(jnp.clip(y[..., : basis.n_lines], -20.0, 20.0))
+    return jnp.concatenate([lines, y[..., basis.n_lines :]], axis=-1)
+
+
+def first_guess(basis: Basis, found: Statistics, centre: Array, spread: Array) -> Guess:
+    """y and its width from the linear answer and the marginal prior N(centre, spread^2) of y."""
+    n_lines = basis.n_lines
+    slope = jnp.hypot(
+        jnp.hypot(jnp.maximum(found.u[..., :n_lines], 0.0), found.sigma_u[..., :n_lines]),
+        basis.softening,
+    )
+    line_width = found.sigma_u[..., :n_lines] / slope
+    width = jnp.concatenate([line_width, found.sigma_u[..., n_lines:]], axis=-1)
+    trust = jnp.square(spread) / (jnp.square(spread) + jnp.square(width))
+    y = centre + trust * (warp(basis, found.u) - centre)
+    return Guess(y, jnp.sqrt(trust) * width)
+
+
+def lower_matrix(packed: Array, size: int) -> Array:
+    """Unit lower triangular matrices (..., K, K) from the numbers below the diagonal."""
+    low, high = np.tril_indices(size, -1)
+    index = np.zeros((size, size), int)
+    index[low, high] = np.arange(len(low)) + 2
+    index += np.eye(size, dtype=int)
+    shape = packed.shape[:-1]
+    padded = jnp.concatenate([jnp.zeros((*shape, 1)), jnp.ones((*shape, 1)), packed], axis=-1)
+    return padded[..., index]
+
+
+def log_prob(posterior: Posterior, y: Array) -> Array:
+    """Log density (n,) of t at y (n, K)."""
+    t = (y - posterior.guess.y) / posterior.guess.width
+    upper = lower_matrix(posterior.lower, t.shape[-1])
+    away = t[:, None, :] - posterior.centre
+    white = jnp.einsum("nab,njb->nja", upper, away) * jnp.exp(-posterior.log_spread)
+    terms = -0.5 * jnp.square(white) - posterior.log_spread - _HALF_LOG_TWO_PI
+    return jax.nn.logsumexp(posterior.log_weight + jnp.sum(terms, axis=-1), axis=-1)
+
+
+def draw(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> Array:
+    """Coefficients (draw, n, K) in units of the scale."""
+    choose, spread = jax.random.split(key)
+    n, size = posterior.guess.y.shape
+    chosen = jax.random.categorical(choose, posterior.log_weight, shape=(n_draws, n))
+    row = jnp.arange(n)
+    normal = jax.random.normal(spread, (n_draws, n, size))
+    scaled = normal * jnp.exp(posterior.log_spread[row, chosen])
+    upper = lower_matrix(posterior.lower, size)
+    around = jax.scipy.linalg.solve_triangular(
+        upper, jnp.transpose(scaled, (1, 2, 0)), lower=True, unit_diagonal=True
+    )
+    t = posterior.centre[row, chosen] + jnp.transpose(around, (2, 0, 1))
+    y = posterior.guess.y + posterior.guess.width * t
+    return unwarp(basis, y) @ basis.inverse.T

@@ -1,0 +1,156 @@
+"""How ``denoise`` learns: coefficients of clean spectra, with the noise put into the statistics.
+
+For coefficients a, the statistic b of a noisy spectrum is normal with mean A a and covariance A
+(what the basis leaves of a clean spectrum is far below the noise), so that no spectrum has to be
+made in training. Half of the examples have white noise and all bins; the other half a noise that
+changes along the spectrum, gaps, or an end that is missing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nebulines.networks.denoise import Denoise
+from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
+from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise_posterior import log_prob
+from nebulines.training.task import Task
+
+NOISE_RANGE = (0.002, 0.15)
+"""Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""
+N_SHAPES = 400
+
+
+class Noisy(NamedTuple):
+    """Examples: the first half with white noise, the second with any noise.
+
+    Attributes:
+        truth: (n, K) coefficients of clean spectra of unit norm.
+        b: (n, K).
+        weight: (n / 2,) inverse variance of the white half.
+        a: (n - n / 2, K, K) of the other.
+    """
+
+    truth: Any
+    b: Any
+    weight: Any
+    a: Any
+
+
+class Shapes(NamedTuple):
+    """Noise shapes: A for a mean variance of 1 (m, K, K), and its Cholesky factor."""
+
+    a: np.ndarray
+    lower: np.ndarray
+
+
+def noise_shapes(basis: Basis, n: int, seed: Any) -> Shapes:
+    """Noise that changes along the spectrum and bins that are missing, in many ways."""
+    rng = np.random.default_rng(seed)
+    vectors = np.asarray(basis.vectors, float)
+    a = np.stack([(vectors * random_weight(rng)) @ vectors.T for _ in range(n)])
+    lower = np.linalg.cholesky(a + 1e-9 * np.eye(len(vectors)))
+    return Shapes(a.astype(np.float32), lower.astype(np.float32))
+
+
+def random_weight(rng: np.random.Generator) -> np.ndarray:
+    """Inverse variances (825,) of one made-up observation, their median 1 where not missing.
+
+    Example:
+        >>> random_weight(np.random.default_rng(0)).shape
+        (825,)
+    """
+    x = np.linspace(-1.0, 1.0, N_BINS)
+    log_sigma = rng.normal(0.0, 0.25) * x + rng.normal(0.0, 0.2) * x**2
+    log_sigma = log_sigma + 0.1 * rng.normal(size=N_BINS)
+    sky = rng.uniform(0.0, 0.15) * (x > rng.uniform(0.0, 1.0))
+    log_sigma = log_sigma + np.where(rng.random(N_BINS) < sky, rng.uniform(0.3, 1.5), 0.0)
+    weight = np.exp(-2.0 * (log_sigma - np.median(log_sigma)))
+    if rng.random() < 0.3:
+        cut = int(rng.integers(0, N_BINS // 4))
+        weight[slice(None, cut) if rng.random() < 0.5 else slice(N_BINS - cut, None)] = 0.0
+    for _ in range(rng.integers(0, 4)):
+        start = int(rng.integers(0, N_BINS))
+        weight[start : start + int(rng.integers(1, 30))] = 0.0
+    return weight
+
+
+def sample(truth: np.ndarray, shapes: Shapes, key: Array, n: int) -> Noisy:
+    """n examples from clean coefficients (N, K)."""
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+    rows = truth[rng.integers(0, len(truth), n)].astype(np.float32)
+    sigma = np.exp(rng.uniform(*np.log(NOISE_RANGE), n)).astype(np.float32)
+    half, normal = n // 2, rng.normal(size=rows.shape).astype(np.float32)
+    weight = sigma[:half] ** -2
+    white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]
+    chosen = rng.integers(0, len(shapes.a), n - half)
+    level = sigma[half:, None]
+    a = shapes.a[chosen] / np.square(level)[..., None]
+    other = np.einsum("nij,nj->ni", a, rows[half:])
+    other += np.einsum("nij,nj->ni", shapes.lower[chosen], normal[half:]) / level
+    return Noisy(rows, np.concatenate([white, other]), weight, a)
+
+
+def found(basis: Basis, batch: Noisy) -> Statistics:
+    """Statistics of a batch."""
+    half = len(batch.weight)
+    white = white_statistics(basis, batch.b[:half], batch.weight)
+    other = statistics(basis, batch.a, batch.b[half:])
+    return Statistics(*(jnp.concatenate(pair) for pair in zip(white, other, strict=True)))
+
+
+def loss(network: Denoise, batch: Noisy, key: Array | None = None) -> Array:
+    """-log p of the true coordinates for each of them, plus the square error of the mean in units
+    of that of the linear answer; spectra whose scale is lost do not count."""
+    basis = jax.lax.stop_gradient(network.basis)
+    fixed = jax.lax.stop_gradient((network.y_centre, network.y_spread))
+    network = eqx.tree_at(
+        lambda net: (net.basis, net.y_centre, net.y_spread), network, (basis, *fixed)
+    )
+    seen = jax.tree.map(jax.lax.stop_gradient, found(basis, batch))
+    usable = (seen.first > 0.3) & (seen.first < 3.0)
+    truth = batch.truth / jnp.where(usable, seen.scale, 1.0)[:, None]
+    posterior = network(seen)
+    density = log_prob(posterior, network.coordinates(truth)) / basis.size
+    error = jnp.sum(jnp.square(posterior.mean - truth), axis=-1)
+    error = error / jnp.sum(seen.variance, axis=-1)
+    return jnp.mean(jnp.where(usable, jnp.minimum(error, 20.0) - density, 0.0))
+
+
+def denoise_task(basis: Basis, training: np.ndarray, validation: np.ndarray, seed: int = 0) -> Task:
+    """The task of learning the posterior from coefficients of clean spectra.
+
+    Args:
+        basis: learned from the training set.
+        training, validation: (N, K) disjoint sets of unit norm.
+        seed: of the noise shapes; those that judge are others.
+    """
+    n_lines = basis.n_lines
+    shapes = [noise_shapes(basis, N_SHAPES, [seed, stream]) for stream in (0, 1)]
+
+    def build(key: Array, **size: Any) -> Denoise:
+        network = Denoise(key=key, **size)
+        y = np.asarray(eqx.tree_at(lambda net: net.basis, network, basis).coordinates(training))
+        return eqx.tree_at(
+            lambda net: (net.basis, net.y_centre, net.y_spread),
+            network,
+            (basis, jnp.asarray(y.mean(axis=0)), jnp.asarray(y.std(axis=0))),
+        )
+
+    return Task(
+        "denoise",
+        build,
+        partial(sample, np.asarray(training), shapes[0]),
+        loss,
+        {"steps": 12_000, "batch": 512, "learning_rate": 2e-3, "validation": 4096,
+         "validate_every": 500, "weight_decay": 0.0},
+        partial(sample, np.asarray(validation), shapes[1]),
+        {"basis": basis.size, "lines": n_lines, "channels": basis.vectors.shape[1]},
+    )  # fmt: skip

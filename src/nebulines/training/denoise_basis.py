@@ -1,0 +1,116 @@
+"""The linear basis of clean galaxy spectra, learned from clean galaxy spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.errors import InputError
+from nebulines.lines import load_catalogue
+from nebulines.networks.denoise_basis import Basis
+from nebulines.networks.denoise_grid import bin_edges
+
+TEMPLATE_SIGMA_KMS = 120.0
+"""Width of the profiles that make every line free in the basis: gas and line spread."""
+_SMALLEST_VARIANCE = 1e-9
+_RIDGE = 1e-8
+_SOFTENING = 0.05
+"""Share of the median line flux below which asinh is linear."""
+_FLOOR_PERCENTILE = 30.0
+
+
+def learn_basis(
+    spectra: np.ndarray, line_flux: np.ndarray, lines: Sequence[str], *, size: int = 40
+) -> Basis:
+    """Principal components of clean spectra, joined by a profile of every line.
+
+    The K - L first eigenvectors of the mean of x x^T, then the line profiles made orthogonal to
+    them and to one another, all turned so that the coefficients are uncorrelated.
+
+    Args:
+        spectra: (n, 825) clean, of unit norm.
+        line_flux: (n, L) fluxes of their lines [unit norm times Angstrom].
+        lines: L names; ``OII3727`` is the doublet.
+        size: K.
+
+    Raises:
+        InputError: fewer spectra than K.
+
+    Source: the line fluxes are linear in the coefficients; their rows of R are the least squares
+    with a weight 1 / (flux^2 + floor^2), so that weak lines count as much as strong ones.
+    """
+    if len(spectra) <= size:
+        raise InputError(f"a basis of {size} needs more spectra than that, got {len(spectra)}")
+    spectra = np.asarray(spectra, np.float32)
+    moment = (spectra.T @ spectra).astype(float) / len(spectra)
+    main = np.linalg.eigh(moment)[1][:, ::-1][:, : size - len(lines)]
+    span = np.linalg.qr(np.concatenate([main, line_profiles(lines).T], axis=1))[0]
+    inside = spectra @ span
+    values, turn = np.linalg.eigh(np.cov(inside.T))
+    vectors, variance = (span @ turn[:, ::-1]).T, np.maximum(values[::-1], _SMALLEST_VARIANCE)
+    coefficients = spectra @ vectors.T.astype(np.float32)
+    residual = np.mean(np.square(spectra - coefficients @ vectors), axis=0)
+    rows = _line_rows(coefficients, line_flux)
+    coordinates = np.concatenate([rows, _complement(rows, variance)])
+    left = np.std(line_flux - coefficients @ rows.T, axis=0)
+    softening = np.maximum(left, _SOFTENING * np.median(np.abs(line_flux), axis=0))
+    parts = (vectors, coefficients.mean(axis=0), variance, residual, coordinates,
+             np.linalg.inv(coordinates), np.maximum(softening, 1e-5))  # fmt: skip
+    return Basis(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def line_profiles(lines: Sequence[str], sigma_kms: float = TEMPLATE_SIGMA_KMS) -> np.ndarray:
+    """Profiles (L, 825) [1/Angstrom] of lines of flux 1, mean over each bin.
+
+    Example:
+        >>> profiles = line_profiles(["HALPHA6563"])
+        >>> round(float(np.sum(profiles * np.diff(bin_edges()))), 4)
+        1.0
+    """
+    from scipy.special import ndtr
+
+    edges = bin_edges()
+    out = []
+    for name in lines:
+        centres = line_wavelengths(name)
+        steps = [
+            ndtr((edges / centre - 1.0) * SPEED_OF_LIGHT_KMS / sigma_kms) for centre in centres
+        ]
+        out.append(np.mean([np.diff(step) for step in steps], axis=0) / np.diff(edges))
+    return np.asarray(out)
+
+
+def line_wavelengths(name: str) -> tuple[float, ...]:
+    """Rest wavelengths [Angstrom, air] of a line, or of the two of the doublet ``OII3727``.
+
+    Example:
+        >>> line_wavelengths("HALPHA6563"), len(line_wavelengths("OII3727"))
+        ((6562.8,), 2)
+    """
+    catalogue = load_catalogue()
+    names = ["OII3726", "OII3729"] if name == "OII3727" else [name]
+    return tuple(float(x) for x in catalogue.select(names).wavelength_air)
+
+
+def _line_rows(coefficients: np.ndarray, line_flux: np.ndarray) -> np.ndarray:
+    """Rows (L, K) that give line fluxes from coefficients."""
+    x = coefficients.astype(float)
+    scale = np.sqrt(np.mean(np.square(x), axis=0))
+    rows = []
+    for flux in np.asarray(line_flux, float).T:
+        floor = max(np.percentile(np.abs(flux), _FLOOR_PERCENTILE), 1e-4 * np.abs(flux).max(), 1e-9)
+        weight = 1.0 / (np.square(flux) + floor**2)
+        gram = (x / scale).T @ (weight[:, None] * x / scale)
+        gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+        rows.append(np.linalg.solve(gram, (x / scale).T @ (weight * flux)) / scale)
+    return np.asarray(rows)
+
+
+def _complement(rows: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Rows (K - L, K) of unit variance that are uncorrelated with the lines."""
+    root = np.sqrt(variance)
+    whole = np.linalg.qr((rows * root).T, mode="complete")[0]
+    return whole[:, len(rows) :].T / root
