@@ -1,0 +1,208 @@
+"""The fit of starlight to spectra on the rest-frame grid: search, steps, clipping."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from nebulines.fitting.tiles import tile_indices, tile_size
+from nebulines.galaxies.continuum_search import find_shift
+from nebulines.galaxies.continuum_step import Shape, Stepped, Tables, shift_table, take_step
+from nebulines.galaxies.rest_grid import OnGrid
+from nebulines.galaxies.stellar_basis import StellarBasis
+from nebulines.models.continuum import legendre_basis
+
+POLYNOMIAL_ORDER = 6
+"""Of the multiplicative polynomial that stands for errors of the flux calibration."""
+CLIP_SIGMA = 4.0
+START_VARIANCE = 4.0
+START_REDDENING = 0.1
+TILE_ROWS = 32
+_FIRST = 3
+_DUSTY = 2
+_CALIBRATED = 3
+_WITH_GAS = 2
+
+
+class Starlight(NamedTuple):
+    """The stellar continuum of n spectra, in the unit of the data and channels of the grid.
+
+    Attributes:
+        stars: (n, p) model, without gas.
+        gas: (n, p) gas lines that were fitted at the same time.
+        shape: (n, 3 + P) velocity [channels], variance [channels^2], E(B-V), polynomial.
+        errors: (n, 3) 1-sigma errors of the first three, for the noise of the data.
+        amplitude_variance: (n, L) what the freedom of the starlight adds to gas fluxes.
+        weights: (n, k) of the templates (light at the mean of the grid).
+        chi2: (n,) reduced, over the used channels.
+        used: (n, p) bool, channels that took part.
+    """
+
+    stars: np.ndarray
+    gas: np.ndarray
+    shape: np.ndarray
+    errors: np.ndarray
+    amplitude_variance: np.ndarray
+    weights: np.ndarray
+    chi2: np.ndarray
+    used: np.ndarray
+
+
+def locate(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int) -> OnGrid:
+    """The spectra moved by whole channels so that their starlight lies near zero velocity."""
+    return data.move(find_shift(data, used, basis, most=most).shift)
+
+
+def fit_starlight(
+    data: OnGrid,
+    used: np.ndarray,
+    basis: StellarBasis,
+    *,
+    start: np.ndarray | None = None,
+    profiles: np.ndarray | None = None,
+) -> Starlight:
+    """Fit starlight, with or without gas lines.
+
+    Args:
+        data: n spectra, moved close to zero velocity by `locate`.
+        used: (n, p) bool; channels with gas lines only where ``profiles`` are given.
+        basis: stellar templates.
+        start: (n, 3 + P) shape of an earlier fit, which is then only refined.
+        profiles: (n, L, p) gas lines of unit flux.
+
+    Returns:
+        `Starlight`.
+    """
+    tables = _tables(basis)
+    n, p = data.flux.shape
+    weight = np.where(used, data.weight, 0.0)
+    scale = _scale(weight)
+    flux = (data.flux / scale[:, None]).astype(np.float32)
+    weight = (weight * scale[:, None] ** 2).astype(np.float32)
+    lines = np.zeros((n, 0, p), np.float32) if profiles is None else profiles
+    if start is None:
+        start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
+        start[:, 1:3] = START_VARIANCE, START_REDDENING
+        plan = _FROM_START
+    else:
+        plan = _REFINING
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        shape = _shape(start[rows])
+        done, kept = _run(shape, tables, flux[rows], weight[rows], lines[rows], plan)
+        return (*_arrays(done), np.asarray(kept))
+
+    pieces = [work(rows) for rows in tile_indices(n, tile_size(n, TILE_ROWS))]
+    parts = [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
+    return _in_units(parts, scale)
+
+
+_FROM_START = (
+    ("kinematics", _FIRST), ("clip", 1), ("kinematics", _DUSTY), ("polynomial", _CALIBRATED)
+)  # fmt: skip
+_REFINING = (("clip", 1), ("polynomial", _WITH_GAS))
+
+
+def _run(
+    shape: Shape, tables: Tables, flux: Any, weight: Any, lines: Any, plan: tuple
+) -> tuple[Stepped, np.ndarray]:
+    """The steps of a plan; returns the last one, and the weights it used."""
+    with_gas = lines.shape[1] > 0
+    step = None
+    for what, times in plan:
+        if what == "clip":
+            if step is not None:
+                weight = _clipped(flux, weight, step)
+            continue
+        free = _free(what)
+        for _ in range(times):
+            step = take_step(shape, tables, flux, weight, lines, free, with_gas=with_gas)
+            shape = step.shape
+    last = take_step(shape, tables, flux, weight, lines, _free("all"), with_gas=with_gas)
+    return last._replace(shape=shape), weight
+
+
+def _free(what: str) -> jnp.ndarray:
+    kinematics = [1.0, 1.0]
+    dust = [float(what in ("kinematics", "all"))]
+    polynomial = [float(what in ("polynomial",))] * POLYNOMIAL_ORDER
+    return jnp.array(kinematics + dust + polynomial, jnp.float32)
+
+
+def _clipped(flux: Any, weight: Any, step: Stepped) -> np.ndarray:
+    """Weights without channels whose residual is beyond `CLIP_SIGMA`, and their neighbours."""
+    weight = np.asarray(weight)
+    residual = (flux - np.asarray(step.stars) - np.asarray(step.gas)) * np.sqrt(weight)
+    spread = 1.4826 * np.median(np.abs(residual), axis=1, keepdims=True)
+    bad = np.abs(residual) > CLIP_SIGMA * np.maximum(spread, 1.0)
+    wide = bad.copy()
+    wide[:, 1:] |= bad[:, :-1]
+    wide[:, :-1] |= bad[:, 1:]
+    return np.where(wide, 0.0, weight).astype(np.float32)
+
+
+def _scale(weight: np.ndarray) -> np.ndarray:
+    """(n,) typical noise of each spectrum."""
+    count = np.maximum((weight > 0).sum(axis=1), 1)
+    mean = weight.sum(axis=1, dtype=np.float64) / count
+    return 1.0 / np.sqrt(np.where(mean > 0, mean, 1.0))
+
+
+def _shape(flat: np.ndarray) -> Shape:
+    flat = jnp.asarray(flat, jnp.float32)
+    return Shape(flat[:, 0], flat[:, 1], flat[:, 2], flat[:, 3:])
+
+
+def _arrays(step: Stepped) -> tuple[np.ndarray, ...]:
+    first = np.stack([np.asarray(step.shape[i]) for i in range(3)], axis=1)
+    flat = np.concatenate([first, np.asarray(step.shape.polynomial)], axis=1)
+    rest = [step.stars, step.gas, step.covariance, step.amplitude_variance, step.weights, step.chi2]
+    return (flat, *(np.asarray(part) for part in rest))
+
+
+def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
+    shape, stars, gas, variance, added, weights, chi2, kept = parts
+    column = scale[:, None]
+    used = kept > 0
+    freedom = np.maximum(used.sum(axis=1) - 20, 1)
+    return Starlight(
+        stars * column,
+        gas * column,
+        shape,
+        np.sqrt(np.maximum(variance, 0.0)),
+        added * column**2,
+        weights * column,
+        chi2 / freedom,
+        used,
+    )
+
+
+def _tables(basis: StellarBasis) -> Tables:
+    order = np.linspace(-1.0, 1.0, basis.grid.size)
+    polynomials = legendre_basis(order, POLYNOMIAL_ORDER)[1:]
+    return _cached(_Key(basis), polynomials.tobytes())
+
+
+class _Key:
+    """A basis as a key of a cache: by identity."""
+
+    def __init__(self, basis: StellarBasis) -> None:
+        self.basis = basis
+
+    def __hash__(self) -> int:
+        return id(self.basis)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and other.basis is self.basis
+
+
+@lru_cache(maxsize=4)
+def _cached(key: _Key, polynomials: bytes) -> Tables:
+    basis = key.basis
+    rows = np.frombuffer(polynomials).reshape(POLYNOMIAL_ORDER, -1)
+    single = [basis.vectors, basis.mixing, basis.dust, rows]
+    vectors, mixing, dust, rows = (jnp.asarray(part, jnp.float32) for part in single)
+    return Tables(shift_table(vectors), mixing, dust, rows)
