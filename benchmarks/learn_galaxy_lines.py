@@ -2,11 +2,12 @@
 
     python -m benchmarks.learn_galaxy_lines NEBULAR_MODELS OUTPUT
 
-OUTPUT is src/nebulines/galaxies/data/hii_lines.toml, NEBULAR_MODELS holds ``izi/HII_CHIm.fits``, the photoionisation models of Perez-Montero 2014
-(MNRAS 441, 2663; Cloudy, POPSTAR stars of 1 Myr), and those of Byler et al. 2017 (ApJ 840, 44)
-as izi distributes them. log10 of each line over H-beta becomes a polynomial of fourth order in
-12 + log(O/H), log(N/O) and log U; lines that the first grid lacks are taken relative to a line
-of like ionisation from the second, linear in 12 + log(O/H) and log U.
+OUTPUT is src/nebulines/galaxies/data/hii_lines.toml. NEBULAR_MODELS holds ``izi/HII_CHIm.fits``,
+the photoionisation models of Perez-Montero 2014 (MNRAS 441, 2663; Cloudy, POPSTAR stars of 1 Myr),
+and those of Byler et al. 2017 (ApJ 840, 44; 1 and 2 Myr) as izi distributes them. log10 of each
+line over H-beta becomes a polynomial of fourth order in 12 + log(O/H), log(N/O) and log U; lines
+that the first grid lacks are taken relative to a Balmer line from the second, linear in
+12 + log(O/H) and log U.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def learn_grid(folder: Path) -> dict[str, Any]:
     """Polynomials of the lines over H-beta, and how well they hold."""
     x, line = read(folder / "izi" / "HII_CHIm.fits")
     limits = zip(x.T, RANGE.values(), strict=True)
-    keep = np.all([(a >= lo) & (a <= hi) for a, (lo, hi) in zip(x.T, RANGE.values())], axis=0)
+    keep = np.all([(a >= lo) & (a <= hi) for a, (lo, hi) in limits], axis=0)
     design = terms(((x - CENTRE) / SCALE)[keep], ORDER)
     found = {}
     for name, parts in LINES.items():

@@ -15,7 +15,8 @@ from nebulines.galaxies.ionised_gas import table
 from nebulines.lines import load_catalogue
 
 _VISUAL = 5500.0
-_MARGIN = 128
+_MARGIN = 50
+_MAGNITUDE = -0.4 * np.log(10.0)
 _NEAR, _FAR = 25.0, 90.0
 _BLOCK = 1024
 
@@ -75,12 +76,16 @@ def _broadened(
 ) -> jax.Array:
     diffuse = av[:, None] * jnp.exp(-slope[:, None] * log_wave)
     extra = clouds[:, None] * jnp.exp(-table()["dust"]["slope_clouds"] * log_wave)
-    light = (old + young * 10.0 ** (-0.4 * extra)) * 10.0 ** (-0.4 * diffuse)
-    padded = jnp.pad(light, ((0, 0), (_MARGIN, _MARGIN)), mode="edge")
+    light = (old + young * jnp.exp(_MAGNITUDE * extra)) * jnp.exp(_MAGNITUDE * diffuse)
+    from scipy.fft import next_fast_len
+
+    n = light.shape[1]
+    right = next_fast_len(n + 2 * _MARGIN, real=True) - n - _MARGIN
+    padded = jnp.pad(light, ((0, 0), (_MARGIN, right)), mode="edge")
     frequency = 2.0 * jnp.pi * jnp.fft.rfftfreq(padded.shape[1])
     kernel = jnp.exp(-0.5 * jnp.square(sigma[:, None] * frequency))
     smooth = jnp.fft.irfft(jnp.fft.rfft(padded, axis=1) * kernel, padded.shape[1], axis=1)
-    return smooth[:, _MARGIN:-_MARGIN]
+    return smooth[:, _MARGIN : _MARGIN + n]
 
 
 def continuum_level(wave: np.ndarray, continuum: np.ndarray, lines: tuple[str, ...]) -> np.ndarray:

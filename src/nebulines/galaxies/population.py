@@ -24,8 +24,10 @@ from nebulines.galaxies.galaxy_light import (
     light_age,
 )
 from nebulines.galaxies.galaxy_properties import Galaxies, draw_galaxies
+from nebulines.galaxies.galaxy_spectra import render
 from nebulines.galaxies.ionised_gas import LINES, table
 from nebulines.galaxies.starlight import load_starlight
+from nebulines.galaxies.surveys import observe
 
 __all__ = [
     "CLASSES",
@@ -34,7 +36,9 @@ __all__ = [
     "draw_colours",
     "draw_population",
     "empirical_population",
+    "observe",
     "population_blocks",
+    "render",
 ]
 
 _STILL_IN_CLOUDS = 7.1  # log10 of the age [yr] of stars behind the clouds' dust
@@ -117,7 +121,7 @@ def draw_population(
     Example:
         >>> galaxies = draw_population(4, seed=1)
         >>> galaxies.continuum.shape, bool((galaxies.continuum > 0).all())
-        ((4, 4501), True)
+        ((4, 4500), True)
     """
     if n < 1:
         raise UsageError(f"draw at least one galaxy, not {n}")

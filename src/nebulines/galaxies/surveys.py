@@ -1,0 +1,237 @@
+"""Galaxies as surveys see them: axis, line spread, noise that depends on wavelength.
+
+The settings stand in ``data/surveys.toml``; how errors go with wavelength, sky lines and camera
+edges included, was learned from a few spectra of each survey (``data/survey_noise.toml``).
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nebulines.errors import UsageError
+from nebulines.galaxies.galaxy_spectra import render
+from nebulines.instruments import Instrument, get_instrument
+from nebulines.spectral_axis import Medium
+
+if TYPE_CHECKING:
+    from nebulines.galaxies.population import Population
+
+_REFERENCE = (5300.0, 5700.0)
+
+
+class Survey(NamedTuple):
+    """What a survey's spectra are like.
+
+    Attributes:
+        name, title: what it is.
+        wavelength: (channel,) observed [Angstrom].
+        medium: ``air`` or ``vacuum``.
+        fwhm: (channel,) line spread [Angstrom], None = that of the stellar basis.
+        redshift: (low, high).
+        snr: (median, dex of scatter) of a channel; None where ``sigma`` says it.
+        sigma: largest error of a spectrum of unit length, or None.
+        shape: (channel,) errors relative to those at the reference.
+        level: error at the reference [unit of the instrument].
+        instrument: its row, None at rest.
+    """
+
+    name: str
+    title: str
+    wavelength: np.ndarray
+    medium: Medium
+    fwhm: np.ndarray | None
+    redshift: tuple[float, float]
+    snr: tuple[float, float] | None
+    sigma: float | None
+    shape: np.ndarray
+    level: float
+    instrument: Instrument | None
+
+
+class Observed(NamedTuple):
+    """n galaxies seen by a survey.
+
+    Attributes:
+        wavelength: (channel,) observed [Angstrom] in ``medium``.
+        medium: ``air`` or ``vacuum``.
+        flux: (n, channel) with noise, float32; 0 where not ``usable``.
+        sigma: (n, channel) error of each channel.
+        clean: (n, channel) without noise.
+        usable: (n, channel) bool: the stellar basis reaches the channel.
+        redshift: (n,) with which lines and stars were placed.
+        snr: (n,) median S/N of a channel.
+        scale: (n,) flux of a galaxy of one solar luminosity per Angstrom; line fluxes of the
+            population times this are those in the spectra.
+    """
+
+    wavelength: np.ndarray
+    medium: Medium
+    flux: np.ndarray
+    sigma: np.ndarray
+    clean: np.ndarray
+    usable: np.ndarray
+    redshift: np.ndarray
+    snr: np.ndarray
+    scale: np.ndarray
+
+
+def survey_names() -> tuple[str, ...]:
+    """Names of the settings.
+
+    Example:
+        >>> survey_names()
+        ('sdss', 'desi', 'manga', 'uniform-0.04', 'desi-z0.1')
+    """
+    return tuple(_table("surveys.toml"))
+
+
+@functools.cache
+def get_survey(name: str) -> Survey:
+    """One of the settings.
+
+    Raises:
+        UsageError: an unknown name.
+
+    Example:
+        >>> survey = get_survey("uniform-0.04")
+        >>> len(survey.wavelength), survey.sigma, survey.medium
+        (825, 0.04, 'air')
+    """
+    row = _table("surveys.toml").get(name)
+    if row is None:
+        raise UsageError(f"unknown survey {name!r}; known: {', '.join(survey_names())}")
+    low, high = row["band"]
+    instrument = get_instrument(row["instrument"]) if "instrument" in row else None
+    if instrument is None:
+        wave, fwhm = np.geomspace(low, high, row["channels"]), None
+        medium: Medium = "air"
+    else:
+        axis = instrument.axis_for(low=low, high=high)
+        wave, medium = axis.wavelength(), axis.medium
+        fwhm = np.broadcast_to(instrument.line_spread.fwhm_angstrom(wave), wave.shape)
+    shape = np.ones(len(wave))
+    if "noise" in row:
+        shape = noise_shape(row["noise"], wave * (1.0 + row.get("seen_at", 0.0)))
+    return Survey(
+        name,
+        row["title"],
+        wave,
+        medium,
+        fwhm,
+        tuple(row.get("redshift", (0.0, 0.0))),
+        tuple(row["snr"]) if "snr" in row else None,
+        row.get("sigma"),
+        shape,
+        row.get("level", 1.0),
+        instrument,
+    )
+
+
+def noise_shape(survey: str, wavelength: Any) -> np.ndarray:
+    """Errors (channel,) of a survey relative to those at 5500 Angstrom, per channel of its own.
+
+    Args:
+        survey: ``sdss``, ``desi`` or ``manga``.
+        wavelength: observed [Angstrom]; beyond the table its edge holds.
+
+    Example:
+        >>> noise_shape("desi", [5500.0, 5577.0]).round(1)
+        array([1. , 1.5])
+    """
+    table = _table("survey_noise.toml")
+    if survey not in table or survey == "step":
+        raise UsageError(f"no noise of {survey!r} is known; use sdss, desi or manga")
+    relative = np.asarray(table[survey]["relative"])
+    knots = table[survey]["first"] + table["step"] * np.arange(len(relative))
+    return np.interp(np.asarray(wavelength, float), knots, relative)
+
+
+def observe(
+    population: Population,
+    survey: str | Survey = "desi",
+    seed: Any = 0,
+    *,
+    snr: Any = None,
+    redshift: Any = None,
+) -> Observed:
+    """A population as a survey would see it.
+
+    Args:
+        population: n galaxies; its continuum should cover the survey's band at rest.
+        survey: one of `survey_names`, or a `Survey`.
+        seed: of the noise and of what is drawn; anything that numpy takes.
+        snr: median S/N of a channel, () or (n,); None = drawn as the survey has it. For the
+            settings at rest it takes the place of their fixed noise.
+        redshift: () or (n,); None = uniform in the survey's range (0 for those at rest).
+
+    Returns:
+        `Observed`.
+
+    Raises:
+        UsageError: an unknown survey, an S/N that is not positive, a redshift that is negative.
+
+    Example:
+        >>> from nebulines.galaxies.population import draw_population
+        >>> seen = observe(draw_population(3, seed=1), "uniform-0.04", seed=2)
+        >>> seen.flux.shape, np.sqrt((seen.clean**2).sum(axis=1)).round(4).tolist()
+        ((3, 825), [1.0, 1.0, 1.0])
+    """
+    chosen = get_survey(survey) if isinstance(survey, str) else survey
+    rng, n = np.random.default_rng(seed), len(population.kind)
+    if redshift is None:
+        redshift = rng.uniform(*chosen.redshift, n) if chosen.redshift[1] > 0 else 0.0
+    z = np.asarray(redshift, float)
+    if not np.all(z >= 0) or (snr is not None and not np.all(np.asarray(snr) > 0)):
+        raise UsageError("redshifts must be zero or more, S/N positive")
+    light = render(
+        population, chosen.wavelength, medium=chosen.medium, redshift=z, fwhm=chosen.fwhm
+    )
+    usable = np.isfinite(light)
+    light = np.where(usable, light, 0.0)
+    scale, level = _levels(light, usable, chosen, snr, rng)
+    clean = light * scale[:, None].astype(np.float32)
+    sigma = (level[:, None] * chosen.shape).astype(np.float32)
+    noise = rng.standard_normal(clean.shape, np.float32) * sigma
+    ratio = np.array(
+        [np.median(row[good]) for row, good in zip(clean / sigma, usable, strict=True)]
+    )
+    return Observed(
+        chosen.wavelength,
+        chosen.medium,
+        np.where(usable, clean + noise, 0.0),
+        sigma,
+        clean,
+        usable,
+        np.broadcast_to(z, n),
+        ratio,
+        scale,
+    )
+
+
+def _levels(
+    light: np.ndarray, usable: np.ndarray, survey: Survey, snr: Any, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scale (n,) of the light and error (n,) at the reference."""
+    n = len(light)
+    near = (survey.wavelength > _REFERENCE[0]) & (survey.wavelength < _REFERENCE[1])
+    middle = np.median(light[:, near], axis=1)
+    if survey.sigma is not None:
+        scale = 1.0 / np.sqrt(np.sum(np.square(light.astype(float)), axis=1))
+        if snr is None:
+            return scale, np.full(n, survey.sigma / survey.shape.max())
+        return scale, middle * scale / np.broadcast_to(np.asarray(snr, float), n)
+    assert survey.snr is not None
+    if snr is None:
+        snr = survey.snr[0] * 10.0 ** rng.normal(0.0, survey.snr[1], n)
+    level = np.full(n, survey.level)
+    return level * np.broadcast_to(np.asarray(snr, float), n) / middle, level
+
+
+@functools.cache
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))
