@@ -12,6 +12,9 @@ import nebulines as nl
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies import LINES, Painter, load_predictor
 from nebulines.galaxies.bins import bin_flux, bin_weights, colours
+from nebulines.galaxies.config import PaintConfig
+from nebulines.galaxies.files import paint_file
+from nebulines.galaxies.parquet import ParquetContinua, read_columns
 from nebulines.instruments import LineSpread
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis, vacuum_to_air
@@ -264,3 +267,69 @@ def test_quantities_are_converted(wavelength, flat, random_file):
     np.testing.assert_allclose(
         painted.ew, nl.paint(flat, wavelength, weights=random_file).ew, rtol=1e-4
     )
+
+
+@pytest.fixture
+def parquet(wavelength, continua, tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+
+    path = tmp_path / "continua.parquet"
+    columns = {"galaxy": np.arange(5), "flux": list(continua)}
+    table = arrow.table(columns).replace_schema_metadata(
+        {
+            "wavelength": str(wavelength.tolist()),
+            "medium": "vacuum",
+            "unit": "erg / (s cm2 Angstrom)",
+        }
+    )
+    arrow.parquet.write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".fits"])
+def test_parquet_is_painted_by_blocks_as_in_memory(
+    parquet, wavelength, continua, random_file, tmp_path, monkeypatch, double, ending
+):
+    """Two rows a block: the answer, draws and noise included, is that of all rows at once."""
+    monkeypatch.setattr("nebulines.galaxies.files._BLOCK_VALUES", 2 * len(wavelength))
+    config = PaintConfig(weights=random_file, scatter=True, seed=3, snr=20.0)
+    counted = []
+    out = tmp_path / f"painted{ending}"
+    flags = paint_file(parquet, out, config, advance=counted.append)
+    whole = nl.paint(continua, wavelength, weights=random_file, scatter=True, seed=3, snr=20.0)
+    assert counted == [2, 2, 1]
+    assert flags.tolist() == whole.flags.tolist()
+    if ending == ".fits":
+        painted = nl.read(out)
+        np.testing.assert_allclose(painted.flux, whole.flux, rtol=1e-5)
+        return
+    columns = read_columns(out)
+    assert columns["galaxy"].tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(columns["EW_HALPHA6563"], whole.ew[:, HALPHA], rtol=1e-5)
+    again, _ = next(ParquetContinua(out).blocks(5))
+    np.testing.assert_allclose(again.flux, whole.flux, rtol=1e-5)
+    assert again.axis.medium == "vacuum"
+    assert again.unit == "erg / (s cm2 Angstrom)"
+
+
+def test_parquet_that_is_not_continua_is_refused(tmp_path, random_file):
+    arrow = pytest.importorskip("pyarrow")
+
+    config, out = PaintConfig(weights=random_file), tmp_path / "out.parquet"
+    bad = {
+        "a column flux": arrow.table({"x": [1.0]}),
+        "no wavelengths": arrow.table({"flux": [[1.0, 2.0]]}),
+        "same length": arrow.table(
+            {"flux": [[1.0], [1.0, 2.0]], "wavelength": [[1.0], [1.0, 2.0]]}
+        ),
+    }
+    for message, table in bad.items():
+        arrow.parquet.write_table(table, tmp_path / "bad.parquet")
+        with pytest.raises(InputError, match=message):
+            paint_file(tmp_path / "bad.parquet", out, config)
+    (tmp_path / "text.parquet").write_text("no table")
+    with pytest.raises(InputError, match="as Parquet"):
+        paint_file(tmp_path / "text.parquet", out, config)
+    with pytest.raises(UsageError, match=r"\.fits or \.parquet"):
+        paint_file(tmp_path / "bad.parquet", tmp_path / "out.csv", config)
+    assert not out.exists()

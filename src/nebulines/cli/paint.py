@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from nebulines.errors import UsageError
-
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("continua", type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="FITS file: FLUX and table LINES.")
-@click.option("--weights", type=_PATH, help=".npz as published, or .safetensors [the package's].")
+@click.option(
+    "-o", "--output", required=True, type=_PATH, help=".fits or .parquet: FLUX and LINES."
+)
+@click.option(
+    "--weights", type=_PATH, help="Name, .npz as published, or .safetensors [equivalent_width]."
+)
 @click.option("--scatter", is_flag=True, help="Draw the widths instead of taking medians.")
 @click.option("--seed", type=click.IntRange(0), help="Of draws and noise [0].")
 @click.option("--broadening", "broadening_kms", type=float, help="Of the gas, 1 sigma, km/s [100].")
@@ -29,41 +31,23 @@ _PATH = click.Path(path_type=Path)
 def paint(continua: Path, output: Path, quiet: bool, **options: Any) -> None:
     """Add emission lines to stellar continua, predicted from their colours.
 
-    CONTINUA is a file of spectra (row-stacked FITS) per wavelength in the rest frame, from 3400 to
-    7000 Angstrom at least. OUTPUT takes FLUX with the lines added, and the table LINES with the
-    equivalent widths of ten lines, their errors and flags.
+    CONTINUA is a file of spectra (row-stacked FITS, or Parquet with a list flux in each row) per
+    wavelength in the rest frame, from 3400 to 7000 Angstrom at least. OUTPUT (.fits or .parquet)
+    takes FLUX with the lines added, and the table LINES with the equivalent widths of ten lines,
+    their errors and flags. Files larger than memory are worked through by blocks.
     """
     from nebulines.runtime import configure
 
     configure()
-    from nebulines.io.atomic import check_writable
+    import jax
 
-    check_writable(output)
-    if output.resolve() == continua.resolve():
-        raise UsageError(f"the output would replace the input {continua}: choose another name")
-    flags = _run(continua, output, {k: v for k, v in options.items() if v is not None})
+    from nebulines.galaxies.config import PaintConfig
+    from nebulines.galaxies.files import paint_file
+
+    config = PaintConfig(**{k: v for k, v in options.items() if v is not None})
+    with jax.enable_x64(True):
+        flags = paint_file(continua, output, config)
     if not quiet:
         good = int((flags == 0).sum())
         click.echo(f"painted {len(flags)} continua, {len(flags) - good} of them flagged")
         click.echo(f"wrote {output}")
-
-
-def _run(source: Path, output: Path, options: dict[str, Any]) -> Any:
-    """Read, paint in double precision, write; returns the flags."""
-    import jax
-
-    from nebulines.galaxies.config import PaintConfig
-    from nebulines.galaxies.files import write_painted
-    from nebulines.galaxies.painting import paint_spectra, predictor_of
-    from nebulines.io import read
-    from nebulines.spectra import Spectra
-
-    config = PaintConfig(**options)
-    with jax.enable_x64(True):
-        card = predictor_of(config).card
-        spectra = read(source)
-        if not isinstance(spectra, Spectra):
-            raise UsageError(f"{source} is a cube: paint needs spectra, one a row")
-        spectra, painted = paint_spectra(spectra, config)
-    write_painted(output, spectra, painted, config=config, card=card)
-    return painted.flags

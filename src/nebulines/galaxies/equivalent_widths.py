@@ -65,6 +65,9 @@ class LineWidths(NamedTuple):
     def draw(self, key: jax.Array) -> jax.Array:
         """One equivalent width of each line and galaxy (n, 10) [Angstrom], lines correlated.
 
+        Args:
+            key: one for all, or (n,) one for each galaxy.
+
         Raises:
             UsageError: the network states no scatter.
         """
@@ -73,6 +76,8 @@ class LineWidths(NamedTuple):
                 "draws need a network that states its scatter; the published weights state none: "
                 "leave the scatter out, or use other weights"
             )
+        if key.ndim:
+            return jax.vmap(lambda one, *row: LineWidths(*row).draw(one))(key, *self)
         shared, own = jax.random.split(key)
         normal = jax.random.normal(shared, (*self.mean.shape[:-1], self.factor.shape[-1]))
         alone = jax.random.normal(own, self.mean.shape)

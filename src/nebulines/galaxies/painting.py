@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nebulines.errors import InputError, UsageError
@@ -58,15 +59,22 @@ def paint(continuum: Any, wavelength: Any = None, **options: Any) -> Painted:
     if wavelength is None:
         raise UsageError("paint needs the wavelengths of an array: paint(continuum, wavelength)")
     flux, wavelength = as_arrays(continuum, wavelength)
-    return _painted(flux, wavelength, config, spread_of(config, None))
+    spread = spread_of(config, None)
+    if isinstance(flux, jax.core.Tracer):
+        return _traced(flux, wavelength, config, spread)
+    return _in_blocks(_Job(flux, wavelength, config, spread))
 
 
-def paint_spectra(spectra: Spectra, config: PaintConfig) -> tuple[Spectra, Painted]:
+def paint_spectra(
+    spectra: Spectra, config: PaintConfig, *, first_row: int = 0
+) -> tuple[Spectra, Painted]:
     """Paint lines on `Spectra`.
 
     Args:
         spectra: continua; masked channels do not count.
         config: options; ``medium`` is that of the spectra.
+        first_row: number of the first continuum in a larger set; draws and noise of a row depend
+            on its number and the seed alone, so that blocks do not change them.
 
     Returns:
         The spectra with the lines added (and noise, with its variance), and `Painted`.
@@ -80,7 +88,8 @@ def paint_spectra(spectra: Spectra, config: PaintConfig) -> tuple[Spectra, Paint
     flux = np.asarray(spectra.flux)[:, order]
     usable = None if spectra.mask is None else ~np.asarray(spectra.mask, bool)[:, order]
     config = replace(config, medium=spectra.axis.medium)
-    painted = _painted(flux, wavelength, config, spread_of(config, spectra.line_spread), usable)
+    job = _Job(flux, wavelength, config, spread_of(config, spectra.line_spread), usable, first_row)
+    painted = _in_blocks(job)
     painted = painted._replace(flux=painted.flux[:, order])
     variance = spectra.variance
     if config.snr is not None:
@@ -101,20 +110,26 @@ def _load(path: str | Path | None, double: bool) -> Predictor:
     return default_predictor() if path is None else load_predictor(path)
 
 
-def _painted(
-    flux: Any,
-    wavelength: np.ndarray,
-    config: PaintConfig,
-    spread: LineSpread | None,
-    usable: np.ndarray | None = None,
+class _Job(NamedTuple):
+    """Continua (n, channel) to paint, and how."""
+
+    flux: Any
+    wavelength: np.ndarray
+    config: PaintConfig
+    spread: LineSpread | None
+    usable: np.ndarray | None = None
+    first_row: int = 0
+
+
+def _traced(
+    flux: Any, wavelength: np.ndarray, config: PaintConfig, spread: LineSpread | None
 ) -> Painted:
-    if not isinstance(flux, jax.core.Tracer):
-        return _in_blocks(flux, wavelength, config, spread, usable)
+    """Inside a compiled function."""
     if config.snr is not None:
         raise UsageError("noise is not added inside a compiled function: add it to the result")
     painter, key = _painter(wavelength, config, spread), None
     if config.scatter:
-        key = jax.random.key(config.seed)
+        key = row_keys(config.seed, np.arange(len(flux)))
     return painter(flux, broadening_kms=config.broadening_kms, key=key)
 
 
@@ -131,36 +146,42 @@ def _painter(wavelength: np.ndarray, config: PaintConfig, spread: LineSpread | N
         )
 
 
-def _in_blocks(
-    flux: np.ndarray,
-    wavelength: np.ndarray,
-    config: PaintConfig,
-    spread: LineSpread | None,
-    usable: np.ndarray | None,
-) -> Painted:
+def _in_blocks(job: _Job) -> Painted:
     """Blocks of equal size (the last one padded), so that one program serves all."""
-    n, channels = flux.shape
+    config, (n, channels) = job.config, job.flux.shape
     broadening = np.asarray(config.broadening_kms, float)
     if broadening.ndim == 1 and len(broadening) != n:
         raise InputError(f"{len(broadening)} broadenings for {n} continua: give one, or one each")
-    wide = wavelength.ndim == 2 or broadening.ndim == 1
+    wide = job.wavelength.ndim == 2 or broadening.ndim == 1
     block = int(min(n, max(1, _BLOCK_VALUES // (channels * (24 if wide else 2)))))
-    painter = _painter(wavelength, config, spread) if wavelength.ndim == 1 else None
+    shared = _painter(job.wavelength, config, job.spread) if job.wavelength.ndim == 1 else None
+    sigma = None if config.snr is None else _noise_level(job.flux, config.snr)
     parts = []
-    for k, start in enumerate(range(0, n, block)):
+    for start in range(0, n, block):
         rows = np.minimum(np.arange(start, start + block), n - 1)
-        here = painter or _painter(wavelength[rows], config, spread)
-        key = jax.random.fold_in(jax.random.key(config.seed), k) if config.scatter else None
         part = _compiled(
-            here,
-            np.asarray(flux[rows]),
+            shared or _painter(job.wavelength[rows], config, job.spread),
+            np.asarray(job.flux[rows]),
             broadening[rows] if broadening.ndim else broadening,
-            key,
-            None if usable is None else usable[rows],
+            row_keys(config.seed, job.first_row + rows) if config.scatter else None,
+            None if job.usable is None else job.usable[rows],
         )
+        if sigma is not None:
+            keys = row_keys(config.seed, job.first_row + rows, stream=1)
+            part = part._replace(flux=_with_noise(part.flux, sigma[rows], keys))
         parts.append([np.asarray(values)[: n - start] for values in part])
-    painted = Painted(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    return painted if config.snr is None else _noisy(painted, flux, config)
+    return Painted(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def row_keys(seed: int, rows: Any, *, stream: int = 0) -> jax.Array:
+    """Random keys (n,) of rows by their numbers.
+
+    Example:
+        >>> row_keys(0, np.arange(3)).shape
+        (3,)
+    """
+    key = jax.random.fold_in(jax.random.key(seed), stream)
+    return jax.vmap(lambda row: jax.random.fold_in(key, row))(np.asarray(rows, np.uint32))
 
 
 @eqx.filter_jit
@@ -168,11 +189,10 @@ def _compiled(painter: Painter, flux: Any, broadening: Any, key: Any, usable: An
     return painter(flux, broadening_kms=broadening, key=key, usable=usable)
 
 
-def _noisy(painted: Painted, continuum: np.ndarray, config: PaintConfig) -> Painted:
-    assert config.snr is not None
-    sigma = _noise_level(continuum, config.snr)[:, None]
-    noise = np.random.default_rng([config.seed, 1]).normal(size=painted.flux.shape)
-    return painted._replace(flux=painted.flux + (sigma * noise).astype(painted.flux.dtype))
+@jax.jit
+def _with_noise(flux: Any, sigma: Any, keys: Any) -> jax.Array:
+    normal = jax.vmap(lambda key: jax.random.normal(key, flux.shape[1:], flux.dtype))(keys)
+    return flux + jnp.asarray(sigma, flux.dtype)[:, None] * normal
 
 
 def _noise_level(continuum: np.ndarray, snr: float) -> np.ndarray:

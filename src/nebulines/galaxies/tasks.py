@@ -13,7 +13,7 @@ import numpy as np
 from nebulines.errors import InputError
 from nebulines.galaxies.equivalent_widths import LINES, LineWidths
 from nebulines.galaxies.learning import Measured, equivalent_width_task
-from nebulines.galaxies.samples import TEST, TRAINING, VALIDATION, Sample, draw_sample
+from nebulines.galaxies.samples import TEST, TRAINING, VALIDATION, Sample, View, draw_sample
 from nebulines.galaxies.scores import coverage, line_scores
 from nebulines.training.task import Task
 
@@ -37,17 +37,17 @@ def make_task(name: str, *, seed: int, spectra: int, data: tuple[Path, Path] | N
     Raises:
         UsageError, InputError: a file that cannot be used.
     """
-    shape = "spectrum" if name.endswith("spectrum") else "colours"
+    view: View = "spectrum" if name.endswith("spectrum") else "colours"
     if data is None:
-        training = draw_sample(spectra, seed, TRAINING, shape=shape)
-        validation = draw_sample(N_VALIDATION, seed, VALIDATION, shape=shape)
-        test = draw_sample(N_TEST, seed, TEST, shape=shape)
+        training = draw_sample(spectra, seed, TRAINING, view=view)
+        validation = draw_sample(N_VALIDATION, seed, VALIDATION, view=view)
+        test = draw_sample(N_TEST, seed, TEST, view=view)
         text = f"{spectra} galaxies of nebulines.galaxies.population, DESI's errors of widths"
         options = ["--spectra", str(spectra)]
     else:
         from nebulines.galaxies.training_files import read_galaxies
 
-        training, validation, test = split(read_galaxies(*data, shape=shape), seed)
+        training, validation, test = split(read_galaxies(*data, view=view), seed)
         text = f"{len(training.true_ew)} galaxies of {data[0].name} and {data[1].name}"
         options = ["--data", data[0].name, data[1].name]
     held_out = f"{len(test.true_ew)} galaxies of the same kind that neither train nor validate"

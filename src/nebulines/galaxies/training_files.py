@@ -27,6 +27,7 @@ from nebulines.galaxies.bins import (
 )
 from nebulines.galaxies.learning import Measured, measured
 from nebulines.galaxies.line_masks import HALF_WIDTH_KMS, line_mask, line_windows, replace_lines
+from nebulines.galaxies.samples import View
 from nebulines.galaxies.width_catalogues import WidthCatalogue, read_width_catalogue
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import Medium, air_to_vacuum
@@ -34,13 +35,13 @@ from nebulines.spectral_axis import Medium, air_to_vacuum
 _BLOCK = 64
 
 
-def read_galaxies(spectra: str | Path, catalogue: str | Path, *, shape: str) -> Measured:
+def read_galaxies(spectra: str | Path, catalogue: str | Path, *, view: View) -> Measured:
     """Galaxies of two files.
 
     Args:
         spectra: file of observed spectra.
         catalogue: file of measured widths.
-        shape: ``colours`` (12 bins) or ``spectrum`` (120 bins).
+        view: ``colours`` (12 bins) or ``spectrum`` (120 bins).
 
     Raises:
         UsageError, InputError: files that cannot be read or do not belong together.
@@ -57,7 +58,7 @@ def read_galaxies(spectra: str | Path, catalogue: str | Path, *, shape: str) -> 
         ew_err=widths.ew_err[of_catalogue],
         redshift=None if widths.redshift is None else widths.redshift[of_catalogue],
     )
-    return galaxies_of(found, widths, rows=rows, shape=shape)
+    return galaxies_of(found, widths, rows=rows, view=view)
 
 
 def galaxies_of(
@@ -65,7 +66,7 @@ def galaxies_of(
     widths: WidthCatalogue,
     *,
     rows: np.ndarray | None = None,
-    shape: str = "colours",
+    view: View = "colours",
 ) -> Measured:
     """Galaxies of observed spectra with measured widths; those that do not cover 3400 to 7000
     Angstrom in the rest frame, or have a bin that is not positive, are left out.
@@ -74,7 +75,7 @@ def galaxies_of(
         spectra: observed.
         widths: of ``rows`` of the spectra, in their order.
         rows: indices into the spectra; None = all.
-        shape: ``colours`` or ``spectrum``.
+        view: ``colours`` or ``spectrum``.
 
     Raises:
         InputError: no redshifts, different numbers of rows, or no galaxy that can be used.
@@ -96,7 +97,7 @@ def galaxies_of(
             f"none of {len(rows)} spectra covers {BIN_EDGES[0]:.0f} to {BIN_EDGES[-1]:.0f} "
             "Angstrom in its rest frame with positive flux: check redshifts and wavelengths"
         )
-    chosen = twelve if shape == "colours" else inputs
+    chosen = twelve if view == "colours" else inputs
     return measured(chosen[good], widths.ew[good], widths.ew_err[good])
 
 

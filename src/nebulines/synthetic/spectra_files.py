@@ -83,61 +83,12 @@ def row_file(output: Path, n: int) -> Iterator[Callable[[Table, Spectra], None]]
     """A row-stacked file of n spectra, filled block by block."""
     if output.suffix != ".fits":
         raise UsageError(f"spectra are written as FITS: {output.name} must end in .fits")
+    from nebulines.cubes.row_stack import RowStack
+
     with atomic_path(output) as partial:
-        rows = _RowStack(partial, n)
-        yield rows.add
+        rows = RowStack(partial, n)
+        yield lambda truth, spectra: rows.add(row_stacked_hdus(spectra))
         rows.finish()
-
-
-class _RowStack:
-    """Extensions laid out for n rows from those of the first block."""
-
-    def __init__(self, path: Path, n: int) -> None:
-        self.path, self.n = path, n
-        self._canvas: Any = None
-        self._row = 0
-
-    def add(self, truth: Table, spectra: Spectra) -> None:
-        from nebulines.cubes.canvas import Canvas
-
-        hdus = row_stacked_hdus(spectra)
-        if self._canvas is None:
-            layout = [_extension(hdu, self.n) for hdu in hdus]
-            self._canvas = Canvas.create(self.path, layout)
-        where = slice(self._row, self._row + len(spectra))
-        with self._canvas.arrays() as arrays:
-            for hdu in hdus[1:]:
-                _fill(arrays[hdu.name], hdu.data, where)
-        self._row = where.stop
-
-    def finish(self) -> None:
-        self._canvas.finish()
-
-
-def _per_row(hdu: Any) -> bool:
-    return hdu.data is not None and (hdu.data.dtype.names is not None or hdu.data.ndim == 2)
-
-
-def _extension(hdu: Any, n: int) -> Any:
-    from nebulines.cubes.canvas import Extension
-
-    header = hdu.header.copy()
-    if hdu.data is None:
-        return Extension(header)
-    shape = (n, *hdu.data.shape[1:]) if _per_row(hdu) else hdu.data.shape
-    if _per_row(hdu):
-        header["NAXIS2"] = n
-    return Extension(header, hdu.data.dtype.newbyteorder(">"), shape)
-
-
-def _fill(array: np.ndarray, data: Any, where: slice) -> None:
-    if data.dtype.names:
-        for name in data.dtype.names:
-            array[name][where] = data[name]
-    elif data.ndim == 2:
-        array[where] = data
-    else:
-        array[...] = data
 
 
 @contextmanager
