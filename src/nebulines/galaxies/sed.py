@@ -150,9 +150,7 @@ class SedPainter(eqx.Module):
 
         wavelength = np.asarray(wavelength, float)
         if wavelength.ndim != 1:
-            raise InputError(
-                f"expected one axis, wavelengths (channel,), not {wavelength.shape}"
-            )
+            raise InputError(f"expected one axis, wavelengths (channel,), not {wavelength.shape}")
         require_coverage(wavelength)
         inside = (wavelength > BIN_EDGES[0] - _MARGIN) & (wavelength < BIN_EDGES[-1] + _MARGIN)
         self.first, self.last = int(np.argmax(inside)), int(len(inside) - np.argmax(inside[::-1]))
