@@ -25,6 +25,11 @@ _COMMANDS = {
         "evaluate",
         "Judge a network, or the fit, on held-out spectra.",
     ),
+    "explore": (
+        "nebulines.cli.explore",
+        "explore",
+        "Look at galaxies or at maps in the browser.",
+    ),
     "fit": ("nebulines.cli.fit", "fit", "Measure the emission lines of a cube or of spectra."),
     "info": ("nebulines.cli.info", "info", "Say what a file is and what would be fitted."),
     "instruments": ("nebulines.cli.instruments", "instruments", "List the known instruments."),
