@@ -43,7 +43,9 @@ RANK = {room: i for i, line in enumerate(ROOM_ORDER.split("\n")) for room in lin
 DRAWING_ROOMS = {"plots", "explorer"}
 # methods of the result that hand over to the room that writes or draws; imported in the method
 DELEGATES = {
+    "cubes/engine.py": {"galaxies"},
     "fitting/result.py": {"cubes", "plots"},
+    "synthetic/spectra.py": {"galaxies"},
     "synthetic/spectra_files.py": {"cubes"},
     "synthetic/truth_files.py": {"cubes", "fitting"},
 }

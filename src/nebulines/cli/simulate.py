@@ -65,12 +65,26 @@ def simulate(
     .fits for MUSE. The truth goes to OUTPUT_TRUTH.fits, with the names of a fit's results. The
     same seed gives the same data.
 
+    galaxies-sdss, galaxies-desi, galaxies-manga, galaxies-uniform-0.04 and galaxies-desi-z0.1
+    are galaxies with starlight as those surveys see them; of the options they take --n, --seed,
+    --redshift and --snr (of a channel near 5500 Angstrom).
+
     Several instruments show the same objects, or the same field, each in its band: the names of
     their files end in that of the band, OUTPUT_SN1.fits, OUTPUT_SN2.fits ...
     """
     from nebulines.runtime import configure
+    from nebulines.synthetic.spectra import GALAXIES
 
     configure()
+    if instruments[0].startswith(GALAXIES):
+        if len(instruments) > 1 or cube or truth_maps or separate or config:
+            raise UsageError("mock galaxies are spectra of one survey in one file: see --help")
+        shown = False if quiet else sys.stderr.isatty() if progress is None else progress
+        paths = _galaxies(output, instruments[0], n or _N_SPECTRA, seed, options, shown)
+        if not quiet:
+            click.echo(f"simulated {n or _N_SPECTRA} galaxies, {instruments[0]}, seed {seed}")
+            click.echo(f"wrote {', '.join(str(path) for path in paths)}")
+        return
     shape = _shape(cube, truth_maps, n=n, separate=separate)
     chosen = _config(options, config, cube=shape is not None or truth_maps is not None)
     shown = False if quiet else sys.stderr.isatty() if progress is None else progress
@@ -88,6 +102,16 @@ def simulate(
     if not quiet:
         click.echo(f"simulated {what} of {', '.join(instruments)}, seed {seed}")
         click.echo(f"wrote {', '.join(str(path) for path in paths)}")
+
+
+def _galaxies(
+    output: Path, name: str, n: int, seed: int, options: dict[str, Any], shown: bool
+) -> tuple[Path, ...]:
+    from nebulines.galaxies.mocks import GalaxyConfig, write_galaxies
+
+    config = GalaxyConfig.of({key: value for key, value in options.items() if value is not None})
+    with _bar(n, "galaxies", shown) as bar:
+        return write_galaxies(output, name, n, seed, config=config, advance=bar.update)
 
 
 def _shape(

@@ -19,8 +19,8 @@ import numpy as np
 
 from nebulines.galaxies.star_formation import AGE_EDGES, AGES
 from nebulines.lines import load_ties
+from nebulines.nebular import case_b_ratio
 from nebulines.nebular.atoms import emissivity
-from nebulines.nebular.recombination import case_b_ratio
 
 LINES = (
     "OII3726",

@@ -20,6 +20,9 @@ from nebulines.synthetic.sources import draw_sources, truth_table
 if TYPE_CHECKING:
     from astropy.table import Table
 
+GALAXIES = "galaxies-"
+"""How names of mock galaxies begin; the name of a survey follows."""
+
 
 @overload
 def simulate(
@@ -57,6 +60,10 @@ def simulate(
     the dust). The noise at the reference line is sigma = peak / S/N, where the peak is that of
     H-alpha through the instrument (of the brightest line where H-alpha is not in the band):
     the convention of Rhea et al. 2020, ApJ 901, 152.
+
+    ``galaxies-sdss``, ``galaxies-desi``, ``galaxies-manga`` ... are galaxies with starlight under
+    their lines as that survey sees them, see `nebulines.galaxies.mocks.simulate_galaxies`; of the
+    options they take ``redshift`` and ``snr``.
 
     With several instruments the same objects are seen in each of their bands: velocity,
     broadening, fluxes and dust are drawn once. The S/N is that of H-alpha in the band that shows
@@ -97,6 +104,10 @@ def simulate(
     """
     if n < 1:
         raise UsageError(f"simulate at least one spectrum, not {n}")
+    if isinstance(instrument, str) and instrument.startswith(GALAXIES):
+        from nebulines.galaxies.mocks import GalaxyConfig, simulate_galaxies
+
+        return simulate_galaxies(instrument, n, seed, GalaxyConfig.of(options))
     if not isinstance(instrument, str | Instrument):
         from nebulines.synthetic.bands import simulate_bands
 
@@ -173,7 +184,7 @@ def simulate_blocks(
     """
     if n < 1 or block < 1:
         raise UsageError(f"simulate at least one spectrum in blocks of one, not {n} in {block}")
-    if not isinstance(instrument, str | Instrument):
+    if not isinstance(instrument, str | Instrument) or str(instrument).startswith(GALAXIES):
         for k, start in enumerate(range(0, n, block)):
             size, own = min(block, n - start), (seed, k) if k else seed
             yield simulate(instrument, size, own, config=config, **options)
