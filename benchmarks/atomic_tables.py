@@ -1,6 +1,6 @@
 """Make the tables of atomic physics that the package ships, from published data.
 
-    python -m benchmarks.atomic_tables src/nebulines/nebular/data
+    python -m benchmarks.atomic_tables src/nebulines/nebular/data src/nebulines/lines/data
 
 The published values are read through PyNeb (Luridiana, Morisset & Shaw 2015, A&A 573, A42),
 which must be installed. Collision strengths become cubic polynomials in log10 of the
@@ -42,7 +42,7 @@ _N_LEVELS = 5
 
 _ATOMS_HEADER = """\
 # Five lowest levels of ions whose lines measure density and temperature; written by
-#   python -m benchmarks.atomic_tables src/nebulines/nebular/data
+#   python -m benchmarks.atomic_tables src/nebulines/nebular/data src/nebulines/lines/data
 # from the published values named in each source. energy: of each level above the lowest [cm-1];
 # weight: 2J + 1; spontaneous: A [s-1] and collision: polynomial in t = log10(T / 10^4 K), from the
 # constant upwards, of log10 of the effective collision strength (4000 to 25000 K), both for the
@@ -50,7 +50,7 @@ _ATOMS_HEADER = """\
 """
 _CASE_B_HEADER = """\
 # Case-B recombination: flux relative to H-beta, Storey & Hummer 1995, MNRAS 272, 41; written by
-#   python -m benchmarks.atomic_tables src/nebulines/nebular/data
+#   python -m benchmarks.atomic_tables src/nebulines/nebular/data src/nebulines/lines/data
 # Rows: temperature [K]; columns: log10 of the electron density [cm-3].
 """
 
@@ -116,12 +116,12 @@ def case_b_table() -> str:
 
 def main() -> None:
     """Write both tables."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    folder = Path(sys.argv[1])
+    folder, lines = Path(sys.argv[1]), Path(sys.argv[2])
     atoms = "\n".join(ion_table(name) for name in IONS)
     (folder / "atoms.toml").write_text(f"{_ATOMS_HEADER}\n{atoms}", encoding="utf-8")
-    (folder / "case_b.toml").write_text(case_b_table(), encoding="utf-8")
+    (lines / "case_b.toml").write_text(case_b_table(), encoding="utf-8")
 
 
 if __name__ == "__main__":

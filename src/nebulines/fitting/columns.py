@@ -137,16 +137,8 @@ def line_fluxes(
     fitted: Fitted, geometry: Geometry, model: LineModel, data: Normalised, factor: np.ndarray
 ) -> Fluxes:
     """Fluxes, their covariance and peak heights of all lines, NaN where not covered."""
-    weights, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
-    relative = model.templates / np.max(model.templates, axis=1, keepdims=True)  # flux ratios
-    velocity = fitted.velocity[:, model.group]  # (n, L)
-    observed = model.rest * (1.0 + geometry.redshift[:, None])
-    observed = observed * (1.0 + velocity / SPEED_OF_LIGHT_KMS)
-    axis_scale = geometry.axis.scale
-    unit = np.broadcast_to(1.0 if axis_scale is None else axis_scale, (len(observed),))[:, None]
-    angstrom = unit * (observed**2 / ANGSTROM_PER_CM if geometry.axis.kind == "wavenumber" else 1)
-    angstrom = np.broadcast_to(angstrom, observed.shape)[:, strongest]  # (n, T)
-    to_flux = data.scale[:, None] * angstrom
+    weights, _ = template_weights(model.templates, model.rest, geometry.axis.kind)
+    to_flux, relative = template_fluxes(fitted, geometry, model, data)
     flux = (fitted.area * to_flux) @ relative
     error_scale = to_flux * factor[:, None]
     template_covariance = fitted.area_covariance * error_scale[:, :, None] * error_scale[:, None, :]
@@ -156,6 +148,23 @@ def line_fluxes(
     flux = np.where(missing, np.nan, flux)
     covariance = np.where(missing[:, :, None] | missing[:, None, :], np.nan, covariance)
     return Fluxes(flux, covariance, np.where(missing, np.nan, peak))
+
+
+def template_fluxes(
+    fitted: Fitted, geometry: Geometry, model: LineModel, data: Normalised
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flux of each template's strongest line per unit of its area (n, T), and the fluxes of all
+    lines of a template relative to that one (T, L)."""
+    _, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
+    relative = model.templates / np.max(model.templates, axis=1, keepdims=True)
+    velocity = fitted.velocity[:, model.group]  # (n, L)
+    observed = model.rest * (1.0 + geometry.redshift[:, None])
+    observed = observed * (1.0 + velocity / SPEED_OF_LIGHT_KMS)
+    axis_scale = geometry.axis.scale
+    unit = np.broadcast_to(1.0 if axis_scale is None else axis_scale, (len(observed),))[:, None]
+    angstrom = unit * (observed**2 / ANGSTROM_PER_CM if geometry.axis.kind == "wavenumber" else 1)
+    angstrom = np.broadcast_to(angstrom, observed.shape)[:, strongest]  # (n, T)
+    return data.scale[:, None] * angstrom, relative
 
 
 def _unit_peak(fitted: Fitted, geometry: Geometry, model: LineModel) -> np.ndarray:
@@ -228,7 +237,7 @@ def build_columns(
     variance_v = np.diagonal(fitted.theta_covariance, axis1=1, axis2=2)[:, : model.n_groups]
     # no information is no error of zero
     velocity_err = np.sqrt(np.where(variance_v > 0, variance_v, np.nan)) * noise.factor[:, None]
-    velocity, velocity_err = _convention(fitted.velocity, velocity_err, config)
+    velocity, velocity_err = in_convention(fitted.velocity, velocity_err, config)
     with np.errstate(divide="ignore", invalid="ignore"):
         snr_lines = fluxes.value / error
         snr = np.max(np.where(np.isfinite(snr_lines), snr_lines, -np.inf), axis=1)
@@ -252,15 +261,15 @@ def build_columns(
         columns[f"velocity{suffix}_err"] = velocity_err[:, group]
         columns[f"broadening{suffix}"] = broadening[:, group]
         columns[f"broadening{suffix}_err"] = broadening_err[:, group]
-    columns |= _flux_columns(fluxes, error, model.catalogue.names, components)
+    columns |= flux_columns(fluxes, error, model.catalogue.names, components)
     columns["continuum"] = fitted.continuum * data.scale + data.level
     columns["noise"] = data.scale * noise.factor
     columns["chi2"] = noise.reduced_chi2
     columns["snr"] = snr
-    return _finished(columns, flags, components)
+    return finished(columns, flags, components)
 
 
-def _flux_columns(
+def flux_columns(
     fluxes: Fluxes, error: np.ndarray, names: Sequence[str], components: int
 ) -> dict[str, np.ndarray]:
     """Fluxes, their limits and peaks line by line, then the ratios."""
@@ -281,7 +290,7 @@ def _flux_columns(
     return columns
 
 
-def _finished(
+def finished(
     columns: dict[str, np.ndarray], flags: np.ndarray, components: int
 ) -> dict[str, np.ndarray]:
     """Float32 columns, NaN where there is no data; a NaN elsewhere has a flag that says why."""
@@ -306,7 +315,7 @@ def kinematic_suffix(group: int, n_groups: int) -> str:
 _EXPLAINS_NAN = int(Flag.LINE_OUTSIDE_BAND | Flag.MASKED_CHANNELS | Flag.LOW_SNR)
 
 
-def _convention(
+def in_convention(
     velocity: np.ndarray, error: np.ndarray, config: FitConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Optical velocities and errors in the convention asked for."""

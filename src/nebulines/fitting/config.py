@@ -14,7 +14,7 @@ from nebulines.errors import UsageError
 from nebulines.spectral_axis import VelocityConvention
 
 Amplitudes = Literal["free", "tied", "positive"]
-ContinuumScope = Literal["auto", "band", "window"]
+ContinuumScope = Literal["auto", "band", "window", "stellar"]
 Noise = Literal["auto", "file", "estimate"]
 Shape = Literal["auto", "gaussian", "sinc", "sincgauss"]
 
@@ -35,7 +35,10 @@ class FitConfig:
             more group).
         amplitudes: ``free``; ``tied`` (ratios fixed by theory); ``positive`` (tied and >= 0).
         continuum: ``band`` (one polynomial), ``window`` (one per window of lines), ``auto``
-            (band for a sinc instrument, window otherwise).
+            (stellar for a galaxy survey, else band for a sinc instrument, else window), ``stellar``
+            (stellar templates below the lines).
+        templates: stellar templates: None = the package's own, or what
+            `nebulines.galaxies.templates.load_templates` takes.
         continuum_order: polynomial order; None = 0 for a sinc instrument, 1 otherwise.
         noise: ``file``, ``estimate`` (line-free residuals), ``auto`` (file when it has one).
         shape: ``auto`` from the instrument, or ``gaussian``, ``sinc``, ``sincgauss``.
@@ -43,6 +46,8 @@ class FitConfig:
         velocity_convention: ``optical`` or ``relativistic``.
         components: velocity components, 1, 2, or ``auto`` (two where the data ask for them).
         detection: S/N of a line that counts as detected.
+        reddening: law of extinction (``CCM89`` ...) that links the hydrogen lines to their
+            case-B ratios, with E(B-V) fitted; ``none`` leaves them free.
 
     Example:
         >>> FitConfig(velocity_range=(-300.0, 300.0)).amplitudes
@@ -57,6 +62,7 @@ class FitConfig:
     ties: str = "all"
     amplitudes: Amplitudes = "free"
     continuum: ContinuumScope = "auto"
+    templates: str | None = None
     continuum_order: int | None = None
     noise: Noise = "auto"
     shape: Shape = "auto"
@@ -64,6 +70,7 @@ class FitConfig:
     velocity_convention: VelocityConvention = "optical"
     components: int | Literal["auto"] = 1
     detection: float = 3.0
+    reddening: str = "none"
 
     def __post_init__(self) -> None:
         for name in ("velocity_range", "broadening_range"):
@@ -93,6 +100,10 @@ class FitConfig:
             raise UsageError(f"components must be 1, 2 or 'auto', not {self.components!r}")
         if not self.detection > 0:
             raise UsageError(f"detection must be a positive S/N, not {self.detection}")
+        if self.reddening != "none":
+            from nebulines.models.dust import extinction
+
+            extinction(5500.0, self.reddening)
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UsageError(
@@ -124,7 +135,7 @@ class FitConfig:
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "amplitudes": ("free", "tied", "positive"),
-    "continuum": ("auto", "band", "window"),
+    "continuum": ("auto", "band", "window", "stellar"),
     "noise": ("auto", "file", "estimate"),
     "shape": ("auto", "gaussian", "sinc", "sincgauss"),
     "velocity_convention": ("optical", "relativistic"),

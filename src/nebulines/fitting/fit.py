@@ -26,9 +26,14 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.redshift import find_redshift
 from nebulines.fitting.sample import brightest_spaxels, middle_spaxel
 from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.fitting.tiles import map_tiles
 from nebulines.instruments import get_instrument
-from nebulines.lines import load_catalogue
+from nebulines.lines import LineCatalogue, load_catalogue
 from nebulines.spectra import Cube, Flag, Spectra
+
+
+COLUMN_ROWS = 4096
+"""Rows whose columns are worked out at once."""
 
 
 class FittedBlock(NamedTuple):
@@ -69,23 +74,29 @@ def resolve(data: Spectra | Cube, config: FitConfig) -> FitConfig:
         comb = config.lines or catalogue.defaults().names
         redshift, _ = find_redshift(bright, catalogue.select(comb), config)
         config = replace(config, redshift=redshift)
-    low, high = _light(sample)
     if config.lines is not None:
         catalogue.select(config.lines)
         return config
-    wanted = catalogue.defaults()
-    shifts = _redshifts(sample, config)
-    names = [
-        name
-        for name, rest in zip(wanted.names, wanted.wavelength(sample.axis.medium), strict=True)
-        if np.any((rest * (1 + shifts) > low) & (rest * (1 + shifts) < high))
-    ]
+    names = lines_in_band(sample, catalogue.defaults(), config)
     if not names:
+        (low, high), shifts = _light(sample), _redshifts(sample, config)
         raise UsageError(
             f"no default line falls in the band {low:.0f}-{high:.0f} Angstrom at redshift "
             f"{shifts.min():.4f}: give --redshift, or name the lines with --lines"
         )
-    return replace(config, lines=tuple(names))
+    return replace(config, lines=names)
+
+
+def lines_in_band(spectra: Spectra, catalogue: LineCatalogue, config: FitConfig) -> tuple[str, ...]:
+    """Names of the lines that fall in the band of the spectra at the redshift of any of them."""
+    low, high = _light(spectra)
+    shifts = _redshifts(spectra, config)
+    rest = catalogue.wavelength(spectra.axis.medium)
+    return tuple(
+        name
+        for name, wave in zip(catalogue.names, rest, strict=True)
+        if np.any((wave * (1 + shifts) > low) & (wave * (1 + shifts) < high))
+    )
 
 
 def _light(spectra: Spectra) -> tuple[float, float]:
@@ -132,7 +143,7 @@ def fit_block(
     several = config.components != 1
     fitted, path = _dispatch(data, geometry, model, config, start, with_model or several)
     flags = input_flags(spectra, data, config)
-    columns = build_columns(fitted, geometry, model, config, data, start, flags)
+    columns = _columns(fitted, prepared, start, flags)
     if several:
         fitted, columns = add_second_component(
             fitted, columns, data, geometry, model, config, start, flags, with_model=with_model
@@ -149,6 +160,23 @@ def fit_block(
         "FLUXUNIT": spectra.unit,
     }
     return FittedBlock(columns, model_flux(fitted, data, channels, spectra), notes)
+
+
+def _columns(
+    fitted: Fitted, prepared: Prepared, start: Start, flags: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The columns of all rows, some thousand of them at a time."""
+    data, geometry, model, config, *_ = prepared
+
+    def of(rows: slice) -> dict[str, np.ndarray]:
+        part, begin = (type(all_)(*(x[rows] for x in all_)) for all_ in (fitted, start))
+        return build_columns(
+            part, geometry.rows(rows), model, config, data.rows(rows), begin, flags[rows]
+        )
+
+    n = len(flags)
+    pieces = map_tiles(of, [slice(k, k + COLUMN_ROWS) for k in range(0, n, COLUMN_ROWS)])
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def search_start(prepared: Prepared) -> Start:

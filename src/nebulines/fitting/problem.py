@@ -41,6 +41,8 @@ class LineModel:
         continuum_order: polynomial order in each window.
         positive: amplitudes >= 0.
         band: True when one window spans all lines.
+        groups: number of kinematic groups where other bands have more of them; None = those of
+            these lines.
     """
 
     catalogue: LineCatalogue
@@ -53,11 +55,12 @@ class LineModel:
     continuum_order: int
     positive: bool
     band: bool
+    groups: int | None = None
 
     @property
     def n_groups(self) -> int:
         """Number of kinematic groups."""
-        return int(self.group.max()) + 1
+        return self.groups or int(self.group.max()) + 1
 
     @property
     def rest(self) -> np.ndarray:

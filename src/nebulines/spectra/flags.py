@@ -27,6 +27,9 @@ class Flag(IntFlag):
     BAD_REDSHIFT = 2048
     BAD_VARIANCE = 4096
     OUT_OF_RANGE = 8192
+    MISSING_BAND = 16384
+    NO_STARLIGHT = 32768
+    POOR_STARLIGHT = 65536
 
     @property
     def meaning(self) -> str:
@@ -54,4 +57,9 @@ _MEANING = {
     Flag.BAD_REDSHIFT: "the redshift is missing, not finite or not usable",
     Flag.BAD_VARIANCE: "zero, negative or non-finite variances were left out",
     Flag.OUT_OF_RANGE: "outside the ranges that were asked for or that the network was trained on",
+    Flag.MISSING_BAND: "a band of several has no usable data here: the others were fitted",
+    Flag.NO_STARLIGHT: "no starlight to fit (too few channels, no positive continuum): lines lie "
+    "above a polynomial, or a line has no continuum for an equivalent width",
+    Flag.POOR_STARLIGHT: "the starlight does not describe the continuum: wrong redshift, sky "
+    "residuals, or a spectrum unlike the templates",
 }

@@ -1,0 +1,106 @@
+"""Velocity search on several bands at once: their scores add up on one grid of velocities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nebulines.constants import FWHM_PER_SIGMA
+from nebulines.fitting.prepared import Prepared
+from nebulines.fitting.start import (
+    BOX_HALF_WIDTH_SIGMA,
+    SearchPlan,
+    Start,
+    line_places,
+    plan_search,
+)
+
+TILE_ROWS = 256
+
+
+def plan_joint_search(prepared: Sequence[Prepared]) -> list[SearchPlan]:
+    """The search of each band, on the velocities and broadenings of the sharpest one.
+
+    Two velocities count as different when they do in every band.
+    """
+    plans = [plan_search(own.geometry, own.model, own.config) for own in prepared]
+    sharpest = max(plans, key=lambda plan: len(plan.velocities))
+    grid, widths = sharpest.velocities, sharpest.broadenings
+    spacing = grid[1] - grid[0]
+    apart = max(plan.exclude * (plan.velocities[1] - plan.velocities[0]) for plan in plans)
+    return [
+        plan._replace(
+            velocities=grid,
+            broadenings=widths,
+            half_widths=_half_widths(own, plan, widths),
+            exclude=max(2, int(np.ceil(apart / spacing))),
+        )
+        for own, plan in zip(prepared, plans, strict=True)
+    ]
+
+
+def _half_widths(own: Prepared, plan: SearchPlan, broadenings: np.ndarray) -> tuple[int, ...]:
+    fwhm = own.geometry.fwhm_kms()
+    sigma = np.hypot(np.nanmedian(fwhm) / FWHM_PER_SIGMA, broadenings)
+    halves = np.rint(2.0 * BOX_HALF_WIDTH_SIGMA * sigma / plan.channel_kms)
+    return tuple(int(half) for half in np.maximum(halves, 1))
+
+
+def find_joint_start(prepared: Sequence[Prepared]) -> Start:
+    """Search every object for its velocity in all bands together.
+
+    Args:
+        prepared: the bands, n rows each.
+
+    Returns:
+        `Start` of the n objects; scores are sums over the bands.
+    """
+    from nebulines.fitting.tiles import run_tiles, tile_size
+
+    plans = plan_joint_search(prepared)
+    n = len(prepared[0].data.data)
+
+    def work(index: np.ndarray) -> Start:
+        bands = zip(prepared, plans, strict=True)
+        return _best(sum(_scores(own, plan, index) for own, plan in bands), plans[0])
+
+    return Start(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
+
+
+def _scores(own: Prepared, plan: SearchPlan, index: np.ndarray) -> np.ndarray:
+    """Scores (n, width, velocity) of one band."""
+    from nebulines.fitting.search import comb_score
+
+    geometry, values = own.geometry.rows(index), own.geometry.axis.values
+    if values.ndim == 1:
+        place = line_places(geometry, plan, values)
+    else:
+        place = np.concatenate(
+            [
+                line_places(geometry.rows(slice(k, k + 1)), plan, values[row])
+                for k, row in enumerate(index)
+            ]
+        )
+    one = own.data.data[index], own.data.weight[index], place, plan.strengths, plan.rarity
+    halves = [comb_score(*one, plan.half, (half,)) for half in plan.half_widths]
+    return np.stack([np.asarray(score).T for score in halves], axis=1)  # from (velocity, n)
+
+
+def _best(score: np.ndarray, plan: SearchPlan) -> Start:
+    """The best trial of each object, refined by a parabola, and its rival."""
+    rows = np.arange(len(score))
+    over = score.max(axis=1)
+    trial = over.argmax(axis=1)
+    width = score[rows, :, trial].argmax(axis=1)
+    away = np.abs(np.arange(over.shape[1]) - trial[:, None]) > plan.exclude
+    rival = np.where(away, over, 0.0).max(axis=1)
+    last = over.shape[1] - 1
+    left, right = (over[rows, np.clip(trial + k, 0, last)] for k in (-1, 1))
+    top = over[rows, trial]
+    bend = left - 2.0 * top + right
+    inside = (trial > 0) & (trial < last) & (bend < 0)
+    shift = np.where(inside, 0.5 * (left - right) / np.where(inside, bend, -1.0), 0.0)
+    spacing = plan.velocities[1] - plan.velocities[0]
+    velocity = plan.velocities[trial] + spacing * np.clip(shift, -0.5, 0.5)
+    return Start(velocity, plan.broadenings[width], top, rival)
