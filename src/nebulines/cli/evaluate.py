@@ -36,13 +36,17 @@ def evaluate(
 ) -> None:
     """Judge a method on synthetic spectra that it was not trained on.
 
-    NAME is fit (least squares), kinematics or starnet (networks), or both (network and least
-    squares). Accuracy beside the Cramer-Rao bound, calibration of the errors, answers out of
-    range, figures, and the published numbers go to a folder.
+    NAME is fit (least squares), kinematics or starnet (networks), both (network and least
+    squares), or line_ratios (--n objects in SITELLE's SN1, SN2 and SN3). Accuracy beside the
+    Cramer-Rao bound, calibration of the errors, answers out of range, figures, and the published
+    numbers go to a folder.
     """
     from nebulines.runtime import configure
 
     configure()
+    if name == "line_ratios":
+        _line_ratios(output or Path("nebulines-line_ratios"), number, seed, weights, quiet)
+        return
     from nebulines.reports.evaluate import evaluate as run
 
     shown = f"nebulines evaluate {name} --n {number} --seed {seed} --resolution {resolution:g}"
@@ -60,4 +64,16 @@ def evaluate(
     )
     if not quiet:
         click.echo(paths[0].read_text(encoding="utf-8").split("\n## Out of range")[0])
+        click.echo(f"wrote {', '.join(str(path) for path in paths)}")
+
+
+def _line_ratios(folder: Path, n: int, seed: int, weights: Path | None, quiet: bool) -> None:
+    from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
+
+    shown = f"nebulines evaluate line_ratios --n {n} --seed {seed}"
+    if weights is not None:
+        shown += f" --weights {weights.name}"
+    paths = evaluate_line_ratios(folder, n=n, seed=seed, weights=weights, command=shown)
+    if not quiet:
+        click.echo(paths[0].read_text(encoding="utf-8"))
         click.echo(f"wrote {', '.join(str(path) for path in paths)}")

@@ -8,7 +8,7 @@ import click
 
 from nebulines.errors import UsageError
 
-PAPERS = ("kinematics",)
+PAPERS = ("kinematics", "line-ratios")
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -19,6 +19,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 @click.option("--method", "methods", multiple=True, help="Only this method; may be repeated.")
 @click.option("--truth-maps", type=_FOLDER, help="Maps of a real field, for its mock cube.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Weights of the paper's network where none are shipped [trained anew].",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No bar, no summary.")
 def reproduce(
     paper: str,
@@ -27,25 +32,53 @@ def reproduce(
     seed: int,
     methods: tuple[str, ...],
     truth_maps: Path | None,
+    weights: Path | None,
     quiet: bool,
 ) -> None:
     """Make a paper's tables and figures, ours beside theirs.
 
-    PAPER is kinematics (Rhea et al. 2020). Everything is measured anew, on spectra that no
-    network was trained on, and written to a folder with the command that made it.
+    PAPER is kinematics (Rhea et al. 2020) or line-ratios (Rhea et al. 2021). Everything is
+    measured anew, on spectra that no network was trained on, and written to a folder with the
+    command that made it.
     """
     if paper not in PAPERS:
         raise UsageError(f"no paper {paper!r}: choose one of {', '.join(PAPERS)}")
     from nebulines.runtime import configure
 
     configure()
+    shown = f"nebulines reproduce {paper}{' --quick' if quick else ''} --seed {seed}"
+    if paper == "line-ratios":
+        paths = _line_ratios(output, shown, quick=quick, seed=seed, weights=weights, quiet=quiet)
+    else:
+        paths = _kinematics(output, shown, quick, seed, methods, truth_maps, quiet)
+    if not quiet:
+        click.echo(f"wrote {paths[0]} and {len(paths) - 1} more files in {output}")
+
+
+def _kinematics(
+    output: Path,
+    shown: str,
+    quick: bool,
+    seed: int,
+    methods: tuple[str, ...],
+    truth_maps: Path | None,
+    quiet: bool,
+) -> list[Path]:
     from nebulines.reports.kinematics import Plan, reproduce_kinematics
 
-    shown = f"nebulines reproduce {paper}{' --quick' if quick else ''} --seed {seed}"
     shown += "".join(f" --method {name}" for name in methods)
     if truth_maps is not None:
         shown += f" --truth-maps {truth_maps.name}"
     plan = Plan.of(output, seed=seed, quick=quick, methods=methods or None, truth_maps=truth_maps)
-    paths = reproduce_kinematics(plan, command=shown, progress=not quiet)
-    if not quiet:
-        click.echo(f"wrote {paths[0]} and {len(paths) - 1} more files in {output}")
+    return reproduce_kinematics(plan, command=shown, progress=not quiet)
+
+
+def _line_ratios(
+    output: Path, shown: str, *, quick: bool, seed: int, weights: Path | None, quiet: bool
+) -> list[Path]:
+    from nebulines.reports.line_ratios import RatioPlan, reproduce_line_ratios
+
+    if weights is not None:
+        shown += f" --weights {weights.name}"
+    plan = RatioPlan.of(output, seed=seed, quick=quick, ann=weights)
+    return reproduce_line_ratios(plan, command=shown, progress=not quiet)

@@ -16,12 +16,21 @@ from jax import Array
 
 from nebulines.networks.line_ratio_ann import CHANNELS, RATIOS, LineRatioAnn
 from nebulines.spectra import Spectra
-from nebulines.training.line_ratio_spectra import Objects, paper_objects
+from nebulines.training.line_ratio_spectra import (
+    BANDS,
+    BROADENING,
+    RESOLUTION,
+    RESOLUTION_RANGE,
+    SNR,
+    VELOCITY,
+    Objects,
+    paper_objects,
+)
 from nebulines.training.task import Task, pick
 
 SHARES = (0.7, 0.2, 0.1)
 L2 = 5e-4
-EPOCHS = 10
+EPOCHS = 5
 BATCH = 128
 LEARNING_RATE = 5e-4
 
@@ -73,11 +82,14 @@ def split(data: Labelled, seed: int) -> tuple[Labelled, Labelled, Labelled]:
     return data.rows(first), data.rows(second), data.rows(third)
 
 
-def line_ratio_ann_task(training: Labelled, validation: Labelled, **size: Any) -> Task:
+def line_ratio_ann_task(
+    training: Labelled, validation: Labelled, *, epochs: int = EPOCHS, **size: Any
+) -> Task:
     """The task of learning from labelled spectra.
 
     Args:
         training, validation: disjoint sets.
+        epochs: times that the training set is seen.
         **size: arguments of the network.
     """
     per_epoch = max(1, len(training.spectra) // BATCH)
@@ -87,7 +99,7 @@ def line_ratio_ann_task(training: Labelled, validation: Labelled, **size: Any) -
         partial(pick, training),
         loss,
         {
-            "steps": EPOCHS * per_epoch,
+            "steps": epochs * per_epoch,
             "batch": BATCH,
             "learning_rate": LEARNING_RATE,
             "weight_decay": 0.0,
@@ -96,13 +108,24 @@ def line_ratio_ann_task(training: Labelled, validation: Labelled, **size: Any) -
         },
         partial(pick, validation),
         size,
+        about={"data": _DATA, "trained_ranges": _RANGES},
     )
 
 
-def ann_task(seed: int, spectra: int) -> Task:
+_DATA = "mock spectra of SN1, SN2 and SN3 by the recipe of Rhea et al. 2021, section 2.1"
+_RANGES = {
+    "instruments": list(BANDS),
+    "resolution": [[top - RESOLUTION_RANGE, top] for top in RESOLUTION.values()],
+    "velocity_kms": list(VELOCITY),
+    "broadening_kms": list(BROADENING),
+    "snr": list(SNR),
+}
+
+
+def ann_task(seed: int, spectra: int, *, epochs: int = EPOCHS) -> Task:
     """The task with spectra simulated from a seed."""
     training, validation, _ = split(labelled(paper_objects(spectra, seed)), seed)
-    return line_ratio_ann_task(training, validation)
+    return line_ratio_ann_task(training, validation, epochs=epochs)
 
 
 def loss(network: LineRatioAnn, batch: Labelled, key: Array | None = None) -> Array:
@@ -118,5 +141,3 @@ def loss(network: LineRatioAnn, batch: Labelled, key: Array | None = None) -> Ar
 
 def _build(key: Array, **size: Any) -> LineRatioAnn:
     return LineRatioAnn(key=key, **size)
-
-

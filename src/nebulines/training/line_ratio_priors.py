@@ -119,11 +119,12 @@ class Library(NamedTuple):
     decrement: np.ndarray
 
 
-def library(n: int, seed: int) -> Library:
+def library(n: int, seed: int | tuple[int, ...]) -> Library:
     """n sources of every kind."""
     flux, decrement = [], []
+    stream = seed if isinstance(seed, tuple) else (seed,)
     for number, kind in enumerate(PRIORS):
-        sources = draw_sources(kind, n, (seed, number))
+        sources = draw_sources(kind, n, (*stream, number))
         flux.append(np.log10(np.maximum(reddened(sources), 1e-8)))
         decrement.append(-np.log10(sources.flux[:, _HBETA]))
     return Library(np.float32(flux), np.float32(decrement))

@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.line_ratio_space import LINES, coordinates
+from nebulines.networks.line_ratio_space import COORDINATES, LINES, coordinates
 from nebulines.networks.line_ratios import PRIORS, LineRatios
 from nebulines.networks.line_ratios import Prior as Gaussians
-from nebulines.networks.small_matrices import cholesky, inverse
-from nebulines.training.line_ratio_priors import Library, gaussians, library
+from nebulines.networks.small_matrices import cholesky, inverse, inverse_lower
+from nebulines.training.line_ratio_priors import EBV, Library, gaussians, library
 from nebulines.training.task import Task
 
 BAND = np.array([0, 0, 1, 1, 2, 2, 2, 2])
@@ -64,6 +64,7 @@ def line_ratios_task(seed: int) -> Task:
     count = settings()["library"]["sources"]
     learn = jax.tree.map(jnp.asarray, library(count, 2 * seed))
     judge = jax.tree.map(jnp.asarray, library(count // 4, 2 * seed + 1))
+    test = jax.tree.map(jnp.asarray, library(_TEST // 4, (seed, _TEST_STREAM)))
     prior = Gaussians(*(jnp.asarray(part) for part in gaussians(Library(*learn))))
     return Task(
         "line_ratios",
@@ -72,7 +73,41 @@ def line_ratios_task(seed: int) -> Task:
         loss,
         {"steps": 12_000, "batch": 1024, "learning_rate": 1.5e-3, "weight_decay": 0.0},
         partial(sample, judge),
+        about={"data": _DATA, "trained_ranges": _trained_ranges(learn)},
+        score=partial(_score, test),
     )
+
+
+_TEST, _TEST_STREAM = 32_768, 99
+_DATA = (
+    "fluxes of mock sources: line ratios of the simulator's priors (3MdB, Byler et al. 2017, "
+    "NebulaBayes; see synthetic/data/line_priors.toml) behind CCM89 dust, with Gaussian errors "
+    "by training/data/line_ratios.toml; training, validation and test sources from separate "
+    "streams of seeds"
+)
+
+
+def _trained_ranges(sources: Library) -> dict[str, Any]:
+    """What the network may be used for: S/N of the flux of H-alpha, and log10 of the ratios."""
+    log_ratio = {}
+    for name, flux in zip(PRIORS, sources.log_flux, strict=True):
+        limits = np.quantile(np.asarray(coordinates(flux)), _TAILS, axis=0)
+        pairs = zip(COORDINATES[:-1], limits.T, strict=True)
+        log_ratio[name] = {ratio: np.round(both, 3).tolist() for ratio, both in pairs}
+    return {"snr": settings()["noise"]["snr"], "ebv": list(EBV), "log_ratio": log_ratio}
+
+
+_TAILS = (0.0005, 0.9995)
+
+
+def _score(sources: Library, network: LineRatios) -> dict[str, Any]:
+    """Loss on sources that neither trained nor validated, and that of the first guess alone."""
+    batch = sample(sources, jax.random.key(_TEST_STREAM), _TEST)
+    guess = network.centre(batch.flux, batch.covariance, batch.present, batch.kind)
+    away = jnp.einsum("nij,nj->ni", inverse_lower(guess.lower), batch.truth - guess.middle)
+    size = len(COORDINATES)
+    alone = 0.5 * jnp.mean(jnp.sum(away**2, axis=1)) + 0.5 * size * np.log(2.0 * np.pi)
+    return {"test_loss": float(loss(network, batch)), "test_loss_of_guess": float(alone)}
 
 
 def _build(prior: Gaussians, key: Array, **size: Any) -> LineRatios:

@@ -1,0 +1,359 @@
+"""Line ratios, reddening and kinematics of objects seen in several bands, from networks.
+
+The network ``kinematics`` gives velocity and broadening, from the band that says most of each
+object; one linear solution there gives the fluxes of all bands with their covariance; and the
+network ``line_ratios`` gives the joint posterior of the ratios, for a stated kind of nebulae.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nebulines.cubes.estimate import answers
+from nebulines.cubes.provenance import provenance
+from nebulines.errors import UsageError
+from nebulines.fitting.columns import Fluxes, in_convention
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.joint import without_unusable
+from nebulines.fitting.joint_columns import Measured, joint_columns, joint_fluxes
+from nebulines.fitting.joint_direct import measure_jointly
+from nebulines.fitting.joint_problem import (
+    JointPlan,
+    JointProblem,
+    joint_problem,
+    one_frame,
+    resolve_bands,
+)
+from nebulines.fitting.result import Result
+from nebulines.fitting.start import Start
+from nebulines.fitting.tiles import run_tiles
+from nebulines.lines import load_ties
+from nebulines.models.dust import transmission
+from nebulines.networks.answer import Answer
+from nebulines.networks.line_ratio_answer import EBV, RATIOS, answer
+from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios import PRIORS
+from nebulines.networks.weights import Pretrained, load
+from nebulines.spectra import Flag, Spectra
+
+TILE_ROWS = 512
+DETECTED = 4.0
+"""S/N of both lines from which a ratio can be told to lie outside what was trained on."""
+OUTSIDE_SIGMAS = 4.0
+_SUMS = {"SII": ("SII6716", "SII6731"), "OII": ("OII3726", "OII3729")}
+
+
+def estimate_ratios(
+    bands: Sequence[Spectra],
+    config: FitConfig | None = None,
+    *,
+    prior: str = "mixed",
+    **options: Any,
+) -> Result:
+    """Measure line ratios, reddening and kinematics with the networks alone.
+
+    Args:
+        bands: n rows each, row i of every band being the same object; one band will do.
+        config: options as for `nebulines.fit`; None = the defaults with lines of fixed ratio
+            tied.
+        prior: kind of nebulae, one of `nebulines.networks.line_ratios.PRIORS`.
+        **options: fields of `FitConfig` that replace those of ``config``.
+
+    Returns:
+        `Result` with the columns of a joint fit, its ratios replaced by the posterior's (see
+        `ratio_columns`).
+
+    Raises:
+        UsageError: an unknown option or prior, bands of different numbers of rows.
+        InputError: no spectrum.
+
+    Example:
+        >>> from nebulines.synthetic import simulate
+        >>> truth, bands = simulate(["sitelle-sn2", "sitelle-sn3"], n=3, seed=1, prior="hii")
+        >>> result = estimate_ratios(bands, velocity_range=(-300.0, 300.0), prior="hii")
+        >>> result["ratio_HALPHA6563_HBETA4861"].shape
+        (3,)
+    """
+    try:
+        config = replace(config or FitConfig(amplitudes="tied"), **options)
+    except TypeError as error:
+        raise UsageError(f"unknown option of an estimate: {error}") from None
+    if prior not in PRIORS:
+        raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
+    plan = resolve_bands(bands, config)
+    columns = estimate_ratio_block(bands, plan, prior=prior)
+    meta = provenance(bands[0], plan.config) | {
+        "METHOD": "network", "FITPATH": "networks kinematics and line_ratios",
+        "BANDS": ", ".join(plan.labels), "PRIOR": prior,
+    }  # fmt: skip
+    return Result(columns, bands[0].unit, meta)
+
+
+def estimate_ratio_block(
+    bands: Sequence[Spectra], plan: JointPlan, *, prior: str = "mixed"
+) -> dict[str, np.ndarray]:
+    """Columns of n objects; arguments as of `estimate_ratios`."""
+    measured, found, flags = _measure(bands, plan)
+    columns = joint_columns(measured, flags)
+    seen = line_fluxes_of(
+        joint_fluxes(measured), plan.config.lines or (), tied=plan.config.amplitudes != "free"
+    )
+    ratios, more = ratio_columns(seen, prior=prior)
+    return _joined(columns, found, ratios, more, plan.config)
+
+
+def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
+    """Fluxes of n objects, with their covariance, at the kinematics of the network.
+
+    Args:
+        bands: n rows each.
+        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+    """
+    tied = plan.config.amplitudes != "free"
+    fluxes = joint_fluxes(_measure(bands, plan)[0])
+    return line_fluxes_of(fluxes, plan.config.lines or (), tied=tied)
+
+
+def _measure(bands: Sequence[Spectra], plan: JointPlan) -> tuple[Measured, Answer, np.ndarray]:
+    """The linear solution of all bands at the network's kinematics, what the network said, and
+    the flags (n,) of the input."""
+    framed, agreed = one_frame(bands, plan.config)
+    problem = joint_problem(framed, plan, with_model=False)
+    problem, flags = without_unusable(problem, framed, plan)
+    flags[~agreed] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
+    found = best_answers(problem)
+    velocity = np.clip(np.asarray(found.offset, float), *plan.config.velocity_range)
+    broadening, score, rival = (
+        np.asarray(part, float) for part in (found.broadening, found.score, found.rival)
+    )
+    joint = measure_jointly(problem, velocity, broadening)
+    start = Start(velocity, broadening, score, rival)
+    return Measured(joint, problem, plan, start), found, flags
+
+
+def best_answers(problem: JointProblem) -> Answer:
+    """What the network ``kinematics`` says of every object, from the band that says most: the
+    smallest product of both errors where the lines were found."""
+    network = load("kinematics").network
+    found = [answers(own, network) for own in problem.prepared]
+    unsure = np.stack([
+        np.where(a.lost < _LOST, 0.0, 1e6) + np.asarray(a.offset_err) * np.asarray(a.broadening_err)
+        for a in found
+    ])  # fmt: skip
+    best = np.argmin(np.where(np.isfinite(unsure), unsure, np.inf), axis=0)
+    rows = np.arange(len(best))
+    return Answer(*(np.stack(parts)[best, rows] for parts in zip(*found, strict=True)))
+
+
+_LOST = 0.15
+
+
+def _joined(
+    columns: dict[str, np.ndarray],
+    found: Answer,
+    ratios: dict[str, np.ndarray],
+    more: np.ndarray,
+    config: FitConfig,
+) -> dict[str, np.ndarray]:
+    """The columns with the posteriors of kinematics and ratios."""
+    flags = columns["flags"] & ~int(Flag.NOT_CONVERGED | Flag.AT_BOUND | Flag.UNRESOLVED)
+    empty = (flags & int(Flag.NO_DATA)) != 0
+    flags = flags | np.where(empty, 0, more)
+    flags[~empty & (found.lost > _LOST)] |= int(Flag.AMBIGUOUS_VELOCITY)
+    flags[~empty & (found.broadening < 2.0 * found.broadening_err)] |= int(Flag.UNRESOLVED)
+    velocity, error = in_convention(found.offset, found.offset_err, config)
+    own = {
+        "velocity": velocity, "velocity_err": error,
+        "broadening": found.broadening, "broadening_err": found.broadening_err,
+    }  # fmt: skip
+    kept = {name: values for name, values in columns.items() if not name.startswith("ratio_")}
+    fixed = {name: columns[name] for name in columns if _of_fixed_ratio(name)}
+    new = {
+        name: np.where(empty, np.nan, values).astype(np.float32)
+        for name, values in (own | ratios).items()
+    }
+    last = {name: kept.pop(name) for name in ("n_components", "flags")}
+    return kept | fixed | new | last | {"flags": flags.astype(np.int32)}
+
+
+def _of_fixed_ratio(name: str) -> bool:
+    return any(f"ratio_{t.strong}_{t.weak}" in name for t in load_ties())
+
+
+class LineFluxes(NamedTuple):
+    """Measured fluxes of the network's lines.
+
+    Attributes:
+        value: (n, 8) of `LINES`; 0 where not measured.
+        covariance: (n, 8, 8).
+        present: (n, 8) bool.
+        shown: (8,) bool, lines that the bands show at all.
+    """
+
+    value: np.ndarray
+    covariance: np.ndarray
+    present: np.ndarray
+    shown: np.ndarray
+
+
+def line_fluxes_of(fluxes: Fluxes, names: Sequence[str], *, tied: bool = False) -> LineFluxes:
+    """The network's lines out of a fit's.
+
+    Args:
+        fluxes: (n, L), NaN where not measured.
+        names: the L lines.
+        tied: lines of fixed ratio were fitted as such; else the ratio is imposed here.
+
+    Example:
+        >>> one = Fluxes(np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1)))
+        >>> line_fluxes_of(one, ["HALPHA6563"]).present[0].tolist()
+        [False, False, False, False, False, True, False, False]
+    """
+    from nebulines.fitting.joint_links import Link, impose
+
+    names = list(names)
+    value, covariance = np.asarray(fluxes.value, float), np.asarray(fluxes.covariance, float)
+    links = [
+        Link(names.index(tie.strong), names.index(tie.weak), tie.ratio)
+        for tie in load_ties()
+        if not tied and tie.strong in names and tie.weak in names
+    ]
+    if links:
+        linked = impose(value, covariance, links)
+        value, covariance = linked.value, linked.covariance
+    shown = np.array([name in names for name in LINES])
+    at = np.array([names.index(name) if name in names else 0 for name in LINES])
+    value, covariance = value[:, at], covariance[:, at[:, None], at]
+    variance = np.einsum("nll->nl", covariance)
+    present = shown & np.isfinite(value) & np.isfinite(variance) & (variance > 0)
+    both = present[:, :, None] & present[:, None, :]
+    unit = np.eye(len(LINES))
+    return LineFluxes(
+        np.where(present, value, 0.0), np.where(both, covariance, unit), present, shown
+    )
+
+
+def reported_ratios(shown: np.ndarray) -> tuple[str, ...]:
+    """Ratios whose lines are all shown, and E(B-V) where H-alpha and H-beta are.
+
+    Example:
+        >>> reported_ratios(np.array([name == "HALPHA6563" for name in LINES]))
+        ()
+    """
+    seen = {name for name, there in zip(LINES, shown, strict=True) if there}
+    seen |= {total for total, parts in _SUMS.items() if seen.issuperset(parts)}
+    names = tuple(ratio for ratio in RATIOS if seen.issuperset(ratio.split("/")))
+    return (*names, EBV) if {"HALPHA6563", "HBETA4861"} <= seen else names
+
+
+def ratio_columns(
+    fluxes: LineFluxes, *, prior: str = "mixed", network: Pretrained | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The posterior of every ratio as columns, and flags.
+
+    ``ratio_A_B`` is the posterior's median and ``ratio_A_B_err`` half of its central 68 %
+    interval; ``log_ratio_A_B_q16`` (``q50``, ``q84``) are quantiles of log10; ``ebv`` is the
+    colour excess [mag] for the law CCM89 with R_V 3.1. A line that is not detected gives a
+    limit, in the shape of a wide posterior.
+
+    Args:
+        fluxes: measured.
+        prior: kind of nebulae, one of `nebulines.networks.line_ratios.PRIORS`.
+        network: None = the shipped ``line_ratios``.
+
+    Returns:
+        Name -> (n,), and bits (n,): ``OUT_OF_RANGE`` where a measured ratio is none that the
+        network was trained on.
+
+    Raises:
+        UsageError: an unknown prior.
+    """
+    if prior not in PRIORS:
+        raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
+    network = network or load("line_ratios")
+    names = reported_ratios(fluxes.shown)
+    kind, per_ebv = PRIORS.index(prior), decrement_per_ebv()
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        kinds = np.full(len(rows), kind)
+        data = [np.asarray(part, np.float32)[rows] for part in scaled(fluxes)]
+        found = answer(network.network, *data, fluxes.present[rows], kinds, names, per_ebv)
+        return tuple(np.asarray(part, float) for part in found)
+
+    if not names:
+        return {}, np.zeros(len(fluxes.value), np.int64)
+    low, middle, high, *_ = run_tiles(work, len(fluxes.value), TILE_ROWS)
+    columns: dict[str, np.ndarray] = {}
+    for k, name in enumerate(names):
+        if name == EBV:
+            columns[EBV] = middle[:, k]
+            columns[f"{EBV}_err"] = 0.5 * (high[:, k] - low[:, k])
+            continue
+        label = name.replace("/", "_")
+        columns[f"ratio_{label}"] = 10.0 ** middle[:, k]
+        columns[f"ratio_{label}_err"] = 0.5 * (10.0 ** high[:, k] - 10.0 ** low[:, k])
+        for level, values in (("q16", low), ("q50", middle), ("q84", high)):
+            columns[f"log_ratio_{label}_{level}"] = values[:, k]
+    strange = out_of_range(fluxes, network.card["trained_ranges"]["log_ratio"][prior])
+    return columns, np.where(strange, int(Flag.OUT_OF_RANGE), 0)
+
+
+def scaled(fluxes: LineFluxes) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes and covariances in units of the brightest line, which float32 holds."""
+    top = np.abs(np.where(fluxes.present, fluxes.value, 0.0)).max(axis=1)
+    error = np.sqrt(np.einsum("nll->nl", fluxes.covariance)).max(axis=1)
+    unit = np.where(top > 0, top, np.where(error > 0, error, 1.0))
+    both = fluxes.present[:, :, None] & fluxes.present[:, None, :]
+    covariance = np.where(both, fluxes.covariance / unit[:, None, None] ** 2, np.eye(len(LINES)))
+    return fluxes.value / unit[:, None], covariance
+
+
+def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> np.ndarray:
+    """(n,) bool: a ratio of detected lines lies `OUTSIDE_SIGMAS` beyond what was trained on.
+
+    Args:
+        fluxes: measured.
+        ranges: ratio -> (low, high) of its log10.
+    """
+    strange = np.zeros(len(fluxes.value), bool)
+    for ratio, (low, high) in ranges.items():
+        top, bottom = (_weights(name) for name in ratio.split("/"))
+        there = fluxes.present[:, (top + bottom) > 0].all(axis=1)
+        log_a, error_a = _logarithm(fluxes, top)
+        log_b, error_b = _logarithm(fluxes, bottom)
+        with np.errstate(invalid="ignore"):
+            sure = there & (error_a < _SURE_DEX) & (error_b < _SURE_DEX)
+            away = OUTSIDE_SIGMAS * np.hypot(error_a, error_b)
+            ratio_log = log_a - log_b
+            strange |= sure & ((ratio_log < low - away) | (ratio_log > high + away))
+    return strange
+
+
+_SURE_DEX = 1.0 / (np.log(10.0) * DETECTED)
+
+
+def _weights(name: str) -> np.ndarray:
+    return np.isin(LINES, _SUMS.get(name, (name,))).astype(float)
+
+
+def _logarithm(fluxes: LineFluxes, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log10 of a weighted sum of fluxes and its error; NaN where the sum is not positive."""
+    total = fluxes.value @ weights
+    error = np.sqrt(np.maximum(np.einsum("i,nij,j->n", weights, fluxes.covariance, weights), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        good = total > 0
+        log = np.where(good, np.log10(np.where(good, total, 1.0)), np.nan)
+        return log, np.where(good, error / np.where(good, total, 1.0) / np.log(10.0), np.nan)
+
+
+def decrement_per_ebv() -> float:
+    """Change of log10 of Ha/Hb with E(B-V) [1/mag], CCM89 with R_V 3.1."""
+    from nebulines.lines import load_catalogue
+
+    lines = load_catalogue().select(["HALPHA6563", "HBETA4861"]).wavelength_vacuum
+    red, blue = transmission(lines, 1.0)
+    return float(np.log10(red / blue))

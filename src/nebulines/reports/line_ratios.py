@@ -1,0 +1,126 @@
+"""The tables and figures of Rhea et al. 2021 (ApJ 910, 129), ours beside theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nebulines.errors import InputError, UsageError
+from nebulines.evaluation.published import published
+from nebulines.reports.kinematics import Section
+from nebulines.reports.page import prepare_folder, write_numbers, write_page
+
+
+@dataclass(frozen=True)
+class RatioPlan:
+    """What a reproduction is made of.
+
+    Attributes:
+        folder: for the report.
+        seed: of the held-out stream.
+        n: held-out objects.
+        n_timing: objects that the rate is measured on.
+        spectra, epochs, members: of the training of ``line_ratio_ann`` where no weights are
+            given.
+        k_spectra, folds, k_epochs: of the cross-validation.
+        n_noise: objects of the noise classifier.
+        ann: weights of ``line_ratio_ann``, or None.
+
+    Example:
+        >>> RatioPlan.of(Path("out"), quick=True).n
+        1000
+    """
+
+    folder: Path
+    seed: int
+    n: int
+    n_timing: int
+    spectra: int
+    epochs: int
+    members: int
+    k_spectra: int
+    folds: int
+    k_epochs: int
+    n_noise: int
+    ann: Path | None = None
+
+    @classmethod
+    def of(
+        cls, folder: Path, *, seed: int = 1, quick: bool = False, ann: Path | None = None
+    ) -> RatioPlan:
+        """The plan with its usual numbers, or small ones."""
+        if quick:
+            return cls(folder, seed, 1000, 1000, 3000, 4, 2, 1000, 2, 2, 2000, ann)
+        return cls(folder, seed, 5000, 8192, 50_000, 5, 10, 8000, 5, 4, 30_000, ann)
+
+
+def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = False) -> list[Path]:
+    """Make every table and figure, and one page that shows them.
+
+    Args:
+        plan: what to make.
+        command: that was given, for the page.
+        progress: show a bar on stderr.
+
+    Returns:
+        The files, ``line_ratios.md`` first. A section that cannot be made says why.
+
+    Raises:
+        UsageError: a folder that cannot be made, weights of another network.
+    """
+    from tqdm import tqdm
+
+    from nebulines.reports.line_ratios_sections import Workshop
+
+    folder = prepare_folder(plan.folder)
+    work = Workshop.open(plan, progress=progress)
+    sections = []
+    makers = _sections()
+    for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
+        sections.append(_made(title, make, work))
+    parts = [_introduction(plan), work.note]
+    parts += [part for section in sections for part in section.parts]
+    numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
+    page = write_page(folder / "line_ratios.md", "Line ratios: the paper and here", command, parts)
+    record = write_numbers(folder / "line_ratios.json", command, numbers)
+    return [page, record, *(path for section in sections for path in section.paths)]
+
+
+def _sections() -> dict[str, Callable[[Any], Section]]:
+    from nebulines.reports import line_ratios_checks as checks
+    from nebulines.reports import line_ratios_sections as made
+
+    return {
+        "Table 2": made.table_two,
+        "Calibration": made.calibration,
+        "Errors against the S/N": made.against_snr,
+        "The fixed ratio": checks.doublet,
+        "Activation maps": made.activation,
+        "Dust": checks.dust,
+        "Noise classifier": checks.noise_classifier,
+        "Cross-validation": checks.cross_validation,
+        "Time": checks.timing,
+    }
+
+
+def _made(title: str, make: Callable[[Any], Section], work: Any) -> Section:
+    try:
+        section = make(work)
+    except (UsageError, InputError) as error:
+        return Section([f"## {title}", f"Not made: {error}"], {"not_made": str(error)})
+    return Section([f"## {title}", *section.parts], section.numbers, section.paths)
+
+
+def _introduction(plan: RatioPlan) -> str:
+    paper = published("rhea2021")["citation"]
+    return (
+        f"Paper: {paper}. {plan.n:,} held-out objects (seed {plan.seed} of a stream that no "
+        "training draws from) by the paper's recipe: 3MdB BOND H II regions at 100 cm-3 whose "
+        "lines all have 12 % of Hα or more before dust; Balmer decrement uniform in 2 to 6 by "
+        "CCM89; velocity within 200 km/s, broadening 10 to 50 km/s; R 800-1000 in SN1 and SN2, "
+        "4800-5000 in SN3; S/N of the peak of Hα 5 to 30, and in the other bands that of an "
+        "unresolved line of the same flux. [S II] 6731/6716 fills the paper's range .73 to .79 "
+        "evenly, in the order of Hα/Hβ before dust (both follow the temperature)."
+    )

@@ -1,0 +1,194 @@
+"""The sections of ``nebulines reproduce line-ratios`` that check one thing each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nebulines.evaluation.coverage import nmad
+from nebulines.evaluation.held_out import held_out_seed
+from nebulines.evaluation.line_ratio_methods import dense_ensemble, joint_fit
+from nebulines.evaluation.line_ratio_noise import draw_noise_set, judge_noise
+from nebulines.evaluation.line_ratios import draw_ratio_set
+from nebulines.evaluation.published import published
+from nebulines.evaluation.tables import markdown
+from nebulines.networks.line_ratio_ann import RATIOS
+from nebulines.reports.kinematics import Section
+from nebulines.reports.line_ratios_sections import Workshop
+from nebulines.training.line_ratio_priors import reddening_of_decrement
+
+_WHOLE_CUBE = 4_000_000
+_DUST_AV = (0.0, 1.0, 2.0, 3.0)
+_RV = 3.1
+_DUST_SNR = 30.0
+_DUST_OBJECTS = 1500
+_THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+
+def doublet(work: Workshop) -> Section:
+    """[N II] 6548/6583, which atomic physics fixes."""
+    paper = published("rhea2021")["doublet"]
+    truth = work.held_out.ratio[:, -1]
+    rows: list[list[Any]] = []
+    numbers = {}
+    for name, found in work.found.items():
+        error = 100.0 * (found.ratio[:, -1] / truth - 1.0)
+        error = error[np.isfinite(error)]
+        if name in ("joint fit", "line_ratios"):
+            rows.append([name, "tied: exact", None, None])
+            continue
+        numbers[name] = {
+            "bias": float(np.median(error)), "std": float(error.std()), "nmad": nmad(error)
+        }  # fmt: skip
+        rows.append([name, f"{np.median(error):+.2f}", float(error.std()), nmad(error)])
+    rows.append([f"paper, {paper['where']}", "0 to -1", paper["scatter"], None])
+    header = ["method", "bias [%]", "standard deviation [%]", "robust scatter [%]"]
+    text = (
+        "The ratio is the same in all training spectra, so that a network need only learn a "
+        "constant; methods that tie the lines have it by construction; free fits of both lines "
+        "show what the data alone say."
+    )
+    return Section([text, markdown(header, rows)], numbers)
+
+
+def dust(work: Workshop) -> Section:
+    """Ratios corrected for dust, for A_V 0 to 3 at S/N 30."""
+    rows: list[list[Any]] = []
+    numbers: dict[str, Any] = {}
+    ours = type(work.ours)(prior="hii")
+    n = min(_DUST_OBJECTS, work.plan.n)
+    for k, extinction in enumerate(_DUST_AV):
+        held_out = draw_ratio_set(
+            n, seed=work.plan.seed, stream=10 + k, kind="hii", snr=(_DUST_SNR, _DUST_SNR),
+            ebv=extinction / _RV,
+        )  # fmt: skip
+        found = ours(held_out.objects)
+        balmer = RATIOS.index("HALPHA6563/HBETA4861")
+        miss = np.log(found.ratio[:, balmer] / held_out.ratio[:, balmer])
+        mean = float(np.mean(miss))
+        error = float(np.std(miss) / np.sqrt(n))
+        scatter = float(np.std(miss))
+        bound = float(np.sqrt(np.mean(held_out.bound[:, balmer] ** 2)))
+        ebv_bias = mean / np.log(10.0) / reddening_of_decrement()
+        numbers[f"A_V {extinction:g}"] = {"bias": mean, "error": error, "scatter": scatter}
+        rows.append(
+            [extinction, f"{100 * mean:+.2f} ± {100 * error:.2f}", 100 * scatter, 100 * bound,
+             f"{_RV * ebv_bias:+.3f}"]
+        )  # fmt: skip
+    header = [
+        "A_V [mag]",
+        "mean error of Ha/Hb [%]",
+        "scatter [%]",
+        "bound [%]",
+        "bias of A_V [mag]",
+    ]
+    text = (
+        f"{n:,} H II regions at S/N {_DUST_SNR:g} for each A_V (CCM89, R_V 3.1); `line_ratios` "
+        "told that they are H II regions with E(B-V) anywhere in 0 to 1.2. What dereddening "
+        "carries into a ratio is the error of the decrement."
+    )
+    return Section([text, markdown(header, rows)], numbers)
+
+
+def noise_classifier(work: Workshop) -> Section:
+    """The random forest: confusion matrix, threshold scan, S/N scan."""
+    found = draw_noise_set(work.plan.n_noise, seed=work.plan.seed)
+    paper = published("rhea2021")["noise"]
+    verdicts = [judge_noise(found, threshold=t, seed=work.plan.seed) for t in _THRESHOLDS]
+    chosen = verdicts[_THRESHOLDS.index(paper["threshold"])]
+    confusion = markdown(
+        ["truth", "called noisy", "called clean"],
+        [
+            [name, *map(int, row)]
+            for name, row in zip(("noisy", "clean"), chosen.confusion, strict=True)
+        ],
+    )
+    scan = markdown(
+        ["threshold [% of Ha]", "test spectra", "right [%]"],
+        [[100 * v.threshold, int(v.confusion.sum()), 100 * v.accuracy] for v in verdicts],
+    )
+    snr = markdown(
+        ["S/N", "test spectra", "right [%]"],
+        [[f"{low:g}-{high:g}", n, 100 * share] for low, high, n, share in chosen.by_snr],
+    )
+    text = (
+        f"{paper['trees']} trees, as many noisy as clean spectra, 90 % of them to learn from; the "
+        f"paper: {100 * paper['accuracy']:.0f} % right at a threshold of "
+        f"{100 * paper['threshold']:.0f} % ({paper['where']}). Lines just above and just below "
+        "the threshold look the same in a noisy spectrum, so that no classifier can be right "
+        "always where the lines are drawn from one continuous distribution, as here."
+    )
+    numbers = {f"{v.threshold:g}": {"accuracy": v.accuracy, "confusion": v.confusion.tolist()}
+               for v in verdicts}  # fmt: skip
+    return Section([text, confusion, scan, snr], numbers)
+
+
+def cross_validation(work: Workshop) -> Section:
+    """``line_ratio_ann`` (one member) on all parts of a set but one, scored on that one."""
+    from nebulines.training.config import TrainConfig
+    from nebulines.training.line_ratio_ann import labelled, line_ratio_ann_task
+    from nebulines.training.line_ratio_spectra import paper_objects
+    from nebulines.training.several import cross_validate
+
+    plan = work.plan
+    data = labelled(paper_objects(plan.k_spectra, held_out_seed(plan.seed, 70)))
+    size = plan.k_spectra - plan.k_spectra // plan.folds
+    part = data.rows(slice(0, size))
+    task = line_ratio_ann_task(part, data, epochs=plan.k_epochs, members=1)
+    config = TrainConfig(**{**task.learning, "seed": plan.seed})
+    trained = cross_validate(
+        lambda learn, left: line_ratio_ann_task(data.rows(learn), data.rows(left), members=1),
+        plan.k_spectra, plan.folds, config, seed=plan.seed, progress=False,
+    )  # fmt: skip
+    losses = np.array([fold.best for fold in trained])
+    rows: list[list[Any]] = [[k + 1, float(loss)] for k, loss in enumerate(losses)]
+    rows.append(["spread / mean [%]", 100.0 * float(losses.std(ddof=1) / losses.mean())])
+    paper = published("rhea2021")["kfold"]
+    text = (
+        f"One member, {plan.k_spectra:,} objects in {plan.folds} parts, {plan.k_epochs} epochs; "
+        f"Huber loss on the part left out. The paper ({paper['where']}): {paper['folds']} folds, "
+        f"{paper['spread']}."
+    )
+    return Section([text, markdown(["part", "loss"], rows)], {"loss": losses.tolist()})
+
+
+def timing(work: Workshop) -> Section:
+    """Objects per second, beside the 18 h of the paper's network for a whole field."""
+    n = work.plan.n_timing
+    objects = draw_ratio_set(n, seed=work.plan.seed, stream=30).objects
+    fluxes, dense = work.ours.fluxes(objects), dense_ensemble(work.ann)
+    jobs: dict[str, Callable[[], Any]] = {
+        "line_ratios, from the spectra": lambda: work.ours.fluxes(objects),
+        "line_ratios, from the fluxes": lambda: _posterior(work, fluxes),
+        "line_ratio_ann": lambda: dense(objects),
+        "joint fit from the truth": lambda: joint_fit(objects),
+    }
+    rows: list[list[Any]] = []
+    numbers = {}
+    for name, job in jobs.items():
+        rate = n / _seconds(job)
+        numbers[name] = rate
+        rows.append([name, rate, _WHOLE_CUBE / rate / 3600.0, "here"])
+    for row in published("rhea2021")["timing"]:
+        rate = row["spectra"] / row["seconds"]
+        rows.append([row["method"], rate, row["seconds"] / 3600.0, f"paper, {row['where']}"])
+    header = ["method", "objects/s", "4 million objects [h]", "source"]
+    text = f"{n:,} objects of 171 + 219 + 842 channels in memory, second call."
+    return Section([text, markdown(header, rows)], numbers)
+
+
+def _posterior(work: Workshop, fluxes: Any) -> Any:
+    from nebulines.cubes.line_ratios import ratio_columns
+
+    return ratio_columns(fluxes, prior=work.ours.prior, network=work.ours.pretrained)
+
+
+def _seconds(job: Callable[[], Any]) -> float:
+    """Time of the second call."""
+    job()
+    begin = time.perf_counter()
+    job()
+    return time.perf_counter() - begin

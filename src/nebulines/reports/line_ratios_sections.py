@@ -1,0 +1,240 @@
+"""The sections of ``nebulines reproduce line-ratios`` that compare the methods."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nebulines.errors import UsageError
+from nebulines.evaluation.line_ratio_methods import Ours, band_fits, dense_ensemble, joint_fit
+from nebulines.evaluation.line_ratios import (
+    Estimate,
+    RatioSet,
+    calibration_rows,
+    draw_ratio_set,
+    table_row,
+)
+from nebulines.evaluation.published import published
+from nebulines.evaluation.tables import markdown
+from nebulines.networks.line_ratio_ann import CHANNELS, RATIOS
+from nebulines.plots.line_ratios import (
+    activation_figure,
+    against_snr_figure,
+    density_figure,
+    ratio_label,
+)
+from nebulines.plots.style import save_figure
+from nebulines.reports.kinematics import Section
+from nebulines.reports.line_ratios import RatioPlan
+from nebulines.reports.page import pictures
+
+_SHORT = [ratio.replace("HALPHA6563", "Ha").replace("HBETA4861", "Hb") for ratio in RATIOS]
+_BRIGHT = 10.0
+_SALIENCY_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What the sections share.
+
+    Attributes:
+        plan: of the report.
+        held_out: the objects.
+        ann: the network ``line_ratio_ann``.
+        ours: the network ``line_ratios``.
+        found: method -> its estimates.
+        note: where ``line_ratio_ann`` comes from.
+    """
+
+    plan: RatioPlan
+    held_out: RatioSet
+    ann: Any
+    ours: Ours
+    found: dict[str, Estimate]
+    note: str
+
+    @classmethod
+    def open(cls, plan: RatioPlan, *, progress: bool = False) -> Workshop:
+        """Draw the objects, load or train the networks, and measure."""
+        network, note = _dense(plan, progress)
+        held_out = draw_ratio_set(plan.n, seed=plan.seed)
+        ours = Ours()
+        found = {
+            "band by band": band_fits(held_out.objects),
+            "joint fit": joint_fit(held_out.objects),
+            "line_ratio_ann": dense_ensemble(network)(held_out.objects),
+            "line_ratios": ours(held_out.objects),
+        }
+        return cls(plan, held_out, network, ours, found, note)
+
+    def relative(self) -> dict[str, np.ndarray]:
+        """Relative errors (n, 8) [%] of each method."""
+        truth = self.held_out.ratio[:, :-1]
+        return {k: 100.0 * (e.ratio[:, :-1] / truth - 1.0) for k, e in self.found.items()}
+
+
+def _dense(plan: RatioPlan, progress: bool) -> tuple[Any, str]:
+    """The network ``line_ratio_ann``, and a line on its origin."""
+    if plan.ann is not None:
+        from nebulines.networks.weights import load
+
+        found = load(str(plan.ann))
+        if found.card["architecture"] != "line_ratio_ann":
+            raise UsageError(f"{plan.ann} does not hold weights of 'line_ratio_ann'")
+        trained = found.card["trained_with"]
+        steps, batch = trained["config"]["steps"], trained["config"]["batch"]
+        return found.network, (
+            f"`line_ratio_ann`: `{trained['command']}` ({steps:,} steps of {batch}, "
+            f"{trained['seconds']:.0f} s)."
+        )
+    from nebulines.training.config import TrainConfig
+    from nebulines.training.line_ratio_ann import ann_task
+    from nebulines.training.loop import train
+
+    task = ann_task(plan.seed, plan.spectra, epochs=plan.epochs)
+    config = TrainConfig(**{**task.learning, "seed": plan.seed})
+    trained = train(task, config, size={"members": plan.members}, progress=progress)
+    return trained.network, (
+        f"`line_ratio_ann`: {plan.members} members trained for this page on {plan.spectra:,} "
+        f"objects, {plan.epochs} epochs ({trained.history[-1]['seconds']:.0f} s)."
+    )
+
+
+def table_two(work: Workshop) -> Section:
+    """Standard deviation of the relative errors, as table 2, and what it hides."""
+    rows = {name: table_row(work.held_out, found) for name, found in work.found.items()}
+    bright = _bright(work)
+    rows["joint fit, S/N > 10"] = bright["joint fit"]
+    rows["band by band, S/N > 10"] = bright["band by band"]
+    order = ["band by band", "band by band, S/N > 10", "joint fit", "joint fit, S/N > 10",
+             "line_ratio_ann", "line_ratios"]  # fmt: skip
+    parts = [
+        "Standard deviation of the relative error [%], as the paper's table 2. A ratio whose "
+        "denominator is near zero makes it as large as one likes: the robust scatter below is "
+        "what a user meets.",
+        _percent_table(order, rows, "std", paper=True),
+        "Robust scatter (1.4826 times the median absolute deviation) [%]:",
+        _percent_table(order, rows, "nmad"),
+        "Bias, median relative error [%]:",
+        _percent_table(order, rows, "bias"),
+        "RMS over the Cramér-Rao bound of the joint fit (lines of fixed ratio tied), of the "
+        "natural logarithm, where all lines of the ratio truly have 3 σ or more. Below 1: what is "
+        "known beforehand of nebulae tells more than the spectrum.",
+        _percent_table(["joint fit", "line_ratio_ann", "line_ratios"], rows, "over_bound"),
+        "Rows of that table, and the median bound [%]:",
+        markdown(["", *_SHORT[:-1]], _bound_rows(work)),
+    ]
+    title = f"Relative errors of {work.plan.n:,} held-out objects, S/N 5 to 30"
+    figure = density_figure(work.relative(), RATIOS[:-1], title=title)
+    paths = save_figure(figure, work.plan.folder / "densities", formats=("png",))
+    return Section([*parts, pictures(paths)], rows, paths)
+
+
+def _bright(work: Workshop) -> dict[str, list[dict[str, float]]]:
+    """Statistics of the fits where the S/N is above 10."""
+    rows = work.held_out.objects.truth["snr"] > _BRIGHT
+    part = work.held_out._replace(
+        ratio=work.held_out.ratio[rows],
+        bound=work.held_out.bound[rows],
+        detected=work.held_out.detected[rows],
+    )
+    names = ("band by band", "joint fit")
+    return {n: table_row(part, Estimate(work.found[n].ratio[rows])) for n in names}
+
+
+def _percent_table(order: list[str], rows: dict[str, Any], key: str, *, paper: bool = False) -> str:
+    table: list[list[Any]] = [[name, *(row[key] for row in rows[name][:-1])] for name in order]
+    if paper:
+        for row in published("rhea2021")["scatter"]:
+            table.append([f"paper: {row['method']}", *row["percent"]])
+    return markdown(["method", *_SHORT[:-1]], table)
+
+
+def _bound_rows(work: Workshop) -> list[list[Any]]:
+    bound, detected = work.held_out.bound, work.held_out.detected
+    columns = range(len(RATIOS) - 1)
+    counts = [int(detected[:, k].sum()) for k in columns]
+    medians = [100.0 * float(np.median(bound[:, k])) for k in columns]
+    prior = work.held_out.ratio
+    spread = [100.0 * float(np.std(prior[:, k]) / np.mean(prior[:, k])) for k in columns]
+    return [
+        ["objects judged", *counts],
+        ["median bound, all objects", *medians],
+        ["standard deviation of the ratio among the objects", *spread],
+    ]
+
+
+def calibration(work: Workshop) -> Section:
+    """Coverage of our posterior and KS of its probability integral transform."""
+    rows = calibration_rows(work.held_out, work.found["line_ratios"])
+    table = [
+        [f"{r['low']:g}-{r['high']:g}", ratio_label(r["ratio"]).replace("$\\alpha$", "α")
+         .replace("$\\beta$", "β"), r["n"], f"{100 * r['covers_68']:.1f}",
+         f"{100 * r['covers_95']:.1f}", r["ks"], r["ks_p"]]
+        for r in rows
+    ]  # fmt: skip
+    text = (
+        "Central intervals of the posterior of `line_ratios`, told that the objects are drawn by "
+        f"the paper's recipe. An exact posterior covers 68.3 and 95.4 %; with {rows[-1]['n']:,} "
+        "objects the KS distance of an exact one is below "
+        f"{1.36 / np.sqrt(rows[-1]['n']):.3f} in 95 % of cases."
+    )
+    header = ["S/N", "ratio", "n", "68 % covers", "95 % covers", "KS", "p"]
+    return Section([text, markdown(header, table)], {"rows": rows})
+
+
+def against_snr(work: Workshop) -> Section:
+    """Median and 68 % band of the relative errors against the S/N."""
+    chosen = {k: v for k, v in work.relative().items() if k != "band by band"}
+    snr = work.held_out.objects.truth["snr"]
+    figure = against_snr_figure(chosen, snr, RATIOS[:-1], title="Relative errors against the S/N")
+    paths = save_figure(figure, work.plan.folder / "against_snr", formats=("png",))
+    text = (
+        "The paper's residuals do not depend on the S/N: the network gives back what it knows of "
+        "nebulae. A posterior leans on that where the spectrum says little, and leaves it where "
+        "the spectrum says more."
+    )
+    return Section([text, pictures(paths)], {}, paths)
+
+
+def activation(work: Workshop) -> Section:
+    """Mean absolute gradient of the answers over the channels of each band."""
+    import jax
+    import jax.numpy as jnp
+
+    from nebulines.training.line_ratio_ann import joined
+
+    objects = work.held_out.objects
+    rows = np.argsort(np.abs(objects.truth["snr"] - 20.0))[:_SALIENCY_ROWS]
+    spectra = joined(tuple(band[rows] for band in objects.bands))
+    scale = spectra.max(axis=1, keepdims=True)
+
+    def total(one: Any) -> Any:
+        return jnp.mean(work.ann.raw(one[None]), axis=(0, 1))
+
+    slopes = jax.vmap(jax.jacrev(total))(jnp.asarray(spectra / scale))
+    size = np.asarray(jnp.mean(jnp.abs(slopes), axis=(0, 1)))
+    size = size / size.max()
+    edges = np.cumsum([0, *CHANNELS])
+    parts = [size[a:b] for a, b in itertools.pairwise(edges)]
+    bands = [
+        (str(band.instrument).upper()[-3:], band.axis.rows(0).wavelength().reshape(-1)[:n],
+         spectra[0, a:b])
+        for band, n, a, b in zip(objects.bands, CHANNELS, edges[:-1], edges[1:], strict=True)
+    ]  # fmt: skip
+    figure = activation_figure(
+        bands, {"line_ratio_ann, |d answer / d channel|": parts},
+        title="Activation of line_ratio_ann, spectra of S/N 20",
+    )  # fmt: skip
+    paths = save_figure(figure, work.plan.folder / "activation", formats=("png",))
+    share = {
+        band[0]: float(part.sum() / size.sum()) for band, part in zip(bands, parts, strict=True)
+    }
+    text = (
+        "Mean absolute gradient over the nine answers, 20 objects, largest value 1. Share of "
+        + (", ".join(f"{name}: {100 * value:.0f} %" for name, value in share.items()))
+    )
+    return Section([f"{text}.", pictures(paths)], {"share": share}, paths)
