@@ -25,6 +25,12 @@ FOLDER = Path(__file__).parent / "weights"
 ARCHITECTURES = {
     "kinematics": ("nebulines.networks.kinematics", "Kinematics"),
     "starnet": ("nebulines.networks.starnet", "StarNet"),
+    "denoise": ("nebulines.networks.denoise", "Denoise"),
+    "pca": ("nebulines.networks.denoise_pca", "PCA"),
+    "ae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),
+    "vae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),
+    "line_ratios": ("nebulines.networks.line_ratios", "LineRatios"),
+    "line_ratio_ann": ("nebulines.networks.line_ratio_ann", "LineRatioAnn"),
     "equivalent_width": ("nebulines.galaxies.network", "EquivalentWidth"),
     "equivalent_width_spectrum": ("nebulines.galaxies.spectrum_network", "EquivalentWidthSpectrum"),
     "published_equivalent_width": ("nebulines.galaxies.published", "PublishedWidths"),

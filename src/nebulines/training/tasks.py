@@ -79,12 +79,29 @@ _STARNET_OPTIONS: dict[str, dict[str, Any]] = {
 """Resolutions of the paper, with scans whose number of channels follows them."""
 
 
+def _line_ratios(seed: int, spectra: int) -> Task:
+    from nebulines.training.line_ratios import line_ratios_task
+
+    return line_ratios_task(seed)
+
+
+def _line_ratio_ann(seed: int, spectra: int) -> Task:
+    from nebulines.training.line_ratio_ann import ann_task
+
+    return ann_task(seed, spectra)
+
+
 def _elsewhere(name: str, seed: int, spectra: int) -> Task:
     """A task of a room above this one, found when it is asked for."""
     return importlib.import_module(_MODULES[name]).make_task(name, seed=seed, spectra=spectra)
 
 
 _MODULES: dict[str, str] = {
+    **dict.fromkeys(("denoise", "pca", "ae", "vae"), "nebulines.galaxies.denoise_tasks"),
+    **dict.fromkeys(
+        (f"{kind}-{latent}" for kind in ("pca", "ae", "vae") for latent in (2, 4, 6, 10)),
+        "nebulines.galaxies.denoise_tasks",
+    ),
     "equivalent_width": "nebulines.galaxies.tasks",
     "equivalent_width_spectrum": "nebulines.galaxies.tasks",
 }
@@ -93,6 +110,8 @@ _MODULES: dict[str, str] = {
 _TASKS: dict[str, Callable[[int, int], Task]] = {
     "kinematics": _kinematics,
     **{name: partial(_starnet, name) for name in _STARNET_OPTIONS},
+    "line_ratios": _line_ratios,
+    "line_ratio_ann": _line_ratio_ann,
     **{name: partial(_elsewhere, name) for name in _MODULES},
 }
 
