@@ -40,7 +40,8 @@ _RUN_DEFAULTS: dict[str, Any] = {
 @click.option("--broadening", **_RANGE, help="Intrinsic 1-sigma widths, km/s [0 500].")
 @click.option("--tie", help="Lines that share kinematics: all, or groups 'A,B;C,D'.")
 @click.option("--amplitudes", type=click.Choice(["free", "tied", "positive"]))
-@click.option("--continuum", type=click.Choice(["auto", "band", "window"]))
+@click.option("--continuum", type=click.Choice(["auto", "band", "window", "stellar"]))
+@click.option("--templates", help="Stellar templates: mastar, miles, bc03, a file or a folder.")
 @click.option("--continuum-order", type=int, help="Order of the continuum's polynomial.")
 @click.option("--noise", type=click.Choice(["auto", "file", "estimate"]))
 @click.option("--shape", type=click.Choice(["auto", "gaussian", "sinc", "sincgauss"]))
@@ -48,6 +49,7 @@ _RUN_DEFAULTS: dict[str, Any] = {
 @click.option("--velocity-convention", type=click.Choice(["optical", "relativistic"]))
 @click.option("--components", type=click.Choice(["1", "2", "auto"]), help="Velocity components.")
 @click.option("--detection", type=float, help="S/N of a line that counts as detected [3].")
+@click.option("--reddening", metavar="LAW", help="Link hydrogen lines by case B behind dust.")
 @click.option("--method", type=click.Choice(["network", "fit", "both"]), help="[both]")
 @click.option("--instrument", help="Instrument row that replaces what the file says.")
 @click.option("--bin", type=click.IntRange(1), help="Average N x N spaxels of a cube.")
@@ -71,21 +73,20 @@ def fit(
 ) -> None:
     """Measure the emission lines of a cube or of spectra.
 
+    Several INPUTs are bands of the same objects (row by row) or of one field (cubes, matched by
+    their WCS to the first): they are fitted jointly, with one velocity and broadening.
+
     For spectra OUTPUT is the result table. For a cube it is the start of the names of
     OUTPUT_MAPS.fits and OUTPUT_MODEL.fits. The resolved configuration goes to
     OUTPUT_CONFIG.toml, which --config reads back.
     """
-    if len(inputs) > 1:
-        raise UsageError(
-            f"joint fits of several bands are not available yet: give one INPUT, not {len(inputs)}"
-        )
     from nebulines.io.atomic import check_writable
 
     check_writable(output)
     fit_options, run = _settings(options, config)
     shown = False if quiet else progress
     try:
-        outputs = _run(inputs[0], output, fit_options, run, resume=resume, progress=shown)
+        outputs = _run(inputs, output, fit_options, run, resume=resume, progress=shown)
     except KeyboardInterrupt:
         if not resume:
             raise
@@ -133,7 +134,7 @@ def _run_table(path: Path | None) -> dict[str, Any]:
 
 
 def _run(
-    source: Path,
+    sources: tuple[Path, ...],
     output: Path,
     config: Any,
     run: dict[str, Any],
@@ -141,29 +142,60 @@ def _run(
     resume: bool,
     progress: bool | None,
 ) -> Any:
-    """Read the input and fit it into files."""
+    """Read the inputs and fit them into files."""
+    from nebulines.cubes.joint_measure import check_kinds
+    from nebulines.cubes.joint_run import fit_band_spectra, fit_cubes
     from nebulines.cubes.run import fit_cube, fit_spectra
-    from nebulines.io import read
     from nebulines.spectra import Cube
 
-    data = read(source, instrument=run["instrument"])
+    data = _read(sources, run["instrument"])
+    check_kinds(data)
+    joint = len(data) > 1 or config.reddening != "none"
     common: dict[str, Any] = {"resume": resume, "progress": progress, "method": run["method"]}
     common["run"] = {key: run[key] for key in ("instrument", "method")}
-    if isinstance(data, Cube):
+    if isinstance(data[0], Cube):
         prefix = output.with_suffix("") if output.suffix == ".fits" else output
-        chosen = {key: run[key] for key in ("bin", "mask", "region", "model", "table")}
-        _keep_input(source, [prefix.with_name(f"{prefix.name}_{n}.fits") for n in _CUBE_FILES])
-        return fit_cube(data, config, prefix, max_spaxels=run["chunk"], **chosen, **common)
+        common |= {key: run[key] for key in ("bin", "mask", "region", "model", "table")}
+        common["max_spaxels"] = run["chunk"]
+        _keep_input(sources, _cube_outputs(prefix, data))
+        if joint:
+            return fit_cubes(data, config, prefix, **common)
+        return fit_cube(data[0], config, prefix, **common)
     for key in ("bin", "mask", "region"):
         if run[key] != _RUN_DEFAULTS[key]:
-            raise UsageError(f"--{key} needs a cube; {source} holds spectra")
-    _keep_input(source, [output])
-    return fit_spectra(data, config, output, chunk=run["chunk"], **common)
+            raise UsageError(f"--{key} needs a cube; {sources[0]} holds spectra")
+    _keep_input(sources, [output])
+    common["chunk"] = run["chunk"]
+    if joint:
+        return fit_band_spectra(data, config, output, **common)
+    return fit_spectra(data[0], config, output, **common)
 
 
-_CUBE_FILES = ("MAPS", "MODEL", "TABLE")
+def _read(sources: tuple[Path, ...], instruments: str | None) -> list[Any]:
+    """The inputs; --instrument names one row for each, with commas."""
+    from nebulines.io import read
+
+    names: list[str | None] = [None] * len(sources)
+    if instruments is not None:
+        names = [name.strip() for name in instruments.split(",")]
+    if len(names) != len(sources):
+        raise UsageError(
+            f"--instrument names {len(names)} rows for {len(sources)} inputs: give one for each, "
+            "with commas"
+        )
+    return [read(path, instrument=name) for path, name in zip(sources, names, strict=True)]
 
 
-def _keep_input(source: Path, outputs: list[Path]) -> None:
-    if source.resolve() in [path.resolve() for path in outputs]:
-        raise UsageError(f"the output would replace the input {source}: choose another name")
+def _cube_outputs(prefix: Path, cubes: list[Any]) -> list[Path]:
+    from nebulines.instruments.labels import band_labels
+
+    labels = band_labels([cube.instrument for cube in cubes])
+    kinds = ("MAPS", "MODEL", "TABLE", *(f"MODEL_{label}" for label in labels))
+    return [prefix.with_name(f"{prefix.name}_{kind}.fits") for kind in kinds]
+
+
+def _keep_input(sources: tuple[Path, ...], outputs: list[Path]) -> None:
+    finals = [path.resolve() for path in outputs]
+    for source in sources:
+        if source.resolve() in finals:
+            raise UsageError(f"the output would replace the input {source}: choose another name")

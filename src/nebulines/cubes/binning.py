@@ -41,7 +41,7 @@ def bin_cube(cube: Cube, grid: Grid) -> Cube:
         rows, columns = grid.full(block)
         spectra = cube.read_block(Block(rows.start, rows.stop, columns.start, columns.stop))
         owner = _owners(grid, block)
-        return _mean(spectra, owner.ravel(), grid.used_spaxels(block).ravel(), block.size)
+        return mean_spectra(spectra, owner.ravel(), grid.used_spaxels(block).ravel(), block.size)
 
     wcs = None if cube.wcs is None else cube.wcs.celestial[:: grid.width, :: grid.width]
     shape = (*grid.binned_shape, cube.shape[2])
@@ -56,8 +56,27 @@ def _owners(grid: Grid, block: Block) -> np.ndarray:
     return y[:, None] * block.shape[1] + x
 
 
-def _mean(spectra: Spectra, owner: np.ndarray, use: np.ndarray, n: int) -> Spectra:
-    """Mean of the spectra that share an owner."""
+def mean_spectra(
+    spectra: Spectra,
+    owner: np.ndarray,
+    use: np.ndarray,
+    n: int,
+    *,
+    weight: np.ndarray | None = None,
+) -> Spectra:
+    """Mean of the spectra that share an owner.
+
+    Args:
+        spectra: k spectra.
+        owner: (k,) which of the n means each one belongs to.
+        use: (k,) bool, False leaves one out.
+        n: number of means.
+        weight: (k,) of each spectrum in its mean; None = all the same. Axes and line spreads
+            are those of the mean with equal weights.
+
+    Returns:
+        n spectra; a channel without any usable spectrum is masked.
+    """
     flux = np.asarray(spectra.flux, float)
     good = np.isfinite(flux) & use[:, None]
     if spectra.mask is not None:
@@ -72,10 +91,11 @@ def _mean(spectra: Spectra, owner: np.ndarray, use: np.ndarray, n: int) -> Spect
         position = _positions(spectra.axis, axis, owner)
         flux, good = _resample(flux, good, position)
         flux = np.where(good, flux, 0.0)
-    count = _sum(good.astype(float), owner, n)
+    share = good.astype(float) if weight is None else good * weight[:, None]
+    count = _sum(share, owner, n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = _sum(flux, owner, n) / count
-        spread = None if variance is None else _sum(variance, owner, n) / count**2
+        mean = _sum(share * flux, owner, n) / count
+        spread = None if variance is None else _sum(share**2 * variance, owner, n) / count**2
     return replace(
         spectra,
         flux=mean,

@@ -57,16 +57,22 @@ def model_file(
     meta: Mapping[str, Any],
     wcs: WCS | None,
     partial: bool,
+    band: int | None = None,
 ) -> FileSink:
-    """``*_MODEL.fits``: model, noise and bad channels (see `model_layout`)."""
+    """``*_MODEL.fits``: model, noise and bad channels (see `model_layout`), of one ``band`` of a
+    joint fit."""
 
-    def layout(piece: Piece) -> list[Extension]:
+    def layout(whole: Piece) -> list[Extension]:
+        piece = whole if band is None else whole.bands[band]
         about = {**meta, **medium_card(piece)}
         return model_layout(
             piece.axis, shape, flux_unit=flux_unit, meta=about, wcs=wcs, partial=partial
         )
 
-    return FileSink(final, journal, layout=layout, fill=_fill_model)
+    def fill(arrays: _Arrays, piece: Piece) -> None:
+        _fill_model(arrays, piece if band is None else piece.bands[band])
+
+    return FileSink(final, journal, layout=layout, fill=fill)
 
 
 def _fill_model(arrays: _Arrays, piece: Piece) -> None:

@@ -37,14 +37,15 @@ def run_blocks(
     jobs: Sequence[tuple[int, Any]],
     config: FitConfig,
     *,
-    read: Callable[[Any], Spectra],
-    place: Callable[[Any, Spectra, Any], Piece],
+    read: Callable[[Any], Any],
+    place: Callable[[Any, Any, Any], Piece],
     sinks: Sequence[Sink],
     journal: Journal,
     with_model: bool = True,
     progress: bool | None = None,
     total: int = 0,
     method: str = "fit",
+    fit_block: Callable[..., Any] | None = None,
 ) -> int:
     """Fit every job and write its values.
 
@@ -59,11 +60,12 @@ def run_blocks(
         progress: bar on stderr; None = when that is a terminal.
         total: number of spectra, for the bar.
         method: one of `engine.METHODS`.
+        fit_block: what fits a block in place of the method's engine.
 
     Returns:
         Number of spectra fitted.
     """
-    fit_block = engine.load(method).fit_block
+    fit_block = fit_block or engine.load(method).fit_block
     n_fitted = 0
     with _bar(total, progress) as bar:
         for number, job, spectra in _prefetched(jobs, read):
@@ -87,8 +89,8 @@ def _bar(total: int, progress: bool | None) -> Any:
 
 
 def _prefetched(
-    jobs: Sequence[tuple[int, Any]], read: Callable[[Any], Spectra]
-) -> Iterator[tuple[int, Any, Spectra]]:
+    jobs: Sequence[tuple[int, Any]], read: Callable[[Any], Any]
+) -> Iterator[tuple[int, Any, Any]]:
     """Each job with its spectra, the next one being read meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(read, jobs[0][1]) if jobs else None

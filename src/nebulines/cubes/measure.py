@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from nebulines.spectra import Cube, Spectra
 
 
 def fit(
-    data: Spectra | Cube,
+    data: Spectra | Cube | Sequence[Spectra | Cube],
     config: FitConfig | None = None,
     *,
     bin: int = 1,
@@ -39,7 +40,9 @@ def fit(
     """Measure emission lines: velocity, broadening, fluxes, errors and flags.
 
     Args:
-        data: spectra, or a cube (read by blocks; only the measurements are kept).
+        data: spectra, or a cube (read by blocks; only the measurements are kept); or several
+            of either, bands of the same objects or of one field, which are fitted jointly: one
+            velocity and broadening, the line spread, continuum and noise of each band its own.
         config: what to fit and how; None = the defaults.
         bin: for a cube, spaxels averaged along each side of a square; rows keep the full grid.
         mask: for a cube, FITS image or array (ny, nx), not zero = leave the spaxel out.
@@ -52,10 +55,11 @@ def fit(
         **options: fields of `FitConfig` that replace those of ``config``.
 
     Returns:
-        `Result`: one row a spectrum, or a spaxel row by row.
+        `Result`: one row a spectrum, or a spaxel row by row. That of several bands has the lines
+        of all of them, and ``LABEL_continuum``, ``LABEL_noise``, ``LABEL_chi2`` of each band.
 
     Raises:
-        UsageError: an option is unknown or wrong.
+        UsageError: an option is unknown or wrong, or bands do not belong together.
         InputError: no spectrum, or a mask or region that cannot be read.
     """
     try:
@@ -63,6 +67,16 @@ def fit(
     except TypeError as error:
         known = ", ".join(FitConfig.__dataclass_fields__)
         raise UsageError(f"unknown option: {error}; the options of a fit are {known}") from None
+    if not isinstance(data, Spectra | Cube):
+        return _fit_several(
+            list(data), config, bin=bin, mask=mask, region=region, keep_model=keep_model,
+            progress=progress, method=method,
+        )  # fmt: skip
+    if config.reddening != "none":
+        return _fit_several(
+            [data], config, bin=bin, mask=mask, region=region, keep_model=keep_model,
+            progress=progress, method=method,
+        )  # fmt: skip
     if isinstance(data, Cube):
         shape = data.shape[:2]
         grid = Grid(shape, bin, spaxels_to_use(shape, mask=mask, region=region, wcs=data.wcs))
@@ -73,6 +87,15 @@ def fit(
         raise UsageError("bin, mask and region need a cube; these are spectra without positions")
     keep_model = keep_model is not False
     return _fit_spectra(data, config, keep_model=keep_model, progress=progress, method=method)
+
+
+def _fit_several(bands: list[Spectra | Cube], config: FitConfig, **options: Any) -> Result:
+    """One band without links between its lines is a plain fit."""
+    if len(bands) == 1 and config.reddening == "none":
+        return fit(bands[0], config, **options)
+    from nebulines.cubes.joint_measure import fit_bands
+
+    return fit_bands(bands, config, **options)
 
 
 def estimate(data: Spectra | Cube, config: FitConfig | None = None, **options: Any) -> Result:
@@ -129,7 +152,7 @@ def _fit_spectra(
         method=method,
         total=len(spectra),
     )
-    meta = {**provenance(spectra, config), **journal.notes, "DATE": _now()}
+    meta = {**provenance(spectra, config), **journal.notes, "DATE": now()}
     return Result(sink.columns, spectra.unit, meta, model=sink.model)
 
 
@@ -162,7 +185,7 @@ def _fit_cube(
         method=method,
         total=plan.n_spectra,
     )
-    meta = {**provenance(cube, config), **journal.notes, "DATE": _now()}
+    meta = {**provenance(cube, config), **journal.notes, "DATE": now()}
     if grid.width > 1:
         meta["BIN"] = grid.width
     columns = {name: values.ravel() for name, values in sink.columns.items()}
@@ -170,5 +193,5 @@ def _fit_cube(
     return Result(columns, cube.unit, meta, grid.shape, cube.wcs, model)
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")

@@ -83,12 +83,12 @@ def fit_cube(
     size = max_spaxels or default_block(cube.shape[2])
     own = config.redshift is None
     plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=model, with_redshift=own)
-    meta = {**provenance(cube, config), **_binning_meta(grid)}
+    meta = {**provenance(cube, config), **binning_meta(grid)}
     use = None if grid.use is None else np.packbits(grid.use).tobytes().hex()
     journal = Journal.start(
         prefix.with_name(f".{prefix.name}.journal.json"),
         fingerprint([meta, shape, bin, use, size, names, method]),
-        resume=resume and _identified(meta),
+        resume=resume and identified(meta),
     )
     files = _cube_files(finals, plan, journal, meta, cube)
     start = time.monotonic()
@@ -110,11 +110,16 @@ def fit_cube(
     written = write_config(
         prefix.with_name(f"{prefix.name}_CONFIG.toml"), config.as_dict(), options
     )
-    summary = summarise(_found_in_maps(finals["MAPS"]), seconds, n_fitted, rows="spaxels")
+    summary = summarise(found_in_maps(finals["MAPS"]), seconds, n_fitted, rows="spaxels")
     return Outputs((*finals.values(), written), summary)
 
 
-def _identified(meta: Mapping[str, Any]) -> bool:
+def identified(meta: Mapping[str, Any]) -> bool:
+    """True where the header facts tell the input apart from others.
+
+    Raises:
+        UsageError: they do not.
+    """
     if "DIGEST" not in meta:
         raise UsageError(
             "only a cube read from a file can be resumed: its digest tells whether it is the same"
@@ -127,7 +132,8 @@ def _name(selection: Any) -> str | None:
     return str(selection) if isinstance(selection, str | Path) else None
 
 
-def _binning_meta(grid: Grid) -> dict[str, Any]:
+def binning_meta(grid: Grid) -> dict[str, Any]:
+    """Header facts of a binned run."""
     if grid.width == 1:
         return {}
     return {"BIN": grid.width, "BINCOVAR": "covariance between spaxels neglected"}
@@ -202,7 +208,7 @@ def fit_spectra(
         found: Mapping[str, np.ndarray] = sink.columns
     else:
         n_fitted = _run_table(path, spectra, config, plan, meta, resume=resume, **todo)
-        found = _found_in_table(path)
+        found = found_in_table(path)
     seconds = time.monotonic() - start
     written = write_config(path.with_name(f"{path.stem}_CONFIG.toml"), config.as_dict(), run or {})
     summary = summarise(found, seconds, n_fitted)
@@ -222,7 +228,7 @@ def _run_table(
     journal = Journal.start(
         path.with_name(f".{path.stem}.journal.json"),
         fingerprint([meta, len(spectra), plan.chunk, todo["method"]]),
-        resume=resume and _identified(meta),
+        resume=resume and identified(meta),
     )
     shape = (len(spectra),)
     file = table_file(path, journal, shape=shape, flux_unit=spectra.unit, meta=meta)
@@ -232,7 +238,7 @@ def _run_table(
 _TOLD = ("flags", "velocity", "broadening")
 
 
-def _found_in_table(path: Path) -> dict[str, np.ndarray]:
+def found_in_table(path: Path) -> dict[str, np.ndarray]:
     """The columns that the summary needs."""
     from astropy.io import fits
 
@@ -241,7 +247,7 @@ def _found_in_table(path: Path) -> dict[str, np.ndarray]:
         return {name: np.array(data[name]) for name in _TOLD if name in data.names}
 
 
-def _found_in_maps(path: Path) -> dict[str, np.ndarray]:
+def found_in_maps(path: Path) -> dict[str, np.ndarray]:
     """The columns that the summary needs, over all spaxels."""
     from astropy.io import fits
 

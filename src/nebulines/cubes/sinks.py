@@ -30,6 +30,7 @@ class Piece:
             channel not used).
         axis: spectral axis of the spectra fitted.
         used: which spectra of the block were fitted; None = all.
+        bands: the pieces of each band, of a joint fit.
     """
 
     index: tuple[slice, ...]
@@ -40,6 +41,7 @@ class Piece:
     error: np.ndarray | None = None
     bad: np.ndarray | None = None
     used: np.ndarray | None = None
+    bands: tuple[Piece, ...] = ()
 
 
 class Sink(Protocol):

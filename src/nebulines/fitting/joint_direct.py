@@ -217,6 +217,34 @@ def measure_jointly(problem: JointProblem, velocity: np.ndarray, broadening: np.
     return _joint(run_tiles(work, problem.n_rows, size), len(problem.direct))
 
 
+def shared_scale(pieces: list[Piece], problem: JointProblem) -> list[Piece]:
+    """The pieces with the broadening scale of the sharpest band, so that the shape variable y
+    means the same in all of them."""
+    scale = np.min([piece.tile.broadening_scale for piece in pieces], axis=0)
+    n_groups = problem.n_groups
+    narrow, wide = (
+        1.0 / np.sqrt(1.0 + (s / scale) ** 2) for s in problem.direct[0].config.broadening_range
+    )
+    if problem.prepared[0].model.frozen_width:
+        narrow = wide = np.ones_like(scale)
+
+    def bounded(limits: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.concatenate(
+            [limits[:, :n_groups], np.repeat(y[:, None], n_groups, axis=1)], axis=1
+        ).astype(np.float32)
+
+    return [
+        piece._replace(
+            tile=piece.tile._replace(
+                broadening_scale=scale,
+                lower=bounded(piece.tile.lower, wide),
+                upper=bounded(piece.tile.upper, narrow),
+            )
+        )
+        for piece in pieces
+    ]
+
+
 def _fit_tile(
     problem: JointProblem,
     rows: np.ndarray,
@@ -225,7 +253,7 @@ def _fit_tile(
     broadening: np.ndarray,
     steps: int,
 ) -> Joint:
-    pieces = [direct.piece(rows, around) for direct in problem.direct]
+    pieces = shared_scale([direct.piece(rows, around) for direct in problem.direct], problem)
     options = tuple(direct.options for direct in problem.direct)
     begin = pieces[0].theta(velocity, broadening)
     tiles = tuple(piece.tile for piece in pieces)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import DirectProblem, broadening_scale, direct_problem
+from nebulines.fitting.direct_path import DirectProblem, direct_problem
 from nebulines.fitting.fit import lines_in_band, resolve
 from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.problem import usable_redshift
@@ -108,6 +108,8 @@ def _check(bands: Sequence[Spectra | Cube], config: FitConfig) -> None:
             "resolution replaces that of one band: bands fitted jointly take theirs from the "
             "files or from their instruments"
         )
+    if str(config.continuum) == "stellar":
+        raise UsageError("a joint fit has polynomial continua: continuum stellar needs one band")
     frames = {str(data.meta["SPECSYS"]) for data in bands if data.meta.get("SPECSYS")}
     if len(frames - {"unknown"}) > 1:
         raise UsageError(
@@ -157,6 +159,19 @@ def _unit_factor(unit: str, first: str) -> float:
         ) from None
 
 
+def check_rows(bands: Sequence[Spectra]) -> None:
+    """Refuse bands of different numbers of rows.
+
+    Raises:
+        UsageError: they differ.
+    """
+    if len({len(spectra) for spectra in bands}) > 1:
+        sizes = ", ".join(str(len(spectra)) for spectra in bands)
+        raise UsageError(
+            f"the bands have {sizes} rows: row i of every band must be the same object"
+        )
+
+
 def one_frame(bands: Sequence[Spectra], config: FitConfig) -> tuple[list[Spectra], np.ndarray]:
     """The bands with one redshift for each object.
 
@@ -170,12 +185,8 @@ def one_frame(bands: Sequence[Spectra], config: FitConfig) -> tuple[list[Spectra
     Raises:
         UsageError: bands of different numbers of rows.
     """
+    check_rows(bands)
     n = len(bands[0])
-    if any(len(spectra) != n for spectra in bands):
-        sizes = ", ".join(str(len(spectra)) for spectra in bands)
-        raise UsageError(
-            f"the bands have {sizes} rows: row i of every band must be the same object"
-        )
     own = [spectra.redshift for spectra in bands if spectra.redshift is not None]
     if isinstance(config.redshift, int | float) or not own:
         return list(bands), np.ones(n, bool)
@@ -195,7 +206,7 @@ class JointProblem:
 
     Attributes:
         prepared: normalised spectra with their lines, for each band.
-        direct: the direct path of each band, all with one broadening scale.
+        direct: the direct path of each band.
     """
 
     prepared: tuple[Prepared, ...]
@@ -225,8 +236,7 @@ class JointProblem:
 
 
 def joint_problem(bands: Sequence[Spectra], plan: JointPlan, *, with_model: bool) -> JointProblem:
-    """Normalise the bands and lay out their lines, with kinematic groups and a broadening scale
-    that they share."""
+    """Normalise the bands and lay out their lines, with kinematic groups that they share."""
     names = plan.config.lines
     assert names is not None
     catalogue = load_catalogue(plan.config.catalogue)
@@ -238,12 +248,8 @@ def joint_problem(bands: Sequence[Spectra], plan: JointPlan, *, with_model: bool
         labels = np.array([group_of[name] for name in own.model.catalogue.names])
         model = replace(own.model, group=labels, groups=int(groups.max()) + 1)
         prepared.append(own._replace(model=model))
-    scale = np.min([broadening_scale(own.geometry) for own in prepared], axis=0)
     direct = [
-        replace(
-            direct_problem(own.data, own.geometry, own.model, own.config, with_model=with_model),
-            scale=scale,
-        )
+        direct_problem(own.data, own.geometry, own.model, own.config, with_model=with_model)
         for own in prepared
     ]
     return JointProblem(tuple(prepared), tuple(direct))
