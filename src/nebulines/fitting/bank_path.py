@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,17 +19,18 @@ from nebulines.fitting.bank_tables import (
 )
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct_path import broadening_scale, plan_windows, window_ends
-from nebulines.fitting.filter_bank import fit_tile, solution_width, unpack
+from nebulines.fitting.filter_bank import TILE_ROWS, fit_around, solution_width, unpack
 from nebulines.fitting.fitted import Fitted, template_weights
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import map_tiles
 
-TILE_ROWS = 128
+CALL_ROWS = 16 * TILE_ROWS
+"""Spectra given to one call."""
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
-MIN_GROUP = 24
+MIN_GROUP = 4
 """A smaller group of rows around one anchor goes the direct path."""
 MIN_GROUP_NEW = 96
 """The same where the anchor's tables would have to be built first."""
@@ -42,7 +43,8 @@ REACH = 1.25
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
-N_STEPS = 4
+N_STEPS = (4, 12)
+"""Steps of the first round, and of the second one for rows that need more, or another anchor."""
 MAX_SCORE = 2500.0
 """Brighter rows (S/N 50 in all) go the direct path, which has no tables whose accuracy shows."""
 MAX_TEMPLATES = 8
@@ -242,6 +244,7 @@ class _Work:
         home: (n,) anchor around which a row was fitted.
         fitted: (n,) whether it was.
         usual: (n,) whether its noise has the common shape.
+        alike: whether that of all rows has.
         model: (n, m) best fit, or (n, 0).
     """
 
@@ -253,6 +256,7 @@ class _Work:
     home: np.ndarray
     fitted: np.ndarray
     usual: np.ndarray
+    alike: bool
     model: np.ndarray
 
 
@@ -276,9 +280,11 @@ def fit_with_bank(
     """
     n = len(data.data)
     spreads, weight = _spreads(geometry), _common_weight(data)
+    alike = data.same_weight(weight, SAME_WEIGHT)
     keys = _bank_keys(geometry, model, config, spreads)
     banks = {b: filter_bank(key, weight) for b, key in keys.items()}
-    spacing = next(iter(keys.values())).spacing
+    key = next(iter(keys.values()))
+    spacing = key.spacing
     now = _Work(
         data=data,
         psi=_log_doppler(geometry, start.velocity),
@@ -287,22 +293,20 @@ def fit_with_bank(
         packed=np.zeros((n, solution_width(len(model.templates), len(model.rest))), np.float32),
         home=np.zeros(n, int),
         fitted=np.zeros(n, bool),
-        usual=np.zeros(n, bool),
+        usual=np.full(n, alike),
+        alike=alike,
         model=np.full((n, data.data.shape[1] if with_model else 0), np.nan, np.float32),
     )
     pending = np.flatnonzero(start.score < MAX_SCORE)
-    for _ in range(2):
-        jobs = list(_groups(pending, np.rint(now.psi / spacing).astype(int), spreads.bin, banks))
-        new = {(b, k) for _, k, b in jobs if not banks[b].has(k)}
+    for n_steps in N_STEPS:
+        jobs = list(_jobs(pending, np.rint(now.psi / spacing).astype(int), spreads.bin, banks))
+        new = {(b, k) for _, b, k in jobs if not banks[b].has(k)}
         map_tiles(lambda at: banks[at[0]].tables(at[1]), sorted(new))
-        map_tiles(lambda job: _fit_group(job[0], job[1], banks[job[2]], now), jobs)
-        found = now.home * spacing + now.packed[:, 0]
-        moved = now.fitted & (np.abs(found - now.psi) > spacing)
-        now.psi = np.where(now.fitted, found, now.psi)
-        pending = np.flatnonzero(moved & ~_settled(now, next(iter(keys.values()))))
-        if not len(pending):
-            break
-    key = next(iter(keys.values()))
+        map_tiles(partial(_fit_group, banks=banks, now=now, n_steps=n_steps), jobs)
+        pending = np.flatnonzero(now.fitted & now.usual & (now.packed[:, 2] == 0))
+        delta, y = now.packed[pending, :2].T.astype(float)
+        now.psi[pending] = now.home[pending] * spacing + delta
+        now.broadening[pending] = key.scale * np.sqrt(1.0 / y**2 - 1.0)
     fitted = _in_units(now, key, geometry, model)
     low, high = config.velocity_range
     outside = (fitted.velocity[:, 0] < low) | (fitted.velocity[:, 0] > high)
@@ -321,7 +325,8 @@ def _bank_keys(
     plan = plan_windows(geometry, model, config)
     weights, _ = template_weights(model.templates, model.rest, geometry.axis.kind)
     fwhm = float(np.nanmin(geometry.fwhm_kms()))
-    scale = float(f"{np.median(broadening_scale(geometry)):.2g}")
+    sample = geometry.rows(slice(None, None, 1 + len(geometry.stretch) // 64))
+    scale = float(f"{np.median(broadening_scale(sample)):.2g}")
     window = None
     if np.ptp(geometry.stretch) <= 1e-9 * geometry.stretch[0]:
         low, high = window_ends(geometry.rows(slice(0, 1)), model, config, np.zeros(1), plan.margin)
@@ -359,19 +364,27 @@ def _bank_keys(
     return {b: replace(base, spread=ref) for b, ref in spreads.reference.items()}
 
 
-def _groups(
+class _Job(NamedTuple):
+    """Rows to fit in one call: they share a line-spread bin and an anchor."""
+
+    rows: np.ndarray
+    spread_bin: int
+    anchor: int
+
+
+def _jobs(
     rows: np.ndarray, anchor: np.ndarray, spread_bin: np.ndarray, banks: dict[int, FilterBank]
-) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Tiles of rows that share an anchor and a line-spread bin; small groups are left out."""
+) -> Iterator[_Job]:
+    """The rows in groups for `_fit_group`; small groups are left out."""
     order = rows[np.lexsort((spread_bin[rows], anchor[rows]))]
     change = np.flatnonzero((np.diff(anchor[order]) != 0) | (np.diff(spread_bin[order]) != 0)) + 1
     for group in np.split(order, change) if len(order) else ():
         known = banks[int(spread_bin[group[0]])].has(int(anchor[group[0]]))
         if len(group) < (MIN_GROUP if known else MIN_GROUP_NEW):
             continue
-        for first in range(0, len(group), TILE_ROWS):
-            tile = group[first : first + TILE_ROWS]
-            yield tile, int(anchor[tile[0]]), int(spread_bin[tile[0]])
+        for first in range(0, len(group), CALL_ROWS):
+            tile = group[first : first + CALL_ROWS]
+            yield _Job(tile, int(spread_bin[tile[0]]), int(anchor[tile[0]]))
 
 
 def _same_weight(weight: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -383,32 +396,46 @@ def _same_weight(weight: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return (np.abs(weight - expected) <= SAME_WEIGHT * expected).all(axis=1)
 
 
-def _fit_group(rows: np.ndarray, anchor: int, bank: FilterBank, now: _Work) -> None:
-    """Fit one tile around an anchor."""
+def _fit_group(job: _Job, banks: dict[int, FilterBank], now: _Work, n_steps: int) -> None:
+    """Fit rows around one anchor."""
+    rows, anchor, bank = job.rows, job.anchor, banks[job.spread_bin]
     first, tables = bank.tables(anchor)
     key, channels = bank.key, slice(first, first + bank.key.n_channels)
-    padded = np.concatenate([rows, np.repeat(rows[-1:], TILE_ROWS - len(rows))])
+    n_tiles = -(-len(rows) // TILE_ROWS)
+    padded = np.concatenate([rows, np.repeat(rows[-1:], CALL_ROWS - len(rows))])
     delta = now.psi[padded] - anchor * key.spacing
     y = np.maximum(1.0 / np.sqrt(1.0 + (now.broadening[padded] / key.scale) ** 2), key.y_low)
-    rho = np.ones(TILE_ROWS)
+    rho = np.ones(len(padded))
     if now.spreads.n_nodes > 1:
         rho = now.spreads.value[padded] / key.spread
-    packed, model = fit_tile(
+    packed, model = fit_around(
         np.stack([delta, y], axis=1).astype(np.float32),
-        now.data.data[padded, channels],
+        _gather(now.data.data, rows, channels),
         rho.astype(np.float32),
+        n_tiles,
         tables,
         np.float32(key.scale),
         bank.ranges,
         key.facts,
-        N_STEPS,
+        n_steps,
         now.model.shape[1] > 0,
     )
     now.packed[rows] = np.asarray(packed)[: len(rows)]
     now.home[rows], now.fitted[rows] = anchor, True
-    now.usual[rows] = _same_weight(now.data.weight[rows, channels], bank.weight[channels])
-    if model is not None:
+    if not now.alike:
+        now.usual[rows] = _same_weight(now.data.weight[rows, channels], bank.weight[channels])
+    if now.model.shape[1]:
         now.model[rows, channels] = np.asarray(model)[: len(rows)]
+
+
+def _gather(data: np.ndarray, rows: np.ndarray, channels: slice) -> np.ndarray:
+    """Some spectra in an array for one call; the last tile in use ends with copies of the last
+    of them."""
+    found = np.empty((CALL_ROWS, channels.stop - channels.start), data.dtype)
+    found[: len(rows)] = data[rows, channels]
+    end = -(-len(rows) // TILE_ROWS) * TILE_ROWS
+    found[len(rows) : end] = found[len(rows) - 1]
+    return found
 
 
 def _in_units(now: _Work, key: BankKey, geometry: Geometry, model: LineModel) -> Fitted:

@@ -29,6 +29,7 @@ from nebulines.fitting.small_solve import (
     scaled_cholesky,
     solve,
 )
+from nebulines.fitting.small_tiles import map_small_tiles
 from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
 
 VELOCITY_UNIT_KMS = 100.0
@@ -374,20 +375,43 @@ def _advance(state: _State, tile: Tile, fixed: _Fixed, options: FitOptions) -> _
     return _State(theta, at, damping, _newton_step(theta, at, damping, tile))
 
 
+TILE_ROWS = 32
+"""Spectra fitted at once."""
+
+
 @partial(jax.jit, static_argnames=("options",))
-def fit_tile(theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int) -> Solution:
+def fit_tile(
+    theta: Array,
+    tile: Tile,
+    options: FitOptions,
+    n_steps: Array | int,
+    n_tiles: Array | int | None = None,
+) -> Solution:
     """Fit a tile.
 
     Args:
-        theta: (n, 2 G) start values.
+        theta: (n, 2 G) start values; n is at most `TILE_ROWS`, or a multiple of it.
         tile: the data.
         options: axis kind, line shape, continuum order, sign of the amplitudes (static).
         n_steps: Levenberg-Marquardt steps, at least 1.
+        n_tiles: times `TILE_ROWS` spectra are fitted, what is behind them is zero; None = all.
 
     Returns:
         A `Solution` at the last point tried; ``converged`` is False where that point is not a
         minimum, and a second call from there goes on.
     """
+    own = tile._replace(templates=None, group=None)  # what each spectrum has for itself
+
+    def fit(part: tuple[Array, Tile]) -> Solution:
+        whole = part[1]._replace(templates=tile.templates, group=tile.group)
+        return _fit_small_tile(part[0], whole, options, n_steps)
+
+    return map_small_tiles(fit, (theta, own), TILE_ROWS, n_tiles)
+
+
+def _fit_small_tile(
+    theta: Array, tile: Tile, options: FitOptions, n_steps: Array | int
+) -> Solution:
     fixed = _fixed(tile, options)
     n, size = theta.shape
     nowhere = Linearised(jnp.full(n, jnp.inf), jnp.zeros((n, size)), jnp.zeros((n, size, size)))

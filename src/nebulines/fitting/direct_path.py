@@ -10,6 +10,7 @@ import numpy as np
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct import (
+    TILE_ROWS,
     VELOCITY_UNIT_KMS,
     FitOptions,
     Solution,
@@ -29,7 +30,8 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 
-TILE_ROWS = 32
+CALL_ROWS = 16 * TILE_ROWS
+"""Spectra given to one call."""
 FIRST_STEPS = 3
 """Steps that most spectra converge in; the others go on, ..."""
 MORE_STEPS = 6
@@ -177,7 +179,6 @@ class DirectProblem:
     options: FitOptions
     weights: np.ndarray
     strongest: np.ndarray
-    scale: np.ndarray
     with_model: bool
 
     def piece(self, rows: np.ndarray, velocity: np.ndarray) -> Piece:
@@ -195,7 +196,7 @@ class DirectProblem:
             cut,
             rows,
             velocity,
-            self.scale[rows],
+            broadening_scale(here),
         )
         return Piece(tile, velocity, cut)
 
@@ -240,7 +241,6 @@ def direct_problem(
         options,
         weights,
         strongest,
-        broadening_scale(geometry),
         with_model,
     )
 
@@ -274,7 +274,7 @@ def fit_directly(
     problem = direct_problem(data, geometry, model, config, with_model=with_model)
 
     rows = np.arange(len(data.data)) if rows is None else rows
-    size = tile_size(len(data.data), TILE_ROWS)
+    size = tile_size(len(data.data), CALL_ROWS)
 
     def fit(here: np.ndarray, velocity: np.ndarray, broadening: np.ndarray, steps: int) -> Fitted:
         """Rows (k,) from velocities and broadenings (k, 1) or (k, G)."""
@@ -282,7 +282,9 @@ def fit_directly(
         def work(index: np.ndarray) -> Fitted:
             piece = problem.piece(here[index], start.velocity[here[index]])
             theta = piece.theta(velocity[index], broadening[index])
-            return problem.collect(fit_tile(theta, piece.tile, problem.options, steps), piece)
+            n_tiles = -(-_different(index) // TILE_ROWS)
+            solution = fit_tile(theta, piece.tile, problem.options, steps, n_tiles)
+            return problem.collect(solution, piece)
 
         return Fitted(*run_tiles(work, len(here), size))
 
@@ -300,6 +302,11 @@ def fit_directly(
         for part in np.split(np.arange(len(many)), len(anew)):
             _keep_better(fitted, late, Fitted(*(values[part] for values in again)))
     return fitted
+
+
+def _different(index: np.ndarray) -> int:
+    """Rows of a tile before the copies of its last one."""
+    return int(np.searchsorted(index, index[-1])) + 1
 
 
 def _keep_better(fitted: Fitted, rows: np.ndarray, again: Fitted) -> None:

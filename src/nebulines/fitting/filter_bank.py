@@ -33,6 +33,7 @@ from nebulines.fitting.direct import CONVERGED
 from nebulines.fitting.information import signal_share
 from nebulines.fitting.profile import lonely_residual, shared_profile_score
 from nebulines.fitting.small_solve import Elements, Rows
+from nebulines.fitting.small_tiles import map_small_tiles
 
 
 class BankSolution(NamedTuple):
@@ -258,8 +259,49 @@ def _two(curvature: Array) -> Elements:
     return Elements([[dd, dy], [dy, yy]])
 
 
+TILE_ROWS = 64
+"""Spectra fitted at once."""
+
+
 @partial(jax.jit, static_argnames=("facts", "keep_model"))
-def fit_tile(
+def fit_around(
+    theta: Array,
+    data: Array,
+    rho: Array,
+    n_tiles: Array | int,
+    tables: AnchorTables,
+    broadening_scale: Array,
+    ranges: Ranges,
+    facts: BankShape,
+    n_steps: Array | int,
+    keep_model: bool,
+) -> tuple[Array, Array]:
+    """Fit n spectra around one anchor, n a multiple of `TILE_ROWS`.
+
+    Args:
+        theta: (n, 2) delta and y to start from.
+        data: (n, K) normalised spectra in the anchor's window.
+        rho: (n,) line-spread factor of each row.
+        n_tiles: tiles of `TILE_ROWS` spectra to fit; what is behind them is zero.
+        tables: of the anchor.
+        broadening_scale: s0 [km/s] for rho = 1.
+        ranges: of the Chebyshev variables.
+        facts: static facts.
+        n_steps: Levenberg-Marquardt steps.
+        keep_model: whether to give the best fit.
+
+    Returns:
+        Packed `BankSolution` (n, width), and the best fit (n, K), NaN where no channel is used,
+        or (n, 0).
+    """
+
+    def fit(tile: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        return _fit_tile(*tile, tables, broadening_scale, ranges, facts, n_steps, keep_model)
+
+    return map_small_tiles(fit, (theta, data, rho), TILE_ROWS, n_tiles)
+
+
+def _fit_tile(
     theta: Array,
     data: Array,
     rho: Array,
@@ -269,23 +311,8 @@ def fit_tile(
     facts: BankShape,
     n_steps: Array | int,
     keep_model: bool,
-) -> tuple[Array, Array | None]:
-    """Fit n spectra around one anchor.
-
-    Args:
-        theta: (n, 2) delta and y to start from.
-        data: (n, K) normalised spectra in the anchor's window.
-        rho: (n,) line-spread factor of each row.
-        tables: of the anchor.
-        broadening_scale: s0 [km/s] for rho = 1.
-        ranges: of the Chebyshev variables.
-        facts: static facts.
-        n_steps: Levenberg-Marquardt steps.
-        keep_model: whether to give the best fit.
-
-    Returns:
-        Packed `BankSolution` (n, width), and the best fit (n, K), NaN where no channel is used.
-    """
+) -> tuple[Array, Array]:
+    """One tile of `fit_around`."""
     spread = _spread_basis(rho, ranges, facts.n_spread)
     weighted = data.T * tables.root[:, None]
     seen = _project(weighted, spread, tables)
@@ -295,7 +322,7 @@ def fit_tile(
     parts = _describe(theta, point, weighted - best, rho, tables, broadening_scale, ranges, facts)
     packed = jnp.concatenate([part.reshape(-1, len(rho)) for part in parts]).T
     if not keep_model:
-        return packed, None
+        return packed, jnp.zeros((len(rho), 0))
     used = tables.root[:, None] > 0
     return packed, jnp.where(used, best / jnp.where(used, tables.root[:, None], 1.0), jnp.nan).T
 

@@ -31,7 +31,6 @@ from nebulines.instruments import get_instrument
 from nebulines.lines import LineCatalogue, load_catalogue
 from nebulines.spectra import Cube, Flag, Spectra
 
-
 COLUMN_ROWS = 4096
 """Rows whose columns are worked out at once."""
 

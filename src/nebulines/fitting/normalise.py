@@ -29,6 +29,7 @@ class Normalised(NamedTuple):
         level, scale: (n,) in the unit of the flux.
         bad_variance: (n,) zero, negative or non-finite variances were left out.
         estimated: True when the noise is unknown and the weights are 0 or 1.
+        lightest, heaviest: (m,) smallest and largest weight of each channel in any row.
     """
 
     data: np.ndarray
@@ -37,17 +38,23 @@ class Normalised(NamedTuple):
     scale: np.ndarray
     bad_variance: np.ndarray
     estimated: bool
+    lightest: np.ndarray
+    heaviest: np.ndarray
 
     def rows(self, index: np.ndarray | slice) -> Normalised:
         """A subset of the rows."""
-        return Normalised(
-            self.data[index],
-            self.weight[index],
-            self.level[index],
-            self.scale[index],
-            self.bad_variance[index],
-            self.estimated,
+        return self._replace(
+            data=self.data[index],
+            weight=self.weight[index],
+            level=self.level[index],
+            scale=self.scale[index],
+            bad_variance=self.bad_variance[index],
         )
+
+    def same_weight(self, expected: np.ndarray, tolerance: float) -> bool:
+        """Whether all rows have the weights (m,), to a relative tolerance."""
+        low, high = (1.0 - tolerance) * expected, (1.0 + tolerance) * expected
+        return bool(np.all(self.lightest >= low) and np.all(self.heaviest <= high))
 
 
 def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 256) -> Normalised:
@@ -62,7 +69,8 @@ def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 256) -
         A `Normalised`; a row without any usable channel has scale 1 and zero weights.
     """
     variance = None if estimate_noise else spectra.variance
-    estimated = variance is None
+    n, m = np.shape(spectra.flux)
+    data, weight = np.empty((n, m), np.float32), np.empty((n, m), np.float32)
 
     def work(start: int) -> tuple[np.ndarray, ...]:
         rows = slice(start, start + slab_rows)
@@ -70,46 +78,84 @@ def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 256) -
             np.asarray(spectra.flux[rows]),
             None if spectra.mask is None else np.asarray(spectra.mask[rows], bool),
             None if variance is None else np.asarray(variance[rows]),
+            data[rows],
+            weight[rows],
         )
 
-    pieces = map_tiles(work, list(range(0, len(spectra), slab_rows)))
-    data, weight, level, scale, bad = (np.concatenate(p) for p in zip(*pieces, strict=True))
-    return Normalised(data, weight, level, scale, bad, estimated)
+    starts = list(range(0, n, slab_rows))
+    level, scale, bad, low, high = zip(*map_tiles(work, starts), strict=True)
+    lightest = np.min([np.broadcast_to(one, m) for one in low], axis=0)
+    heaviest = np.max([np.broadcast_to(one, m) for one in high], axis=0)
+    if lightest.min() == heaviest.max() == 1.0:
+        weight = np.broadcast_to(np.float32(1.0), (n, m))
+    else:
+        for start, one in zip(starts, low, strict=True):
+            if one.ndim == 0:
+                weight[start : start + slab_rows] = 1.0
+    parts = (np.concatenate(part) for part in (level, scale, bad))
+    return Normalised(data, weight, *parts, variance is None, lightest, heaviest)
 
 
 def _normalise_slab(
-    flux: np.ndarray, mask: np.ndarray | None, variance: np.ndarray | None
+    flux: np.ndarray,
+    mask: np.ndarray | None,
+    variance: np.ndarray | None,
+    data: np.ndarray,
+    weight: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
-    """The arrays of `Normalised` for a few rows."""
-    with np.errstate(invalid="ignore"):
-        used = np.abs(flux) < LARGEST_FLUX
-    if mask is not None:
-        used &= ~mask
-    bad_variance = np.zeros(len(flux), bool)
-    if variance is not None:
-        with np.errstate(invalid="ignore"):
-            good = np.isfinite(variance) & (variance > 0)
-            if variance.dtype != np.float32:
-                good &= (variance > LARGEST_FLUX**-2) & (variance < LARGEST_FLUX**2)
-        bad_variance = np.any(used & ~good, axis=1)
-        used &= good
-    flux, level, scale = _level_and_scale(flux, used, variance)
+    """Fill data and weight of a few rows; returns level, scale, bad_variance, and the smallest
+    and largest weight of each channel (m,).
+
+    Even weights, all of them 1, are not filled, which for most spectra saves half the time: the
+    smallest and largest weight are then one number ().
+    """
+    used, bad_variance = _usable(flux, mask, variance)
+    if used is not None:
+        flux = np.where(used, flux, 0.0)
+    level = _level(flux, used)
+    scale, even = _noise_and_weight(flux, used, variance, weight)
     monstrous = np.flatnonzero(~(np.abs(level) < 1e-3 * MONSTROUS_SNR * scale))
     if len(monstrous):
+        if even:
+            weight[:], even = 1.0, False
+        used = np.ones(flux.shape, bool) if used is None else used
         flux = np.array(flux)
-        _leave_out_monsters(flux, used, variance, level, scale, monstrous)
+        _leave_out_monsters(flux, used, variance, level, scale, weight, monstrous)
+    np.subtract(flux, _column(level, flux), out=data, casting="same_kind")
+    data *= _column(1.0 / scale, data)
+    if used is not None:
+        data[~used] = 0.0
+    ends = (np.float32(1.0),) * 2 if even else (weight.min(axis=0), weight.max(axis=0))
+    return level, scale, bad_variance, *(np.asarray(end) for end in ends)
+
+
+def _usable(
+    flux: np.ndarray, mask: np.ndarray | None, variance: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Channels (n, m) that can be used, None for all of them, and rows (n,) that lost some for
+    their variance."""
+    none_lost = np.zeros(len(flux), bool)
+    if (mask is None or not mask.any()) and _in_range(flux, variance):
+        return None, none_lost
+    with np.errstate(invalid="ignore"):
+        used = np.abs(flux) < LARGEST_FLUX
+        if mask is not None:
+            used &= ~mask
+        if variance is None:
+            return used, none_lost
+        exact = variance.astype(np.float64)
+        good = (exact > LARGEST_FLUX**-2) & (exact < LARGEST_FLUX**2)
+    return used & good, np.any(used & ~good, axis=1)
+
+
+def _in_range(flux: np.ndarray, variance: np.ndarray | None) -> bool:
+    """Whether all numbers are such as spectra have, told without another array; a NaN is not."""
+    if not -LARGEST_FLUX < flux.min(initial=0.0) <= flux.max(initial=0.0) < LARGEST_FLUX:
+        return False
     if variance is None:
-        weight = used.astype(np.float32)
-    else:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            unit = _column(scale, variance)
-            weight = unit / variance * unit
-    data = (flux - _column(level, flux)) / _column(scale, flux)
-    if not used.all():
-        data, weight = np.where(used, data, 0.0), np.where(used, weight, 0.0)
-    single = np.float32
-    data, weight = data.astype(single, copy=False), weight.astype(single, copy=False)
-    return data, weight, level, scale, bad_variance
+        return True
+    low, high = float(variance.min(initial=1.0)), float(variance.max(initial=1.0))
+    return LARGEST_FLUX**-2 < low <= high < LARGEST_FLUX**2
 
 
 def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
@@ -117,18 +163,36 @@ def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
     return values[:, None].astype(like.dtype)
 
 
-def _level_and_scale(
-    flux: np.ndarray, used: np.ndarray, variance: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flux with 0 where not used, its mean (n,) and its noise (n,)."""
-    if not used.all():
-        flux = np.where(used, flux, 0.0)
-    level = flux.sum(axis=1, dtype=np.float64) / np.maximum(used.sum(axis=1), 1)
-    if flux.dtype == np.float32:  # exactly what is taken out is given back
-        level = level.astype(np.float32).astype(np.float64)
+def _level(flux: np.ndarray, used: np.ndarray | None) -> np.ndarray:
+    """Mean (n,) of rows whose flux is 0 where not used, rounded as the flux is: exactly what is
+    taken out is given back."""
+    count = flux.shape[1] if used is None else used.sum(axis=1)
+    return (flux.sum(axis=1) / np.maximum(count, 1)).astype(flux.dtype).astype(np.float64)
+
+
+def _noise_and_weight(
+    flux: np.ndarray, used: np.ndarray | None, variance: np.ndarray | None, weight: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    """Noise (n,) of a row, the unit of its data: the root of the harmonic mean of its variances,
+    which a few enormous ones do not raise. Fills the weights, whose mean over the used channels
+    is 1, unless they are even (True)."""
     if variance is None:
-        return flux, level, _noise_from_differences(flux, used)
-    return flux, level, _typical_noise(variance, used)
+        if used is None:
+            return _noise_from_differences(flux, np.ones(flux.shape, bool)), True
+        weight[:] = used
+        return _noise_from_differences(flux, used), False
+    if used is not None:
+        variance = np.where(used, variance, np.inf)
+    lowest = variance.min(axis=1, initial=np.inf)
+    if used is None and np.all(lowest == variance.max(axis=1, initial=0.0)):
+        return np.sqrt(lowest.astype(np.float64)), True
+    lowest = np.where(np.isfinite(lowest), lowest, 1.0).astype(variance.dtype)
+    np.divide(lowest[:, None], variance, out=weight, casting="same_kind")
+    total = weight.sum(axis=1).astype(np.float64)
+    count = weight.shape[1] if used is None else used.sum(axis=1)
+    share = np.where(total > 0, count / np.where(total > 0, total, 1.0), 1.0)
+    weight *= _column(share, weight)
+    return np.where(total > 0, np.sqrt(lowest * share), 1.0), False
 
 
 def _leave_out_monsters(
@@ -137,6 +201,7 @@ def _leave_out_monsters(
     variance: np.ndarray | None,
     level: np.ndarray,
     scale: np.ndarray,
+    weight: np.ndarray,
     rows: np.ndarray,
 ) -> None:
     """In ``rows``, in place: use the median for a level, and leave out channels that are
@@ -148,18 +213,10 @@ def _leave_out_monsters(
     level[rows] = np.where(count > 0, middle, 0.0)
     distance = np.abs(flux[rows] - level[rows, None])
     used[rows] &= distance < MONSTROUS_SNR * scale[rows, None]
-    flux[rows], _, scale[rows] = _level_and_scale(flux[rows], used[rows], part)
-
-
-def _typical_noise(variance: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """(n,) root mean square of the noise over the used channels (harmonic, so that a few
-    enormous variances do not matter)."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        inverse = np.reciprocal(variance, dtype=np.float64)
-        inverse = (inverse if used.all() else np.where(used, inverse, 0.0)).sum(axis=1)
-    count = used.sum(axis=1)
-    ok = (inverse > 0) & np.isfinite(inverse) & (count > 0)
-    return np.sqrt(np.where(ok, count / np.where(ok, inverse, 1.0), 1.0))
+    flux[rows] = np.where(used[rows], flux[rows], 0.0)
+    inner = weight[rows]
+    scale[rows], _ = _noise_and_weight(flux[rows], used[rows], part, inner)
+    weight[rows] = inner
 
 
 def _noise_from_differences(flux: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -10,6 +10,9 @@ Fixed strengths keep H-alpha from being mistaken for [N II] 6583 at low S/N, whi
 amplitudes cannot tell apart; the fit that follows leaves the amplitudes free. Box sums are
 differences of cumulative sums, so the cost per spectrum is a few passes over its channels and
 one look-up for every line, trial velocity and width.
+
+Spectra are searched a few at a time, so that what is made on the way stays in the processor's
+fast memory.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+from nebulines.fitting.small_tiles import map_small_tiles
 
 
 class SearchResult(NamedTuple):
@@ -151,6 +156,10 @@ def comb_score(
     )
 
 
+TILE_ROWS = 64
+"""Spectra searched at once."""
+
+
 @partial(jax.jit, static_argnames=("half", "half_widths", "exclude"))
 def search(
     data: Array,
@@ -165,7 +174,8 @@ def search(
     """Find the best trial velocity of every spectrum.
 
     Args:
-        data: (n, m) flux in units of the row's noise, any additive level.
+        data: (n, m) flux in units of the row's noise, any additive level; n is at most
+            `TILE_ROWS` or a multiple of it.
         weight: inverse variance (n, m), or (1, m) for all spectra; 0 = not used.
         place: line positions in half channels from the first channel's edge, (line, velocity)
             for all spectra or (n, line, velocity); 0 outside the axis.
@@ -178,6 +188,36 @@ def search(
     Returns:
         A `SearchResult`.
     """
+    one = partial(
+        _search_tile,
+        strengths=strengths,
+        rarity=rarity,
+        half=half,
+        half_widths=half_widths,
+        exclude=exclude,
+    )
+    own_weight, own_place = weight.shape[0] == len(data), place.ndim == 3
+    rows = (data, weight if own_weight else None, place if own_place else None)
+    return map_small_tiles(
+        lambda part: one(
+            part[0], part[1] if own_weight else weight, part[2] if own_place else place
+        ),
+        rows,
+        TILE_ROWS,
+    )
+
+
+def _search_tile(
+    data: Array,
+    weight: Array,
+    place: Array,
+    *,
+    strengths: Array,
+    rarity: Array,
+    half: int,
+    half_widths: tuple[int, ...],
+    exclude: int,
+) -> SearchResult:
     signal, variance = _box_sums(data, weight, half, half_widths)
     score = _scores(signal, variance, place, strengths, rarity)  # (velocity, width, n)
     best_width = jnp.argmax(jnp.max(score, axis=0), axis=0)

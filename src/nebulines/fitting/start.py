@@ -115,7 +115,7 @@ def line_places(geometry: Geometry, plan: SearchPlan, values: np.ndarray) -> np.
 
 
 def find_start(
-    data: Normalised, geometry: Geometry, plan: SearchPlan, tile_rows: int = 128
+    data: Normalised, geometry: Geometry, plan: SearchPlan, tile_rows: int = 1024
 ) -> Start:
     """Search every row for its velocity.
 
@@ -137,7 +137,8 @@ def find_start(
     if axis.values.ndim == 1 and same:
         common = line_places(geometry.rows(slice(0, 1)), plan, axis.values)[0]
 
-    weight = _shared_weight(data.weight)
+    # to the percent that a search cares for
+    weight = data.weight[:1] if data.same_weight(data.weight[0], 0.01) else None
 
     def work(index: np.ndarray) -> Start:
         if common is not None:
@@ -167,11 +168,3 @@ def find_start(
         return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
 
     return Start(*run_tiles(work, len(data.data), tile_size(len(data.data), tile_rows)))
-
-
-def _shared_weight(weight: np.ndarray) -> np.ndarray | None:
-    """The weights (1, m) of all spectra where they are the same, to the percent that a search
-    cares for."""
-    first = weight[:1]
-    same = np.abs(weight - first) <= 0.01 * first
-    return np.array(first) if same.all() else None
