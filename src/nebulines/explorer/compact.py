@@ -117,7 +117,10 @@ def _subset(coming: Iterator[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]
 
 
 def _components(subset: np.ndarray, mean: np.ndarray, k: int) -> np.ndarray:
+    from scipy.linalg import eigh
+
     offset = np.where(np.isfinite(subset), subset - mean, 0.0)
-    values, vectors = np.linalg.eigh(offset.T @ offset)
-    first = np.argsort(values)[::-1][: min(k, *offset.shape)]
-    return vectors[:, first].T
+    count = min(k, *offset.shape)
+    last = offset.shape[1] - 1
+    _, vectors = eigh(offset.T @ offset, subset_by_index=(last - count + 1, last))
+    return vectors[:, ::-1].T

@@ -66,8 +66,12 @@ class CubeSpectra(NamedTuple):
         n, channels = first.flux.shape
         wavelength = np.broadcast_to(first.axis.wavelength(), (n, channels))
         order = slice(None, None, -1) if first.axis.kind == "wavenumber" else slice(None)
-        fluxes = (None if part is None else _flux(part)[:, order] for part in (data, model))
-        return Row(wavelength[:, order], *fluxes, _noise(first))
+        return Row(
+            wavelength[:, order],
+            None if data is None else _flux(data)[:, order],
+            None if model is None else _flux(model)[:, order],
+            _noise(first),
+        )
 
     def blocks(self) -> Iterator[Row]:
         """All spectra, block after block, row by row."""

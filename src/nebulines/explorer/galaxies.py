@@ -189,8 +189,6 @@ def predicted_widths(
         seed: of draws and noise.
         errors: (n, 10) of measured widths [Angstrom]; None adds no noise.
     """
-    import jax
-
     from nebulines.galaxies.predictors import widths_of_colours
 
     good = np.isfinite(colours).all(axis=1)
@@ -199,12 +197,23 @@ def predicted_widths(
     widths = network.predict(filled[:1])
     if widths.factor is None:
         return {"predicted": median}
-    draws = [
-        np.asarray(network.predict(filled[k : k + 8192]).draw(jax.random.key(seed + k)))
-        for k in range(0, len(filled), 8192)
-    ]
-    noisy = np.where(good[:, None], np.concatenate(draws), np.nan)
+    noisy = np.where(good[:, None], _drawn(network, filled, seed), np.nan)
     if errors is not None:
         noise = np.random.default_rng([seed, 7]).normal(size=noisy.shape)
         noisy = noisy + np.where(np.isfinite(errors), errors, 0.0) * noise
     return {"predicted": median, "noisy": noisy}
+
+
+def _drawn(network: Any, colours: np.ndarray, seed: int) -> np.ndarray:
+    """One draw of the widths of each galaxy (n, 10), in blocks of one size."""
+    import equinox as eqx
+    import jax
+
+    n, block = len(colours), min(4096, len(colours))
+    draw = eqx.filter_jit(lambda net, features, key: net.predict(features).draw(key))
+    drawn = np.empty((n, len(LINES)), np.float32)
+    for start in range(0, n, block):
+        first = max(0, min(start + block, n) - block)
+        part = colours[first : first + block]
+        drawn[first : first + block] = draw(network, part, jax.random.key(seed + start))
+    return drawn

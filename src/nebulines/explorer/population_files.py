@@ -1,7 +1,7 @@
 """Populations in files: row-stacked spectra, and what ``nebulines paint`` writes.
 
 Table ``LINES``, one row a spectrum: ``EW_NAME`` (predicted, as `paint` writes it),
-``EW_NAME_observed`` with ``EW_NAME_observed_err`` (measured), ``EW_NAME_noisy`` (drawn, with noise),
+``EW_NAME_observed`` with ``EW_NAME_observed_err`` (measured), ``EW_NAME_noisy`` (drawn),
 [Angstrom, rest frame, positive in emission]. What is missing of the last two kinds is left out;
 predictions that are missing come from the network of the package. Numbers in the table ``SPECTRA``
 become columns, and one of ``id``, ``targetid``, ``name`` names the galaxies.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from nebulines.galaxies.bins import BIN_EDGES, LEAST_COVERAGE, bin_flux, bin_weights, colours
+from nebulines.galaxies.bins import BIN_EDGES, LEAST_COVERAGE
 from nebulines.galaxies.config import PaintConfig
 from nebulines.galaxies.inputs import require_per_wavelength, rest_wavelength
 from nebulines.galaxies.line_masks import LineMask, line_mask, line_windows, replace_lines
@@ -112,16 +113,28 @@ def grid_mask() -> LineMask:
 
 def without_lines(flux: np.ndarray, mask: LineMask) -> np.ndarray:
     """Spectra on `GRID` with their emission lines replaced by straight lines."""
-    return np.asarray(replace_lines(np.asarray(flux, np.float32), mask))
+    return np.asarray(_replaced(np.asarray(flux, np.float32), mask))
+
+
+@jax.jit
+def _replaced(flux: Any, mask: LineMask) -> Any:
+    return replace_lines(flux, mask)
 
 
 def grid_colours(flux: Any) -> np.ndarray:
     """Eleven colours (n, 11) [dex] of spectra on `GRID`; NaN where a bin is not covered.
 
+    Every bin holds a whole number of channels, so that its flux is their mean.
+
     Example:
-        >>> grid_colours(np.ones((1, GRID.size))).round(6).any()
+        >>> grid_colours(np.ones((1, GRID.size))).any()
         np.False_
     """
-    binned = bin_flux(np.asarray(flux, np.float32), bin_weights(GRID))
-    covered = np.asarray(binned.coverage) >= LEAST_COVERAGE
-    return np.asarray(colours(np.where(covered, np.asarray(binned.flux), 0.0)))
+    flux = np.asarray(flux, float)
+    bins = flux.reshape(len(flux), len(BIN_EDGES) - 1, -1)
+    good = np.isfinite(bins)
+    count = good.sum(axis=2)
+    mean = np.where(good, bins, 0.0).sum(axis=2) / np.maximum(count, 1)
+    usable = (count >= LEAST_COVERAGE * bins.shape[2]) & (mean > 0)
+    logarithm = np.where(usable, np.log10(np.where(usable, mean, 1.0)), np.nan)
+    return np.diff(logarithm, axis=1).astype(np.float32)
