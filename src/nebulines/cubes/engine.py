@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nebulines.errors import UsageError
+from nebulines.fitting.config import FitConfig
 
 METHODS = ("network", "fit", "both")
 """The network alone; least squares with a velocity search; least squares from the network."""
@@ -44,9 +46,34 @@ def load(method: str = "fit") -> Engine:
     if method == "network":
         from nebulines.cubes.estimate import estimate_block
 
-        return Engine(resolve, estimate_block)
+        return _above_starlight(Engine(resolve, estimate_block))
     if method == "both":
         from nebulines.cubes.both import fit_from_network
 
-        return Engine(resolve, fit_from_network)
+        return _above_starlight(Engine(resolve, fit_from_network))
+    return _above_starlight(Engine(resolve, fit_block))
+
+
+def _above_starlight(engine: Engine) -> Engine:
+    """The engine that fits stellar templates below the lines where ``continuum`` is ``stellar``,
+    which ``auto`` becomes for galaxy surveys. The room of galaxies, below this one, is imported
+    only then."""
+
+    def resolve(data: Any, config: FitConfig) -> FitConfig:
+        resolved = engine.resolve(data, config)
+        if resolved.continuum != "auto":
+            return resolved
+        from nebulines.galaxies.stellar_setup import stellar_applies
+
+        return (
+            replace(resolved, continuum="stellar") if stellar_applies(data, resolved) else resolved
+        )
+
+    def fit_block(spectra: Any, config: FitConfig, *, with_model: bool = True) -> Any:
+        if config.continuum != "stellar":
+            return engine.fit_block(spectra, config, with_model=with_model)
+        from nebulines.galaxies.stellar_stage import fit_above_starlight
+
+        return fit_above_starlight(spectra, config, with_model=with_model, measure=engine.fit_block)
+
     return Engine(resolve, fit_block)

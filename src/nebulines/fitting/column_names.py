@@ -35,6 +35,11 @@ _QUANTITIES = {
     "log_u": ("LOG_U", "", "log10 of the ionisation parameter"),
     "region_class": ("REGION_CLASS", "", "most probable class; numbers in NEBCLASS"),
     "redshift": ("REDSHIFT", "", "redshift that velocities are relative to"),
+    "ew": ("EW", "Angstrom", "equivalent width in the rest frame, positive in emission"),
+    "stellar_velocity": ("STELLAR_VEL", "km s-1", "velocity of the stars relative to the redshift"),
+    "stellar_dispersion": ("STELLAR_SIGMA", "km s-1", "velocity dispersion of the stars, 1-sigma"),
+    "stellar_ebv": ("STELLAR_EBV", "mag", "colour excess E(B-V) of the stars"),
+    "stellar_chi2": ("STELLAR_CHI2", "", "reduced chi-squared of the starlight"),
     "flags": ("MASK", "", "quality bits, 0 is good; meaning of each bit in BITn"),
     "binid": ("BINID", "", "bin that the spaxel belongs to, -1 where nothing was fitted"),
     "y": ("Y", "", "row of the spaxel, counted from 0"),
@@ -71,6 +76,8 @@ def parse(column: str) -> ColumnName:
     """
     if column.startswith("ratio_"):
         return ColumnName(column[6:].removesuffix("_err"), 1, "ratio", column.endswith("_err"))
+    if column.removesuffix("_err") in _QUANTITIES:
+        return ColumnName(None, 1, column.removesuffix("_err"), column.endswith("_err"))
     match = _NAME.fullmatch(column)
     if not match:
         return ColumnName(None, 1, None, False)

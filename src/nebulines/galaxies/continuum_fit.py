@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.fitting.tiles import tile_indices, tile_size
+from nebulines.fitting.tiles import run_tiles, tile_indices, tile_size
 from nebulines.galaxies.continuum_search import find_shift
-from nebulines.galaxies.continuum_step import Shape, Stepped, Tables, shift_table, take_step
+from nebulines.galaxies.continuum_step import Shape, Stepped, Tables, take_step
 from nebulines.galaxies.rest_grid import OnGrid
 from nebulines.galaxies.stellar_basis import StellarBasis
+from nebulines.galaxies.stellar_lines import LinePlaces, line_profiles
+from nebulines.galaxies.velocity_kernel import shift_table
 from nebulines.models.continuum import legendre_basis
 
 POLYNOMIAL_ORDER = 6
@@ -62,16 +66,16 @@ def fit_starlight(
     basis: StellarBasis,
     *,
     start: np.ndarray | None = None,
-    profiles: np.ndarray | None = None,
+    places: LinePlaces | None = None,
 ) -> Starlight:
     """Fit starlight, with or without gas lines.
 
     Args:
         data: n spectra, moved close to zero velocity by `locate`.
-        used: (n, p) bool; channels with gas lines only where ``profiles`` are given.
+        used: (n, p) bool; channels with gas lines only where ``places`` are given.
         basis: stellar templates.
         start: (n, 3 + P) shape of an earlier fit, which is then only refined.
-        profiles: (n, L, p) gas lines of unit flux.
+        places: of the gas lines.
 
     Returns:
         `Starlight`.
@@ -82,7 +86,7 @@ def fit_starlight(
     scale = _scale(weight)
     flux = (data.flux / scale[:, None]).astype(np.float32)
     weight = (weight * scale[:, None] ** 2).astype(np.float32)
-    lines = np.zeros((n, 0, p), np.float32) if profiles is None else profiles
+    width = jnp.asarray(np.diff(basis.grid.edges), jnp.float32)
     if start is None:
         start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
         start[:, 1:3] = START_VARIANCE, START_REDDENING
@@ -91,13 +95,24 @@ def fit_starlight(
         plan = _REFINING
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        shape = _shape(start[rows])
-        done, kept = _run(shape, tables, flux[rows], weight[rows], lines[rows], plan)
+        lines = jnp.zeros((len(rows), 0, p), jnp.float32)
+        if places is not None:
+            lines = line_profiles(*(jnp.asarray(x[rows], jnp.float32) for x in places), width)
+        done, kept = _run(_shape(start[rows]), tables, flux[rows], weight[rows], lines, plan)
         return (*_arrays(done), np.asarray(kept))
 
-    pieces = [work(rows) for rows in tile_indices(n, tile_size(n, TILE_ROWS))]
-    parts = [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
+    parts = _in_tiles(work, n)
     return _in_units(parts, scale)
+
+
+def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> list[Any]:
+    """`run_tiles`, one after the other where JAX queues programs of several threads (they would
+    wait for each other for ever)."""
+    size = tile_size(n, TILE_ROWS)
+    if not jax.config.read("jax_cpu_enable_async_dispatch"):
+        return run_tiles(work, n, size)
+    pieces = [work(rows) for rows in tile_indices(n, size)]
+    return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
 _FROM_START = (
@@ -180,29 +195,11 @@ def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
     )
 
 
-def _tables(basis: StellarBasis) -> Tables:
-    order = np.linspace(-1.0, 1.0, basis.grid.size)
-    polynomials = legendre_basis(order, POLYNOMIAL_ORDER)[1:]
-    return _cached(_Key(basis), polynomials.tobytes())
-
-
-class _Key:
-    """A basis as a key of a cache: by identity."""
-
-    def __init__(self, basis: StellarBasis) -> None:
-        self.basis = basis
-
-    def __hash__(self) -> int:
-        return id(self.basis)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.basis is self.basis
-
-
 @lru_cache(maxsize=4)
-def _cached(key: _Key, polynomials: bytes) -> Tables:
-    basis = key.basis
-    rows = np.frombuffer(polynomials).reshape(POLYNOMIAL_ORDER, -1)
-    single = [basis.vectors, basis.mixing, basis.dust, rows]
+def _tables(basis: StellarBasis) -> Tables:
+    """What the compiled step needs of a basis."""
+    along = np.linspace(-1.0, 1.0, basis.grid.size)
+    polynomials = legendre_basis(along, POLYNOMIAL_ORDER)[1:]
+    single = [basis.vectors, basis.mixing, basis.dust, polynomials]
     vectors, mixing, dust, rows = (jnp.asarray(part, jnp.float32) for part in single)
     return Tables(shift_table(vectors), mixing, dust, rows)

@@ -7,6 +7,7 @@ explain most of what is left.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -62,12 +63,13 @@ def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int
     ratio = np.where(rises, data.flux / np.where(rises, level, 1.0) - 1.0, 0.0)
     weight = np.where(rises, weight * level**2, 0.0).astype(np.float32)
     shifts = np.arange(-most, most + 1)
-    vectors = _features(basis)
-    moved = np.stack([np.roll(vectors, s, axis=1) for s in shifts])
-    m, r = len(shifts), len(vectors)
-    pairs = np.einsum("sap,sbp->sabp", moved, moved).reshape(m * r * r, -1)
-    gram = (weight @ pairs.T.astype(np.float32)).reshape(-1, m, r, r)
-    moment = ((weight * ratio).astype(np.float32) @ moved.reshape(m * r, -1).T).reshape(-1, m, r)
+    first, second = _tables(basis, most)
+    m, r = len(shifts), len(_features(basis))
+    moment = ((weight * ratio).astype(np.float32) @ first).reshape(-1, m, r)
+    gram = np.empty((len(weight), m, r, r), np.float32)
+    upper = np.triu_indices(r)
+    gram[:, :, *upper] = (weight @ second).reshape(-1, m, len(upper[0]))
+    gram[:, :, upper[1], upper[0]] = gram[:, :, *upper]
     size = np.trace(gram, axis1=2, axis2=3)[..., None, None]
     gram = gram + (1e-4 * size + 1e-20) * np.eye(r)
     solution = np.linalg.solve(gram, moment[..., None])[..., 0]
@@ -78,6 +80,20 @@ def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int
     return Found(np.where(clear, shifts[best], 0), top)
 
 
+@lru_cache(maxsize=4)
+def _tables(basis: StellarBasis, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features at every shift, (p, shifts r), and the products of their pairs."""
+    vectors = _features(basis)
+    moved = np.stack([np.roll(vectors, s, axis=1) for s in range(-most, most + 1)])
+    first, second = np.triu_indices(len(vectors))
+    pairs = moved[:, first] * moved[:, second]
+    p = vectors.shape[1]
+    return np.ascontiguousarray(moved.reshape(-1, p).T), np.ascontiguousarray(
+        pairs.reshape(-1, p).T
+    )
+
+
+@lru_cache(maxsize=4)
 def _features(basis: StellarBasis) -> np.ndarray:
     """(r, p) features of the templates, divided by their running mean."""
     from scipy.ndimage import gaussian_filter1d

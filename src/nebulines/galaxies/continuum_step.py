@@ -18,20 +18,22 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import cho_factor, cho_solve
 
-from nebulines.galaxies.nnls import solve_nonnegative
+from nebulines.galaxies.nnls import NonNegative, solve_nonnegative
+from nebulines.galaxies.velocity_kernel import curvature, moved, slope
 
-TAPS = 64
-"""Channels of the velocity kernel: shifts of 6 and sigmas of 6 channels fit in."""
 LARGEST_SHIFT = 6.0
 LARGEST_VARIANCE = 40.0
 LARGEST_REDDENING = 1.5
-_STEPS_NNLS = 10
+LARGEST_COEFFICIENT = 0.5
+_NNLS_STEPS = 10
 _LONGEST = (1.5, 6.0, 0.2, 0.2)
 _PRIOR_SIGMA = (5.0, 12.0, 3.0, 0.3)
 _PRIOR_MEAN = (0.0, 4.0, 0.1, 0.0)
 """Of v [channels], q [channels^2], E(B-V) [mag] and a polynomial's coefficient: where the data say
 nothing, the answer stays there."""
+_HELD = 1e12
 
 
 class Shape(NamedTuple):
@@ -77,41 +79,24 @@ class Stepped(NamedTuple):
     chi2: jax.Array
 
 
-def shift_table(vectors: jax.Array) -> jax.Array:
-    """Vectors (r, p) moved by -32 ... 31 channels (TAPS, r, p), constant beyond their ends."""
-    half = TAPS // 2
-    padded = jnp.pad(vectors, ((0, 0), (half, half)), mode="edge")
-    p = vectors.shape[1]
-    return jnp.stack([padded[:, half - t : half - t + p] for t in range(-half, half)])
+class _Gas(NamedTuple):
+    """Gas lines, weighted (n, L, p), the inverse of their Gram matrix (n, L, L), and their
+    amplitudes beside the r vectors: alone (n, L), and what a unit of each vector takes off
+    (n, L, r)."""
+
+    lines: jax.Array
+    inverse: jax.Array
+    alone: jax.Array
+    taken: jax.Array
 
 
-def kernel(velocity: jax.Array, variance: jax.Array) -> jax.Array:
-    """Gaussians (n, TAPS) of mean ``velocity`` and variance ``variance`` [channels], exact for
-    what the grid resolves, however narrow: the inverse Fourier transform of exp(-q w^2 / 2)."""
-    half = TAPS // 2
-    tap = jnp.arange(-half, half, dtype=velocity.dtype)
-    frequency = 2.0 * jnp.pi / TAPS * jnp.arange(-half, half, dtype=velocity.dtype)
-    damping = jnp.exp(-0.5 * variance[:, None] * frequency**2)
-    phase = frequency[:, None] * (tap - velocity[:, None])[:, None, :]
-    return jnp.einsum("nf,nft->nt", damping, jnp.cos(phase)) / TAPS
+class _Linear(NamedTuple):
+    """The linear part: template weights, the mixture of vectors (n, r), Hessian of the templates
+    with the barrier (n, k, k)."""
 
-
-def _slope(values: jax.Array) -> jax.Array:
-    """First derivative along the channels, to fourth order."""
-    p = jnp.pad(values, ((0, 0), (2, 2)), mode="edge")
-    return (8.0 * (p[:, 3:-1] - p[:, 1:-3]) - (p[:, 4:] - p[:, :-4])) / 12.0
-
-
-def _curvature(values: jax.Array) -> jax.Array:
-    """Second derivative along the channels, to fourth order."""
-    p = jnp.pad(values, ((0, 0), (2, 2)), mode="edge")
-    near = p[:, 3:-1] + p[:, 1:-3]
-    return (16.0 * near - 30.0 * values - (p[:, 4:] + p[:, :-4])) / 12.0
-
-
-def _solve(matrix: jax.Array, right: jax.Array) -> jax.Array:
-    factor = jax.scipy.linalg.cho_factor(matrix, lower=True)
-    return jax.scipy.linalg.cho_solve(factor, right)
+    solved: NonNegative
+    mixture: jax.Array
+    hessian: jax.Array
 
 
 @partial(jax.jit, static_argnames=("with_gas",))
@@ -139,91 +124,119 @@ def take_step(
         `Stepped`.
     """
     root = jnp.sqrt(weight)
-    r = tables.mixing.shape[1]
-    moved = jnp.einsum(
-        "nt,tq->nq", kernel(shape.velocity, shape.variance), tables.shifted.reshape(TAPS, -1)
-    ).reshape(len(data), r, -1)
-    factor = jnp.exp(-shape.reddening[:, None] * tables.dust)
-    calibration = 1.0 + shape.polynomial @ tables.polynomials
-    vectors = moved * (factor * calibration * root)[:, None, :]
     target = data * root
-    gas = profiles * root[:, None, :]
-    gram = jnp.einsum("nap,nbp->nab", vectors, vectors)
-    moment = jnp.einsum("nap,np->na", vectors, target)
-    onto_gas = jnp.zeros((len(data), 0, r), data.dtype)
-    if with_gas:
-        gas_gram = jnp.einsum("nap,nbp->nab", gas, gas)
-        size = jnp.diagonal(gas_gram, axis1=1, axis2=2)
-        ridge = jnp.where(size > 0, 1e-6 * size, 1.0)
-        gas_gram = gas_gram + ridge[:, :, None] * jnp.eye(gas.shape[1], dtype=data.dtype)
-        mixed = jnp.einsum("nap,nbp->nab", gas, vectors)
-        gas_moment = jnp.einsum("nap,np->na", gas, target)
-        onto_gas = _solve(gas_gram, mixed)
-        gas_alone = _solve(gas_gram, gas_moment[..., None])[..., 0]
-        gram = gram - jnp.einsum("nga,ngb->nab", mixed, onto_gas)
-        moment = moment - jnp.einsum("nga,ng->na", mixed, gas_alone)
-    templates = jnp.einsum("ka,nab,lb->nkl", tables.mixing, gram, tables.mixing)
-    solved = solve_nonnegative(templates, moment @ tables.mixing.T, steps=_STEPS_NNLS)
-    mixture = solved.x @ tables.mixing
-    stars = jnp.einsum("na,nap->np", mixture, vectors)
-    gas_model = jnp.zeros_like(stars)
-    amplitude = jnp.zeros(gas.shape[:2], data.dtype)
-    if with_gas:
-        amplitude = gas_alone - jnp.einsum("nga,na->ng", onto_gas, mixture)
-        gas_model = jnp.einsum("ng,ngp->np", amplitude, gas)
-    residual = target - stars - gas_model
-    bare = jnp.einsum("na,nap->np", mixture, moved)
-    light = factor * calibration * root
-    slopes = [-_slope(bare) * light, 0.5 * _curvature(bare) * light, -tables.dust * stars]
-    uncalibrated = bare * factor * root
-    directions = jnp.concatenate(
-        [jnp.stack(slopes, axis=1), uncalibrated[:, None, :] * tables.polynomials], axis=1
-    )
-    normal = jnp.einsum("nap,nbp->nab", directions, directions)
-    cross = jnp.einsum("nap,nbp->nab", directions, vectors)
-    if with_gas:
-        seen = jnp.einsum("nap,ngp->nag", directions, gas)
-        normal = normal - jnp.einsum(
-            "nag,nbg->nab", seen, jnp.swapaxes(_solve(gas_gram, jnp.swapaxes(seen, 1, 2)), 1, 2)
-        )
-        cross = cross - jnp.einsum("nag,ngb->nab", seen, onto_gas)
-    k = tables.mixing.shape[0]
-    eye = jnp.eye(k, dtype=data.dtype)
-    size = jnp.diagonal(templates, axis1=1, axis2=2)
-    hessian = templates + (solved.barrier + 1e-5 * size)[:, :, None] * eye
-    cross = cross @ tables.mixing.T
-    normal = normal - cross @ _solve(hessian, jnp.swapaxes(cross, 1, 2))
-    gradient = jnp.einsum("nap,np->na", directions, residual)
-    held = jnp.stack([jnp.asarray(_PRIOR_SIGMA)[i] ** -2 for i in _kinds(tables)])
-    mean = jnp.stack([jnp.asarray(_PRIOR_MEAN)[i] for i in _kinds(tables)])
-    at = _flat(shape)
-    diagonal = jnp.diagonal(normal, axis1=1, axis2=2)
-    stiff = held + 1e-4 * jnp.maximum(diagonal, 0.0) + (1.0 - free) * 1e12
-    normal = normal + stiff[:, :, None] * jnp.eye(len(held), dtype=data.dtype)
-    pull = (gradient + held * (mean - at)) * free
-    inverse = jnp.linalg.inv(normal)
-    longest = jnp.stack([jnp.asarray(_LONGEST)[i] for i in _kinds(tables)])
-    change = jnp.clip(jnp.einsum("nab,nb->na", inverse, pull), -longest, longest) * free
-    added = jnp.zeros(amplitude.shape, data.dtype)
-    if with_gas:
-        path = jnp.swapaxes(onto_gas @ tables.mixing.T, 1, 2)
-        added = jnp.sum(path * _solve(hessian, path), axis=1)
+    broad = moved(shape.velocity, shape.variance, tables.shifted)
+    reddened = jnp.exp(-shape.reddening[:, None] * tables.dust)
+    calibration = 1.0 + shape.polynomial @ tables.polynomials
+    light = reddened * calibration
+    vectors = broad * (light * root)[:, None, :]
+    gas = _gas(profiles * root[:, None, :], vectors, target) if with_gas else None
+    linear = _solve_linear(vectors, target, gas, tables.mixing)
+    bare = jnp.einsum("na,nap->np", linear.mixture, broad)
+    amplitude, gas_model = _amplitudes(gas, linear, data)
+    residual = target - bare * light * root - gas_model
+    directions = _directions(bare, light * root, reddened * root, tables)
+    normal = _normal(directions, vectors, gas, linear, tables.mixing)
+    change, inverse = _improve(shape, normal, directions, residual, free)
     safe = jnp.where(root > 0, root, 1.0)
-    stars_free = bare * factor * calibration
     return Stepped(
-        _bounded(at + change),
-        stars_free,
+        _bounded(_flat(shape) + change),
+        bare * light,
         jnp.where(root > 0, gas_model / safe, 0.0),
         amplitude,
-        added,
-        solved.x,
+        _added_variance(gas, linear, tables.mixing, amplitude),
+        linear.solved.x,
         jnp.diagonal(inverse, axis1=1, axis2=2)[:, :3],
         jnp.sum(residual**2, axis=1),
     )
 
 
-def _kinds(tables: Tables) -> list[int]:
-    return [0, 1, 2] + [3] * tables.polynomials.shape[0]
+def _gas(lines: jax.Array, vectors: jax.Array, target: jax.Array) -> _Gas:
+    gram = jnp.einsum("nap,nbp->nab", lines, lines)
+    size = jnp.diagonal(gram, axis1=1, axis2=2)
+    ridge = jnp.where(size > 0, 1e-6 * size, 1.0)
+    eye = jnp.eye(lines.shape[1], dtype=lines.dtype)
+    factor = cho_factor(gram + ridge[:, :, None] * eye, lower=True)
+    inverse = cho_solve(factor, jnp.broadcast_to(eye, gram.shape))
+    alone = jnp.einsum("nab,nb->na", inverse, jnp.einsum("nap,np->na", lines, target))
+    taken = inverse @ jnp.einsum("nap,nbp->nab", lines, vectors)
+    return _Gas(lines, inverse, alone, taken)
+
+
+def _solve_linear(
+    vectors: jax.Array, target: jax.Array, gas: _Gas | None, mixing: jax.Array
+) -> _Linear:
+    gram = jnp.einsum("nap,nbp->nab", vectors, vectors)
+    moment = jnp.einsum("nap,np->na", vectors, target)
+    if gas is not None:
+        mixed = jnp.einsum("nap,nbp->nab", gas.lines, vectors)
+        gram = gram - jnp.einsum("nga,ngb->nab", mixed, gas.taken)
+        moment = moment - jnp.einsum("nga,ng->na", mixed, gas.alone)
+    templates = jnp.einsum("ka,nab,lb->nkl", mixing, gram, mixing)
+    solved = solve_nonnegative(templates, moment @ mixing.T, steps=_NNLS_STEPS)
+    size = jnp.diagonal(templates, axis1=1, axis2=2)
+    stiff = (solved.barrier + 1e-5 * size)[:, :, None] * jnp.eye(len(mixing), dtype=gram.dtype)
+    return _Linear(solved, solved.x @ mixing, templates + stiff)
+
+
+def _amplitudes(gas: _Gas | None, linear: _Linear, data: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Amplitudes (n, L) of the gas and its model (n, p), weighted."""
+    if gas is None:
+        return jnp.zeros((len(data), 0), data.dtype), jnp.zeros_like(data)
+    amplitude = gas.alone - jnp.einsum("nga,na->ng", gas.taken, linear.mixture)
+    return amplitude, jnp.einsum("ng,ngp->np", amplitude, gas.lines)
+
+
+def _directions(bare: jax.Array, light: jax.Array, plain: jax.Array, tables: Tables) -> jax.Array:
+    """Derivatives (n, 3 + P, p) of the weighted model."""
+    first = jnp.stack(
+        [-slope(bare) * light, 0.5 * curvature(bare) * light, -tables.dust * bare * light], axis=1
+    )
+    return jnp.concatenate([first, (bare * plain)[:, None, :] * tables.polynomials], axis=1)
+
+
+def _normal(
+    directions: jax.Array,
+    vectors: jax.Array,
+    gas: _Gas | None,
+    linear: _Linear,
+    mixing: jax.Array,
+) -> jax.Array:
+    """Gram matrix of the derivatives with gas and templates projected out."""
+    normal = jnp.einsum("nap,nbp->nab", directions, directions)
+    cross = jnp.einsum("nap,nbp->nab", directions, vectors)
+    if gas is not None:
+        seen = jnp.einsum("nap,ngp->nag", directions, gas.lines)
+        normal = normal - jnp.einsum("nag,ngh,nbh->nab", seen, gas.inverse, seen)
+        cross = cross - seen @ gas.taken
+    cross = cross @ mixing.T
+    factor = cho_factor(linear.hessian, lower=True)
+    return normal - cross @ cho_solve(factor, jnp.swapaxes(cross, 1, 2))
+
+
+def _improve(
+    shape: Shape, normal: jax.Array, directions: jax.Array, residual: jax.Array, free: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The Gauss-Newton step (n, 3 + P), no longer than allowed, and the inverse of its matrix."""
+    kinds = jnp.minimum(jnp.arange(len(free)), 3)
+    tight = jnp.asarray(_PRIOR_SIGMA)[kinds] ** -2
+    mean, longest = jnp.asarray(_PRIOR_MEAN)[kinds], jnp.asarray(_LONGEST)[kinds]
+    diagonal = jnp.maximum(jnp.diagonal(normal, axis1=1, axis2=2), 0.0)
+    stiff = tight + 1e-4 * diagonal + (1.0 - free) * _HELD
+    inverse = jnp.linalg.inv(normal + stiff[:, :, None] * jnp.eye(len(free), dtype=normal.dtype))
+    gradient = jnp.einsum("nap,np->na", directions, residual)
+    pull = (gradient + tight * (mean - _flat(shape))) * free
+    return jnp.clip(jnp.einsum("nab,nb->na", inverse, pull), -longest, longest) * free, inverse
+
+
+def _added_variance(
+    gas: _Gas | None, linear: _Linear, mixing: jax.Array, amplitude: jax.Array
+) -> jax.Array:
+    """(n, L) variance of the gas's amplitudes that comes from the templates' freedom."""
+    if gas is None:
+        return jnp.zeros_like(amplitude)
+    path = jnp.swapaxes(gas.taken @ mixing.T, 1, 2)
+    return jnp.sum(path * cho_solve(cho_factor(linear.hessian, lower=True), path), axis=1)
 
 
 def _flat(shape: Shape) -> jax.Array:
@@ -236,5 +249,5 @@ def _bounded(flat: jax.Array) -> Shape:
         jnp.clip(flat[:, 0], -LARGEST_SHIFT, LARGEST_SHIFT),
         jnp.clip(flat[:, 1], 0.0, LARGEST_VARIANCE),
         jnp.clip(flat[:, 2], 0.0, LARGEST_REDDENING),
-        jnp.clip(flat[:, 3:], -0.5, 0.5),
+        jnp.clip(flat[:, 3:], -LARGEST_COEFFICIENT, LARGEST_COEFFICIENT),
     )

@@ -3,7 +3,7 @@ of the instrument, compressed to a few vectors."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,8 +21,10 @@ _MISSED = 1e-3
 _NARROW = 0.5
 
 
-class StellarBasis(NamedTuple):
-    """k templates as combinations of r vectors on p channels.
+@dataclass(frozen=True, eq=False)
+class StellarBasis:
+    """k templates as combinations of r vectors on p channels; two are equal when they are the
+    same object, so that tables made of one can be kept.
 
     Attributes:
         grid: the channels.
@@ -68,7 +70,7 @@ def prepare_basis(
         templates: stellar spectra.
         low, high: rest wavelengths [Angstrom] that the data cover.
         medium: of the data's wavelengths.
-        spread_variance: function value (p,) on ``grid``: sigma^2 of the instrument [channels^2];
+        spread_variance: (p,) on ``grid``: sigma^2 of the instrument [channels^2];
             None = that of the templates.
         grid: the channels; None = `grid_for`.
 

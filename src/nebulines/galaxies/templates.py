@@ -65,8 +65,12 @@ class Templates:
     def between(self, low: float, high: float) -> Templates:
         """The part between two wavelengths [Angstrom, air]."""
         keep = (self.wavelength >= low) & (self.wavelength <= high)
-        parts = {"wavelength": self.wavelength[keep], "flux": self.flux[:, keep]}
-        return replace(self, **parts, fwhm=self.fwhm[keep])
+        return replace(
+            self,
+            wavelength=self.wavelength[keep],
+            flux=self.flux[:, keep],
+            fwhm=self.fwhm[keep],
+        )
 
     def take(self, rows: np.ndarray) -> Templates:
         """Some of the spectra."""

@@ -25,6 +25,7 @@ class Instrument:
         unit: FITS unit of the flux density in its data products.
         band: (low, high) observed wavelengths [Angstrom] in ``medium``.
         line_spread: nominal `LineSpread`; used when a file does not carry its own.
+        galaxies: True for a survey of galaxies, whose lines lie above starlight.
         lsf_from_file: True when its data products carry their own line spread.
         channel_angstrom: constant channel width [Angstrom], or None.
         log10_step: constant step of log10(wavelength), or None.
@@ -46,6 +47,7 @@ class Instrument:
     band: tuple[float, float]
     line_spread: LineSpread
     lsf_from_file: bool = False
+    galaxies: bool = False
     channel_angstrom: float | None = None
     log10_step: float | None = None
     step_nm: float | None = None

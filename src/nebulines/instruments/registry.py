@@ -111,8 +111,9 @@ def _check_types(plain: dict[str, Any], where: str) -> None:
     for key in ("title", "source", "unit"):
         if not isinstance(plain[key], str):
             raise UsageError(f"{where}: {key} must be text, not {plain[key]!r}")
-    if not isinstance(plain.get("lsf_from_file", False), bool):
-        raise UsageError(f"{where}: lsf_from_file must be true or false")
+    for key in ("lsf_from_file", "galaxies"):
+        if not isinstance(plain.get(key, False), bool):
+            raise UsageError(f"{where}: {key} must be true or false")
     band = plain["band"]
     if not (isinstance(band, list) and len(band) == 2 and all(map(_is_positive, band))):
         raise UsageError(f"{where}: band must be [low, high] in Angstrom, not {band!r}")
