@@ -20,6 +20,11 @@ _COMMANDS = {
         "Say what line fluxes mean: dust, density, abundance, classes.",
     ),
     "demo": ("nebulines.cli.demo", "demo", "Measure a real MUSE cube and show what was found."),
+    "denoise": (
+        "nebulines.cli.denoise",
+        "denoise",
+        "Estimate what spectra of galaxies are without noise.",
+    ),
     "evaluate": (
         "nebulines.cli.evaluate",
         "evaluate",

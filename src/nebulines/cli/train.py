@@ -24,6 +24,8 @@ _PATH = click.Path(path_type=Path)
               help="Simulated spectra, for a network that learns from a fixed set.")  # fmt: skip
 @click.option("--data", nargs=2, type=_PATH, metavar="SPECTRA CATALOGUE",
               help="Learn equivalent widths from files.")  # fmt: skip
+@click.option("--clean", multiple=True, type=_PATH, metavar="SPECTRA",
+              help="Learn de-noising from files of real spectra; may be repeated.")  # fmt: skip
 @click.option("--ensemble", type=click.IntRange(1), default=1, help="Train so many networks.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
 @click.option("--config", type=_PATH, help="TOML file with [train] and [network].")
@@ -34,6 +36,7 @@ def train(
     out: Path | None,
     spectra: int,
     data: tuple[Path, Path] | None,
+    clean: tuple[Path, ...],
     ensemble: int,
     resume: bool,
     config: Path | None,
@@ -61,7 +64,7 @@ def train(
     given = {key: value for key, value in options.items() if value is not None}
     seed = given.get("seed", saved.get("seed", 0))
     try:
-        task = get_task(name, seed=seed, spectra=spectra, data=data)
+        task = get_task(name, seed=seed, spectra=spectra, data=data or clean or None)
         settings = TrainConfig(**{**task.learning, **saved, **given})
     except TypeError as error:
         raise UsageError(f"a value of [train] has the wrong type: {error}") from None

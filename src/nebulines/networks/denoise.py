@@ -23,6 +23,10 @@ _SPREAD_LIMIT = 5.0
 class Denoise(eqx.Module):
     """Posterior of clean spectra from `Statistics`.
 
+    Attributes that are learned without gradients: the basis; centre and spread of the
+    coordinates y; the ranges of u in the training set; profiles (L, channel) of lines of unit
+    flux; the largest noise, relative to the norm of a spectrum.
+
     Args:
         key: of the initial weights.
         basis: K.
@@ -35,6 +39,10 @@ class Denoise(eqx.Module):
     basis: Basis
     y_centre: Array
     y_spread: Array
+    u_low: Array
+    u_high: Array
+    line_profile: Array
+    most_noise: Array
     inward: eqx.nn.Linear
     blocks: list[tuple[eqx.nn.Linear, eqx.nn.Linear]]
     to_mean: eqx.nn.Linear
@@ -56,6 +64,8 @@ class Denoise(eqx.Module):
         outputs = components * (1 + 2 * basis) + basis * (basis - 1) // 2
         self.basis = Basis.empty(basis, lines, channels)
         self.y_centre, self.y_spread = jnp.zeros(basis), jnp.ones(basis)
+        self.u_low, self.u_high = -jnp.ones(basis), jnp.ones(basis)
+        self.line_profile, self.most_noise = jnp.zeros((lines, channels)), jnp.ones(())
         self.inward = eqx.nn.Linear(2 * basis + 2, width, key=keys[0])
         self.blocks = [
             (

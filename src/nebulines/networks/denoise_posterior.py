@@ -88,6 +88,23 @@ def lower_matrix(packed: Array, size: int) -> Array:
     return padded[..., index]
 
 
+def unit_inverse(lower: Array) -> Array:
+    """Inverses of unit lower triangular matrices (n, K, K): with N = L - 1 nilpotent,
+    (1 + N)^-1 = (1 - N)(1 + N^2)(1 + N^4) ...
+
+    Example:
+        >>> unit_inverse(jnp.array([[[1.0, 0.0], [0.5, 1.0]]])).tolist()
+        [[[1.0, 0.0], [-0.5, 1.0]]]
+    """
+    size = lower.shape[-1]
+    power = lower - jnp.eye(size)
+    found = jnp.eye(size) - power
+    for _ in range(max(size - 1, 1).bit_length() - 1):
+        power = power @ power
+        found = found + found @ power
+    return found
+
+
 def log_prob(posterior: Posterior, y: Array) -> Array:
     """Log density (n,) of t at y (n, K)."""
     t = (y - posterior.guess.y) / posterior.guess.width
@@ -106,10 +123,8 @@ def draw(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> Array:
     row = jnp.arange(n)
     normal = jax.random.normal(spread, (n_draws, n, size))
     scaled = normal * jnp.exp(posterior.log_spread[row, chosen])
-    upper = lower_matrix(posterior.lower, size)
-    around = jax.scipy.linalg.solve_triangular(
-        upper, jnp.transpose(scaled, (1, 2, 0)), lower=True, unit_diagonal=True
-    )
-    t = posterior.centre[row, chosen] + jnp.transpose(around, (2, 0, 1))
+    inverse = unit_inverse(lower_matrix(posterior.lower, size))
+    around = jnp.einsum("nab,dnb->dna", inverse, scaled)
+    t = posterior.centre[row, chosen] + around
     y = posterior.guess.y + posterior.guess.width * t
     return unwarp(basis, y) @ basis.inverse.T

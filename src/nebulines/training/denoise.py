@@ -8,6 +8,7 @@ changes along the spectrum, gaps, or an end that is missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,12 +21,13 @@ from jax import Array
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import log_prob
+from nebulines.networks.denoise_posterior import log_prob, warp
 from nebulines.training.task import Task
 
 NOISE_RANGE = (0.002, 0.15)
 """Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""
 N_SHAPES = 400
+_RANGE = (0.02, 99.98)  # percentiles of the coordinates of a training set
 
 
 class Noisy(NamedTuple):
@@ -109,11 +111,8 @@ def found(basis: Basis, batch: Noisy) -> Statistics:
 def loss(network: Denoise, batch: Noisy, key: Array | None = None) -> Array:
     """-log p of the true coordinates for each of them, plus the square error of the mean in units
     of that of the linear answer; spectra whose scale is lost do not count."""
-    basis = jax.lax.stop_gradient(network.basis)
-    fixed = jax.lax.stop_gradient((network.y_centre, network.y_spread))
-    network = eqx.tree_at(
-        lambda net: (net.basis, net.y_centre, net.y_spread), network, (basis, *fixed)
-    )
+    network = eqx.tree_at(fixed_parts, network, jax.lax.stop_gradient(fixed_parts(network)))
+    basis = network.basis
     seen = jax.tree.map(jax.lax.stop_gradient, found(basis, batch))
     usable = (seen.first > 0.3) & (seen.first < 3.0)
     truth = batch.truth / jnp.where(usable, seen.scale, 1.0)[:, None]
@@ -124,33 +123,52 @@ def loss(network: Denoise, batch: Noisy, key: Array | None = None) -> Array:
     return jnp.mean(jnp.where(usable, jnp.minimum(error, 20.0) - density, 0.0))
 
 
-def denoise_task(basis: Basis, training: np.ndarray, validation: np.ndarray, seed: int = 0) -> Task:
+def fixed_parts(network: Denoise) -> tuple[Any, ...]:
+    """What gradients leave alone."""
+    return (
+        network.basis,
+        network.y_centre,
+        network.y_spread,
+        network.u_low,
+        network.u_high,
+        network.line_profile,
+        network.most_noise,
+    )
+
+
+def fitted_to(network: Denoise, basis: Basis, profiles: np.ndarray, truth: np.ndarray) -> Denoise:
+    """A network that knows the basis and the ranges of a training set (N, K)."""
+    u = truth @ np.asarray(basis.coordinates).T
+    y = np.asarray(warp(basis, jnp.asarray(u, jnp.float32)))
+    parts = (basis, y.mean(axis=0), y.std(axis=0), *np.percentile(u, _RANGE, axis=0), profiles,
+             NOISE_RANGE[1])  # fmt: skip
+    as_arrays = jax.tree.map(lambda part: jnp.asarray(part, jnp.float32), parts)
+    return eqx.tree_at(fixed_parts, network, as_arrays)
+
+
+def denoise_task(basis: Basis, profiles: np.ndarray, sets: Sequence[np.ndarray], seed: int) -> Task:
     """The task of learning the posterior from coefficients of clean spectra.
 
     Args:
         basis: learned from the training set.
-        training, validation: (N, K) disjoint sets of unit norm.
+        profiles: (L, 825) of its lines.
+        sets: coefficients (N, K) of the training and of the validation set, of unit norm.
         seed: of the noise shapes; those that judge are others.
     """
-    n_lines = basis.n_lines
+    training, validation = (np.asarray(part, np.float32) for part in sets)
     shapes = [noise_shapes(basis, N_SHAPES, [seed, stream]) for stream in (0, 1)]
 
     def build(key: Array, **size: Any) -> Denoise:
-        network = Denoise(key=key, **size)
-        y = np.asarray(eqx.tree_at(lambda net: net.basis, network, basis).coordinates(training))
-        return eqx.tree_at(
-            lambda net: (net.basis, net.y_centre, net.y_spread),
-            network,
-            (basis, jnp.asarray(y.mean(axis=0)), jnp.asarray(y.std(axis=0))),
-        )
+        return fitted_to(Denoise(key=key, **size), basis, profiles, training)
 
     return Task(
         "denoise",
         build,
-        partial(sample, np.asarray(training), shapes[0]),
+        partial(sample, training, shapes[0]),
         loss,
-        {"steps": 12_000, "batch": 512, "learning_rate": 2e-3, "validation": 4096,
-         "validate_every": 500, "weight_decay": 0.0},
-        partial(sample, np.asarray(validation), shapes[1]),
-        {"basis": basis.size, "lines": n_lines, "channels": basis.vectors.shape[1]},
+        {"steps": 6000, "batch": 512, "learning_rate": 2e-3, "validation": 2048,
+         "validate_every": 250, "weight_decay": 0.0},
+        partial(sample, validation, shapes[1]),
+        {"basis": basis.size, "lines": basis.n_lines, "width": 224, "depth": 3, "components": 4,
+         "channels": basis.vectors.shape[1]},
     )  # fmt: skip

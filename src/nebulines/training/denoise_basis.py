@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import InputError
-from nebulines.lines import load_catalogue
+from nebulines.lines import load_catalogue, load_ties
 from nebulines.networks.denoise_basis import Basis
 from nebulines.networks.denoise_grid import bin_edges
 
@@ -63,36 +63,33 @@ def learn_basis(
 
 
 def line_profiles(lines: Sequence[str], sigma_kms: float = TEMPLATE_SIGMA_KMS) -> np.ndarray:
-    """Profiles (L, 825) [1/Angstrom] of lines of flux 1, mean over each bin.
+    """Profiles (L, 825) [1/Angstrom] of lines of flux 1, mean over each bin; a line of a fixed
+    doublet brings the weaker one along.
 
     Example:
-        >>> profiles = line_profiles(["HALPHA6563"])
-        >>> round(float(np.sum(profiles * np.diff(bin_edges()))), 4)
-        1.0
+        >>> profiles = line_profiles(["HALPHA6563", "OIII5007"])
+        >>> np.sum(profiles * np.diff(bin_edges()), axis=1).round(3).tolist()
+        [1.0, 1.336]
     """
     from scipy.special import ndtr
 
     edges = bin_edges()
     out = []
     for name in lines:
-        centres = line_wavelengths(name)
-        steps = [
-            ndtr((edges / centre - 1.0) * SPEED_OF_LIGHT_KMS / sigma_kms) for centre in centres
-        ]
-        out.append(np.mean([np.diff(step) for step in steps], axis=0) / np.diff(edges))
+        light = np.zeros(len(edges) - 1)
+        for centre, share in _parts(name):
+            step = ndtr((edges / centre - 1.0) * SPEED_OF_LIGHT_KMS / sigma_kms)
+            light = light + share * np.diff(step) / np.diff(edges)
+        out.append(light)
     return np.asarray(out)
 
 
-def line_wavelengths(name: str) -> tuple[float, ...]:
-    """Rest wavelengths [Angstrom, air] of a line, or of the two of the doublet ``OII3727``.
-
-    Example:
-        >>> line_wavelengths("HALPHA6563"), len(line_wavelengths("OII3727"))
-        ((6562.8,), 2)
-    """
-    catalogue = load_catalogue()
-    names = ["OII3726", "OII3729"] if name == "OII3727" else [name]
-    return tuple(float(x) for x in catalogue.select(names).wavelength_air)
+def _parts(name: str) -> list[tuple[float, float]]:
+    """Rest wavelengths [Angstrom, air] and shares of what stands under a name."""
+    halves = {"OII3727": [("OII3726", 0.5), ("OII3729", 0.5)]}.get(name, [(name, 1.0)])
+    tied = [(tie.weak, 1.0 / tie.ratio) for tie in load_ties() if tie.strong == name]
+    known = load_catalogue()
+    return [(float(known.select([n]).wavelength_air[0]), share) for n, share in halves + tied]
 
 
 def _line_rows(coefficients: np.ndarray, line_flux: np.ndarray) -> np.ndarray:

@@ -70,6 +70,10 @@ def train(
     """
     if resume and out is None:
         raise UsageError("resume needs the folder of the run (--out)")
+    if task.recipe is not None:
+        return task.recipe(
+            task, config, size=size or {}, out=out, resume=resume, progress=progress
+        )
     seed = jax.random.key(config.seed)
     streams = [jax.random.fold_in(seed, k) for k in range(4)]
     size = {**task.size, **(size or {})}
@@ -85,7 +89,7 @@ def train(
     step = _step_function(task, optimiser, streams[_DROPOUT])
     batches = _batches(task, config, streams[_BATCHES], state.step)
     began, losses = time.monotonic(), []
-    with _bar(config.steps, state.step, progress) as bar:
+    with progress_bar(config.steps, state.step, progress) as bar:
         for number, batch in batches:
             network, optimiser_state, loss = step(state.network, state.optimiser, batch, number)
             state = state._replace(network=network, optimiser=optimiser_state, step=number + 1)
@@ -149,7 +153,8 @@ def _batches(
             yield number, batch
 
 
-def _bar(total: int, done: int, progress: bool | None) -> Any:
+def progress_bar(total: int, done: int, progress: bool | None) -> Any:
+    """A bar of steps on stderr; None = when that is a terminal."""
     from tqdm import tqdm
 
     shown = sys.stderr.isatty() if progress is None else progress

@@ -30,6 +30,8 @@ class Task(NamedTuple):
             are further words of the command that trains it.
         score: network -> scores on examples that neither train nor validate, for the card;
             None = it is judged elsewhere.
+        recipe: (task, config, size=, out=, resume=, progress=) -> `Trained`, for a network that is
+            trained in a way of its own; None = the common loop.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Task(NamedTuple):
     finish: Callable[[Any], Any] | None = None
     about: Mapping[str, Any] = MappingProxyType({})
     score: Callable[[Any], dict[str, Any]] | None = None
+    recipe: Callable[..., Any] | None = None
 
 
 def pick(examples: Any, key: Array, n: int) -> Any:
