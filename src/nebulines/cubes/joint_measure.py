@@ -80,11 +80,12 @@ def fit_bands(
         cubes = [data for data in bands if isinstance(data, Cube)]
         if keep_model:
             raise UsageError("the models of cubes go to files: use nebulines fit, or fit_cubes")
-        return _fit_cubes(register(cubes), config, selected, progress=progress)
+        return _fit_cubes(register(cubes), config, selected, progress=progress, method=method)
     if bin != 1 or mask is not None or region is not None:
         raise UsageError("bin, mask and region need cubes; these are spectra without positions")
     spectra = [data for data in bands if isinstance(data, Spectra)]
-    return _fit_spectra(spectra, config, keep_model=keep_model is not False, progress=progress)
+    keep = keep_model is not False
+    return _fit_spectra(spectra, config, keep_model=keep, progress=progress, method=method)
 
 
 def check_kinds(bands: Sequence[Spectra | Cube]) -> None:
@@ -104,7 +105,7 @@ def check_kinds(bands: Sequence[Spectra | Cube]) -> None:
 
 
 def _fit_spectra(
-    bands: list[Spectra], config: FitConfig, *, keep_model: bool, progress: bool
+    bands: list[Spectra], config: FitConfig, *, keep_model: bool, progress: bool, method: str
 ) -> JointResult:
     check_rows(bands)
     plan = resolve_bands(bands, config)
@@ -122,14 +123,19 @@ def _fit_spectra(
         with_model=keep_model,
         progress=progress,
         total=n,
-        fit_block=joint_fit_block(plan),
+        fit_block=joint_fit_block(plan, method),
     )
     kept = None if models.arrays is None else tuple(models.arrays)
     return JointResult(sink.columns, bands[0].unit, _meta(bands, plan, journal), models=kept)
 
 
 def _fit_cubes(
-    cubes: list[Cube], config: FitConfig, selected: dict[str, Any], *, progress: bool
+    cubes: list[Cube],
+    config: FitConfig,
+    selected: dict[str, Any],
+    *,
+    progress: bool,
+    method: str,
 ) -> JointResult:
     plan = resolve_bands(cubes, config)
     work, grid = cube_plan(cubes, config, **selected)
@@ -144,7 +150,7 @@ def _fit_cubes(
         with_model=False,
         progress=progress,
         total=work.n_spectra,
-        fit_block=joint_fit_block(plan),
+        fit_block=joint_fit_block(plan, method),
     )
     meta = _meta(cubes, plan, journal)
     if grid.width > 1:

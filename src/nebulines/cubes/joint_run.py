@@ -106,7 +106,7 @@ def fit_cubes(
         with_model=model,
         progress=progress,
         total=work.n_spectra,
-        fit_block=joint_fit_block(plan),
+        fit_block=joint_fit_block(plan, method),
     )
     seconds = time.monotonic() - start
     names = {key: str(value) for key, value in (("mask", mask), ("region", region)) if value}
@@ -181,7 +181,7 @@ def fit_band_spectra(
     meta = joint_provenance(bands, plan)
     start = time.monotonic()
     todo: dict[str, Any] = {"read": work.read, "place": work.place, "total": len(bands[0])}
-    todo |= {"progress": progress, "with_model": False, "fit_block": joint_fit_block(plan)}
+    todo |= {"progress": progress, "with_model": False, "fit_block": joint_fit_block(plan, method)}
     found, n_fitted = _into_table(path, bands, plan, work, meta, size, resume=resume, **todo)
     seconds = time.monotonic() - start
     settings = path.with_name(f"{path.stem}_CONFIG.toml")

@@ -124,11 +124,15 @@ def _joined(pieces: list[Piece]) -> Piece:
     return replace(pieces[0], bands=tuple(pieces))
 
 
-def joint_fit_block(plan: JointPlan) -> Any:
-    """The function that fits a block of `BandSpectra`, as `loop.run_blocks` calls it."""
+def joint_fit_block(plan: JointPlan, method: str = "fit") -> Any:
+    """The function that measures a block of `BandSpectra`, as `loop.run_blocks` calls it: least
+    squares, or for ``network`` the networks alone."""
+    from nebulines.cubes.line_ratios import estimate_joint_block
+
+    measure = estimate_joint_block if method == "network" else fit_joint_block
 
     def fit_block(spectra: BandSpectra, config: FitConfig, *, with_model: bool) -> JointBlock:
-        return fit_joint_block(spectra.bands, plan, with_model=with_model)
+        return measure(spectra.bands, plan, with_model=with_model)
 
     return fit_block
 
@@ -151,16 +155,12 @@ def joint_provenance(bands: Sequence[Spectra | Cube], plan: JointPlan) -> dict[s
 
 
 def check_method(method: str) -> None:
-    """Refuse methods that do not work on several bands.
+    """Refuse what is no method.
 
     Raises:
-        UsageError: the network alone, or no method.
+        UsageError: another name.
     """
     from nebulines.cubes.engine import METHODS
 
     if method not in METHODS:
         raise UsageError(f"method must be {', '.join(METHODS)}; got {method!r}")
-    if method == "network":
-        raise UsageError(
-            "several bands are fitted by least squares: leave method out, or give one band"
-        )

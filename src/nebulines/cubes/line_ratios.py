@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nebulines.cubes.estimate import answers
+from nebulines.cubes.estimate import answers, network_applies
 from nebulines.cubes.provenance import provenance
 from nebulines.errors import UsageError
 from nebulines.fitting.columns import Fluxes, in_convention
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.joint import without_unusable
+from nebulines.fitting.fit import model_flux
+from nebulines.fitting.joint import JointBlock, joint_notes, without_unusable
 from nebulines.fitting.joint_columns import Measured, joint_columns, joint_fluxes
-from nebulines.fitting.joint_direct import measure_jointly
+from nebulines.fitting.joint_point import measure_jointly
 from nebulines.fitting.joint_problem import (
     JointPlan,
     JointProblem,
@@ -85,25 +86,41 @@ def estimate_ratios(
     if prior not in PRIORS:
         raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
     plan = resolve_bands(bands, config)
-    columns = estimate_ratio_block(bands, plan, prior=prior)
-    meta = provenance(bands[0], plan.config) | {
-        "METHOD": "network", "FITPATH": "networks kinematics and line_ratios",
-        "BANDS": ", ".join(plan.labels), "PRIOR": prior,
-    }  # fmt: skip
-    return Result(columns, bands[0].unit, meta)
+    block = estimate_joint_block(bands, plan, with_model=False, prior=prior)
+    meta = provenance(bands[0], plan.config) | block.notes
+    return Result(block.columns, bands[0].unit, meta)
 
 
-def estimate_ratio_block(
-    bands: Sequence[Spectra], plan: JointPlan, *, prior: str = "mixed"
-) -> dict[str, np.ndarray]:
-    """Columns of n objects; arguments as of `estimate_ratios`."""
-    measured, found, flags = _measure(bands, plan)
+def estimate_joint_block(
+    bands: Sequence[Spectra], plan: JointPlan, *, with_model: bool = True, prior: str = "mixed"
+) -> JointBlock:
+    """Measure n objects; `nebulines.fitting.joint.fit_joint_block` with networks.
+
+    Args:
+        bands: n rows each.
+        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+        with_model: False leaves the models out (n, 0).
+        prior: as in `estimate_ratios`.
+    """
+    if not network_applies(plan.config):
+        raise UsageError(
+            "the networks measure one component with one velocity for all lines: leave components "
+            "and ties out, or use method 'both'"
+        )
+    framed, measured, found, flags = _measure(bands, plan, with_model)
     columns = joint_columns(measured, flags)
-    seen = line_fluxes_of(
-        joint_fluxes(measured), plan.config.lines or (), tied=plan.config.amplitudes != "free"
-    )
+    tied = plan.config.amplitudes != "free"
+    seen = line_fluxes_of(joint_fluxes(measured), plan.config.lines or (), tied=tied)
     ratios, more = ratio_columns(seen, prior=prior)
-    return _joined(columns, found, ratios, more, plan.config)
+    problem = measured.problem
+    models = tuple(
+        model_flux(fitted, own.data, own.channels, spectra)
+        for fitted, own, spectra in zip(measured.joint.bands, problem.prepared, framed, strict=True)
+    )
+    notes = joint_notes(problem, framed, plan) | {
+        "METHOD": "network", "FITPATH": "networks kinematics and line_ratios", "PRIOR": prior,
+    }  # fmt: skip
+    return JointBlock(_joined(columns, found, ratios, more, plan.config), models, notes)
 
 
 def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
@@ -114,15 +131,17 @@ def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
         plan: from `nebulines.fitting.joint_problem.resolve_bands`.
     """
     tied = plan.config.amplitudes != "free"
-    fluxes = joint_fluxes(_measure(bands, plan)[0])
+    fluxes = joint_fluxes(_measure(bands, plan, False)[1])
     return line_fluxes_of(fluxes, plan.config.lines or (), tied=tied)
 
 
-def _measure(bands: Sequence[Spectra], plan: JointPlan) -> tuple[Measured, Answer, np.ndarray]:
-    """The linear solution of all bands at the network's kinematics, what the network said, and
-    the flags (n,) of the input."""
+def _measure(
+    bands: Sequence[Spectra], plan: JointPlan, with_model: bool
+) -> tuple[list[Spectra], Measured, Answer, np.ndarray]:
+    """The bands in one frame, the linear solution of all at the network's kinematics, what the
+    network said, and the flags (n,) of the input."""
     framed, agreed = one_frame(bands, plan.config)
-    problem = joint_problem(framed, plan, with_model=False)
+    problem = joint_problem(framed, plan, with_model=with_model)
     problem, flags = without_unusable(problem, framed, plan)
     flags[~agreed] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
     found = best_answers(problem)
@@ -132,7 +151,7 @@ def _measure(bands: Sequence[Spectra], plan: JointPlan) -> tuple[Measured, Answe
     )
     joint = measure_jointly(problem, velocity, broadening)
     start = Start(velocity, broadening, score, rival)
-    return Measured(joint, problem, plan, start), found, flags
+    return framed, Measured(joint, problem, plan, start), found, flags
 
 
 def best_answers(problem: JointProblem) -> Answer:
@@ -165,8 +184,10 @@ def _joined(
     flags = flags | np.where(empty, 0, more)
     flags[~empty & (found.lost > _LOST)] |= int(Flag.AMBIGUOUS_VELOCITY)
     flags[~empty & (found.broadening < 2.0 * found.broadening_err)] |= int(Flag.UNRESOLVED)
-    velocity, error = in_convention(found.offset, found.offset_err, config)
-    own = {
+    velocity, error = in_convention(
+        np.asarray(found.offset, float), np.asarray(found.offset_err, float), config
+    )
+    own: dict[str, Any] = {
         "velocity": velocity, "velocity_err": error,
         "broadening": found.broadening, "broadening_err": found.broadening_err,
     }  # fmt: skip
@@ -281,7 +302,8 @@ def ratio_columns(
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
         kinds = np.full(len(rows), kind)
         data = [np.asarray(part, np.float32)[rows] for part in scaled(fluxes)]
-        found = answer(network.network, *data, fluxes.present[rows], kinds, names, per_ebv)
+        present = fluxes.present[rows]
+        found = answer(network.network, data[0], data[1], present, kinds, names, per_ebv)
         return tuple(np.asarray(part, float) for part in found)
 
     if not names:

@@ -111,10 +111,11 @@ class Ours:
         parts = []
         for i in range(0, len(exact), _BATCH):
             rows = slice(i, i + _BATCH)
-            data = np.float32(value[rows]), np.float32(covariance[rows]), fluxes.present[rows]
-            kinds = np.full(len(data[0]), PRIORS.index(self.prior))
-            found = marginals(read(self.pretrained.network, *data, kinds), names, per_ebv)
-            below = cumulative(found, np.float32(true[rows]))
+            data = jnp.asarray(value[rows], jnp.float32), jnp.asarray(covariance[rows], jnp.float32)
+            present = fluxes.present[rows]
+            kinds = np.full(len(present), PRIORS.index(self.prior))
+            found = marginals(read(self.pretrained.network, *data, present, kinds), names, per_ebv)
+            below = cumulative(found, jnp.asarray(true[rows], jnp.float32))
             parts.append([np.asarray(p, float) for p in (*spread(found)[:3], below)])
         low, middle, high, pit = (np.concatenate(p) for p in zip(*parts, strict=True))
         fixed = true_ratios(objects.truth)[:, -1:]

@@ -110,7 +110,10 @@ def ratio_bounds(objects: Objects) -> tuple[np.ndarray, np.ndarray]:
 
 def joint_bound(objects: Objects) -> tuple[Bound, list[str]]:
     """Cramer-Rao bound of all lines, free, and kinematics shared by the bands; their names."""
-    truth, parts, fluxes, names = objects.truth, [], [], []
+    truth = objects.truth
+    parts: list[Bound] = []
+    fluxes: list[np.ndarray] = []
+    names: list[str] = []
     for spectra in objects.bands:
         lines = load_catalogue().select(SEEN[str(spectra.instrument)])
         flux = np.stack([truth[f"{name}_flux"] for name in lines.names], axis=1)

@@ -58,7 +58,7 @@ def fit_joint_block(
         model_flux(fitted, own.data, own.channels, spectra)
         for fitted, own, spectra in zip(joint.bands, problem.prepared, framed, strict=True)
     )
-    return JointBlock(columns, models, _notes(problem, framed, plan))
+    return JointBlock(columns, models, joint_notes(problem, framed, plan))
 
 
 def without_unusable(
@@ -78,7 +78,8 @@ def without_unusable(
     return problem.without(unusable), flags
 
 
-def _notes(problem: JointProblem, bands: Sequence[Spectra], plan: JointPlan) -> dict[str, str]:
+def joint_notes(problem: JointProblem, bands: Sequence[Spectra], plan: JointPlan) -> dict[str, str]:
+    """Facts for headers."""
     estimated = {"estimated" if own.data.estimated else "file" for own in problem.prepared}
     config = plan.config
     return {

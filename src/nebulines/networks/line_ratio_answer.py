@@ -98,7 +98,7 @@ def _linear(at: Array, name: str, per_ebv: float) -> tuple[Array, Array]:
     """Value (...) and slope (..., 8) of a quantity at coordinates (..., 8)."""
     weights, doublet = ({6: 1.0 / per_ebv, 7: -1.0 / per_ebv}, None)
     if name != EBV:
-        weights, doublet = _FORMS[name]  # type: ignore[assignment]
+        weights, doublet = _FORMS[name]
     slope = np.zeros(at.shape[-1], np.float32)
     for k, weight in weights.items():
         slope[k] = weight
@@ -122,7 +122,8 @@ def spread(found: Marginals) -> Spread:
     mean = jnp.sum(weight * found.mean, axis=1)
     inner = found.sigma**2 + (found.mean - mean[:, None]) ** 2
     sigma = jnp.sqrt(jnp.sum(weight * inner, axis=1))
-    return Spread(*(_quantile(found, mean, sigma, p) for p in _LEVELS), mean, sigma)
+    low, middle, high = (_quantile(found, mean, sigma, p) for p in _LEVELS)
+    return Spread(low, middle, high, mean, sigma)
 
 
 _LEVELS = (0.15865525, 0.5, 0.84134475)

@@ -66,7 +66,7 @@ def evaluate_line_ratios(
 
 
 def _accuracy(rows: list[dict[str, float]]) -> str:
-    table = [
+    table: list[list[Any]] = [
         [
             ratio,
             row["judged"],
@@ -82,7 +82,7 @@ def _accuracy(rows: list[dict[str, float]]) -> str:
 
 
 def _calibration(rows: list[dict[str, Any]]) -> str:
-    table = [
+    table: list[list[Any]] = [
         [f"{r['low']:g}-{r['high']:g}", r["ratio"], r["n"], f"{100 * r['covers_68']:.1f}",
          f"{100 * r['covers_95']:.1f}", float(np.round(r["ks"], 4))]
         for r in rows

@@ -1,0 +1,158 @@
+"""Line ratios of objects in three bands by networks alone, and the reports that judge them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nebulines.cubes.line_ratios import (
+    LineFluxes,
+    estimate_ratios,
+    line_fluxes_of,
+    out_of_range,
+    ratio_columns,
+    reported_ratios,
+)
+from nebulines.errors import UsageError
+from nebulines.fitting.columns import Fluxes
+from nebulines.networks.line_ratio_space import LINES
+from nebulines.spectra import Flag
+from nebulines.training.line_ratio_ann import true_ratios
+from nebulines.training.line_ratio_spectra import paper_objects
+
+OPTIONS = {"velocity_range": (-300.0, 300.0), "broadening_range": (5.0, 60.0), "prior": "rhea2021"}
+BALMER = "HALPHA6563_HBETA4861"
+
+
+@pytest.fixture(scope="module")
+def objects():
+    return paper_objects(200, 9, snr=(10.0, 30.0))
+
+
+@pytest.fixture(scope="module")
+def result(objects):
+    return estimate_ratios(objects.bands, **OPTIONS)
+
+
+def fluxes_with(snr: float, **values: float) -> LineFluxes:
+    """One object with all lines measured."""
+    flux = np.array([[values.get(name, 0.3) for name in LINES]])
+    covariance = np.diag(np.square(flux[0] / snr))[None]
+    present = np.ones((1, 8), bool)
+    return LineFluxes(flux, covariance, present, present[0])
+
+
+def test_ratios_kinematics_and_dust_are_near_the_truth(objects, result):
+    truth = objects.truth
+    ratios = true_ratios(truth)
+    for name, column in (("velocity", "velocity"), ("broadening", "broadening")):
+        pull = (result[column] - truth[name]) / result[f"{column}_err"]
+        assert np.sqrt(np.mean(pull**2)) < 1.3
+    for label, true in ((BALMER, ratios[:, 7]), ("NII6583_HALPHA6563", ratios[:, 2]),
+                        ("OII_OIII5007", ratios[:, 6])):  # fmt: skip
+        low, high = (result[f"log_ratio_{label}_{q}"] for q in ("q16", "q84"))
+        inside = (np.log10(true) > low) & (np.log10(true) < high)
+        assert 0.55 < inside.mean() < 0.82  # 68 % of 200, 4 sigma
+        assert (result[f"ratio_{label}_err"] > 0).all()
+    pull = (result["ebv"] - truth["ebv"]) / result["ebv_err"]
+    assert abs(np.median(pull)) < 0.35
+    assert np.sqrt(np.mean(np.square(pull))) < 1.4
+
+
+def test_columns_are_those_of_a_fit(result):
+    for name in ("velocity", "broadening_err", "HALPHA6563_flux", "NII6583_flux_err", "chi2"):
+        assert np.isfinite(result[name]).all()
+    assert list(result)[-2:] == ["n_components", "flags"]
+    assert result.meta["METHOD"] == "network"
+    assert result.meta["PRIOR"] == "rhea2021"
+    assert (result["flags"] & int(Flag.NO_DATA | Flag.OUT_OF_RANGE) == 0).mean() > 0.97
+
+
+def test_a_missing_band_gives_wide_posteriors_and_a_flag(objects, result):
+    first, *rest = (band[:20] for band in objects.bands)
+    mask = np.zeros(first.flux.shape, bool)
+    mask[:5] = True
+    found = estimate_ratios([replace(first, mask=mask), *rest], **OPTIONS)
+    assert (found["flags"][:5] & int(Flag.LINE_OUTSIDE_BAND) != 0).all()
+    assert (found["flags"][5:] & int(Flag.LINE_OUTSIDE_BAND) == 0).all()
+    wide = found["log_ratio_OII_HBETA4861_q84"] - found["log_ratio_OII_HBETA4861_q16"]
+    assert np.isfinite(wide).all()
+    assert wide[:5].min() > 1.5 * np.median(wide[5:])
+    np.testing.assert_allclose(found[f"ratio_{BALMER}"][5:], result[f"ratio_{BALMER}"][5:20],
+                               rtol=1e-2)  # fmt: skip
+
+
+def test_wrong_use_is_refused(objects):
+    with pytest.raises(UsageError, match="no prior 'stars'"):
+        estimate_ratios(objects.bands, prior="stars")
+    with pytest.raises(UsageError, match="unknown option"):
+        estimate_ratios(objects.bands, colour=1)
+    with pytest.raises(UsageError, match="rows"):
+        estimate_ratios([objects.bands[0][:3], objects.bands[1][:4]])
+    with pytest.raises(UsageError, match="no prior"):
+        ratio_columns(fluxes_with(10.0), prior="stars")
+
+
+def test_ratios_of_lines_that_no_band_shows_are_not_reported():
+    red = np.array([name in ("HALPHA6563", "NII6583") for name in LINES])
+    assert reported_ratios(red) == ("NII6583/HALPHA6563",)
+    assert reported_ratios(np.ones(8, bool))[-1] == "ebv"
+
+
+def test_free_partners_of_a_doublet_count_with_their_own_error():
+    names = ["NII6548", "HALPHA6563", "NII6583"]
+    value = np.array([[0.4, 1.0, 1.0]])
+    covariance = np.diag([0.01, 0.01, 0.01])[None]
+    found = line_fluxes_of(Fluxes(value, covariance, value), names)
+    line = LINES.index("NII6583")
+    best = (1.0 + 0.4 / 3.05) / (1.0 + 1.0 / 3.05**2)
+    assert found.value[0, line] == pytest.approx(best, rel=1e-6)
+    assert found.covariance[0, line, line] < 0.01
+    gone = line_fluxes_of(Fluxes(np.full((1, 3), np.nan), covariance, value), names)
+    assert not gone.present.any()
+
+
+def test_ratios_of_no_nebula_are_flagged():
+    usual = {"HALPHA6563": 1.0, "HBETA4861": 0.3, "NII6583": 0.3, "OII3726": 0.4, "OII3729": 0.5,
+             "SII6716": 0.15, "SII6731": 0.12, "OIII5007": 0.4}  # fmt: skip
+    columns, flags = ratio_columns(fluxes_with(40.0, **usual))
+    assert flags.tolist() == [0]
+    assert columns[f"ratio_{BALMER}"][0] == pytest.approx(1.0 / 0.3, rel=0.05)
+    _, flags = ratio_columns(fluxes_with(40.0, **usual | {"SII6731": 0.9}))
+    assert flags.tolist() == [int(Flag.OUT_OF_RANGE)]
+    ranges = {"NII6583/HALPHA6563": (-1.0, 0.0)}
+    faint = fluxes_with(2.0, **usual | {"NII6583": 30.0})
+    assert not out_of_range(faint, ranges).any()
+
+
+def test_a_limit_stays_a_limit():
+    usual = {"HALPHA6563": 1.0, "HBETA4861": 0.3, "OIII5007": 0.01}
+    dark = fluxes_with(20.0, **usual)
+    dark.covariance[0, 3, 3] = 0.04**2
+    columns, _ = ratio_columns(dark)
+    low, high = (columns[f"log_ratio_OIII5007_HBETA4861_{q}"][0] for q in ("q16", "q84"))
+    assert high < np.log10(0.12 / 0.3)
+    assert high - low > 0.5
+
+
+def test_evaluate_and_reproduce_say_what_they_need(tmp_path):
+    from nebulines.reports.line_ratios import RatioPlan, reproduce_line_ratios
+    from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
+
+    with pytest.raises(UsageError, match="100 or more"):
+        evaluate_line_ratios(tmp_path, n=5)
+    plan = RatioPlan.of(tmp_path / "report", quick=True, ann=tmp_path / "none.safetensors")
+    with pytest.raises(UsageError, match="no pretrained network"):
+        reproduce_line_ratios(plan, command="nebulines reproduce line-ratios")
+
+
+def test_the_evaluation_is_a_page_with_numbers(tmp_path):
+    from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
+
+    page, numbers = evaluate_line_ratios(tmp_path, n=200, kinds=("rhea2021",))
+    text = page.read_text(encoding="utf-8")
+    assert "| NII6583/HALPHA6563 |" in text
+    assert "68 % covers" in text
+    assert numbers.stat().st_size > 1000

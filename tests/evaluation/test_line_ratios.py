@@ -1,0 +1,91 @@
+"""Line ratios judged: bounds, statistics, the noise classifier."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nebulines.errors import UsageError
+from nebulines.evaluation.line_ratio_noise import draw_noise_set, judge_noise
+from nebulines.evaluation.line_ratios import (
+    Estimate,
+    calibration_rows,
+    draw_ratio_set,
+    joint_bound,
+    table_row,
+)
+from nebulines.evaluation.published import published
+from nebulines.networks.line_ratio_ann import RATIOS
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return draw_ratio_set(120, seed=3)
+
+
+def test_bounds_are_those_of_the_lines(held_out):
+    joint, names = joint_bound(held_out.objects)
+    # [SII]6731/6716: neither line is tied, so that the free bound holds
+    first, second = names.index("SII6731"), names.index("SII6716")
+    free = joint.ratio(first, second) / held_out.ratio[:, 0]
+    np.testing.assert_allclose(held_out.bound[:, 0], free, rtol=0.03)
+    # [N II] 6548 helps 6583 by 1 / 3.05^2 of its information
+    free = joint.ratio(names.index("NII6583"), names.index("HALPHA6563")) / held_out.ratio[:, 2]
+    assert (held_out.bound[:, 2] < free).all()
+    assert (held_out.bound[:, 2] > 0.9 * free).all()
+    assert (held_out.bound[:, -1] == 0).all()
+    snr = held_out.objects.truth["snr"]
+    bright = np.median(held_out.bound[snr > 20, 7]) / np.median(held_out.bound[snr < 12, 7])
+    assert bright < 0.6
+
+
+def test_an_efficient_method_reaches_the_bound(held_out):
+    generator = np.random.default_rng(1)
+    noise = generator.standard_normal(held_out.ratio.shape)
+    ratio = held_out.ratio * np.exp(held_out.bound * noise)
+    rows = table_row(held_out, Estimate(ratio))
+    judged = [row for row in rows[:-1] if row["judged"] > 60]
+    assert judged
+    assert all(0.8 < row["over_bound"] < 1.2 for row in judged)
+    double = table_row(held_out, Estimate(held_out.ratio * np.exp(2 * held_out.bound * noise)))
+    assert double[7]["over_bound"] == pytest.approx(2 * rows[7]["over_bound"], rel=1e-6)
+    biased = table_row(held_out, Estimate(1.1 * held_out.ratio))
+    assert biased[2]["bias"] == pytest.approx(10.0)
+    assert biased[2]["std"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_answers_that_are_none_are_counted(held_out):
+    ratio = held_out.ratio.copy()
+    ratio[:12, 4], ratio[12:24, 4] = np.nan, -1.0
+    row = table_row(held_out, Estimate(ratio))[4]
+    assert row["missing"] == pytest.approx(20.0)
+    assert row["n"] == 108
+
+
+def test_calibration_counts_what_the_transform_says(held_out):
+    uniform = np.tile((np.arange(120) + 0.5)[:, None] / 120, (1, 9))
+    last = calibration_rows(held_out, Estimate(held_out.ratio, pit=uniform))[-1]
+    assert (last["low"], last["high"], last["n"]) == (5.0, 30.0, 120)
+    assert last["covers_68"] == pytest.approx(0.6827, abs=0.01)
+    assert last["ks"] < 0.01
+    assert calibration_rows(held_out, Estimate(held_out.ratio)) == []
+
+
+def test_published_numbers_are_of_our_ratios():
+    paper = published("rhea2021")
+    assert tuple(paper["ratios"]) == RATIOS[:-1]
+    assert all(len(row["percent"]) == 8 for row in paper["scatter"])
+
+
+def test_the_forest_tells_clear_cases_and_is_honest_about_the_rest():
+    pytest.importorskip("sklearn")
+    found = draw_noise_set(1500, seed=2)
+    verdict = judge_noise(found, threshold=0.03)
+    assert verdict.confusion.sum() == sum(n for _, _, n, _ in verdict.by_snr)
+    assert verdict.accuracy > 0.6
+    right = np.trace(verdict.confusion) / verdict.confusion.sum()
+    assert verdict.accuracy == pytest.approx(right)
+    shuffled = found._replace(spectra=np.random.default_rng(0).permutation(found.spectra))
+    assert judge_noise(shuffled, threshold=0.03).accuracy < verdict.accuracy
+    with pytest.raises(UsageError, match="draw more"):
+        judge_noise(found, threshold=0.9)

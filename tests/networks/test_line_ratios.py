@@ -1,0 +1,225 @@
+"""Line ratios from fluxes: exact parts against NumPy, the posterior against its own draws."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from nebulines.networks.line_ratio_ann import RATIOS as ANN_RATIOS
+from nebulines.networks.line_ratio_ann import LineRatioAnn
+from nebulines.networks.line_ratio_answer import (
+    EBV,
+    RATIOS,
+    cumulative,
+    draw,
+    marginals,
+    spread,
+    value_of,
+)
+from nebulines.networks.line_ratio_space import COORDINATES, LINES, Prior, centre, coordinates
+from nebulines.networks.line_ratios import PRIORS, LineRatios
+from nebulines.networks.small_matrices import cholesky, inverse, inverse_lower
+from nebulines.networks.weights import FOLDER, load, save
+
+N = 5
+PER_EBV = 0.43
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Fluxes of five sources of S/N about 30, with correlated errors."""
+    generator = np.random.default_rng(4)
+    log_flux = generator.normal(-0.5, 0.3, (N, 8))
+    flux = 10.0**log_flux
+    root = generator.normal(0.0, 0.02, (N, 8, 8)) + 0.03 * np.eye(8)
+    covariance = root @ root.swapaxes(1, 2) * flux[:, :, None] * flux[:, None, :]
+    return flux, covariance, np.ones((N, 8), bool)
+
+
+@pytest.fixture(scope="module")
+def prior():
+    information = 4.0 * (np.eye(8) - np.ones((8, 8)) / 8.0)
+    return Prior(np.full(8, -0.5), information, 0.456, 0.01)
+
+
+@pytest.fixture(scope="module")
+def network(prior):
+    many = Prior(*(np.stack([np.asarray(p, np.float32)] * len(PRIORS)) for p in prior))
+    many = Prior(*(jnp.asarray(p) for p in many))
+    made = LineRatios(key=jax.random.key(1), width=16, depth=1, components=3, prior=many)
+    return eqx.tree_at(lambda n: n.outward.weight, made, 5.0 * made.outward.weight)
+
+
+def test_small_matrices_are_those_of_numpy():
+    root = np.random.default_rng(0).normal(size=(20, 6, 6)).astype(np.float32)
+    matrix = root @ root.swapaxes(1, 2) + np.eye(6, dtype=np.float32)
+    lower = np.linalg.cholesky(matrix)
+    np.testing.assert_allclose(cholesky(jnp.asarray(matrix)), lower, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        inverse_lower(jnp.asarray(lower)) @ lower, np.tile(np.eye(6), (20, 1, 1)), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        inverse(jnp.asarray(matrix)), np.linalg.inv(matrix), rtol=2e-3, atol=2e-4
+    )
+
+
+def test_bright_lines_are_where_the_guess_is(measured, prior):
+    flux, covariance, present = measured
+    faint = Prior(prior.middle, 1e-6 * prior.information, prior.decrement, prior.decrement_width)
+    found = centre(flux, covariance, present, faint)
+    exact = coordinates(jnp.asarray(np.log10(flux)))
+    guess = np.asarray(found.middle[:, :7])
+    np.testing.assert_allclose(guess, exact, atol=0.02)
+    spread_of_guess = np.einsum("nij,nkj->nik", found.lower, found.lower)
+    balmer = COORDINATES.index("HALPHA6563/HBETA4861")
+    hb, ha = LINES.index("HBETA4861"), LINES.index("HALPHA6563")
+    relative = covariance / flux[:, :, None] / flux[:, None, :]
+    variance = relative[:, hb, hb] + relative[:, ha, ha] - 2 * relative[:, ha, hb]
+    np.testing.assert_allclose(
+        spread_of_guess[:, balmer, balmer], variance / np.log(10) ** 2, rtol=0.05
+    )
+
+
+def test_the_unit_of_the_flux_does_not_matter(measured, prior):
+    flux, covariance, present = measured
+    one = centre(flux, covariance, present, prior)
+    other = centre(1e4 * flux, 1e8 * covariance, present, prior)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
+
+
+def test_what_was_not_observed_follows_the_prior(measured, prior):
+    flux, covariance, _ = measured
+    present = np.ones((N, 8), bool)
+    present[:, :2] = False
+    found = centre(np.where(present, flux, np.nan), covariance, present, prior)
+    assert np.isfinite(found.features).all()
+    doublet = COORDINATES.index("OII3729/OII3726")
+    np.testing.assert_allclose(found.middle[:, doublet], 0.0, atol=1e-4)
+    width = np.sqrt(np.einsum("nij,nij->ni", found.lower, found.lower))[:, doublet]
+    np.testing.assert_allclose(width, np.sqrt(2.0 / 4.0), rtol=0.02)
+
+
+def test_a_line_below_the_noise_is_a_limit(measured, prior):
+    flux, covariance, present = measured
+    dark = flux.copy()
+    dark[:, 4] = -0.5 * np.sqrt(covariance[:, 4, 4])
+    bright, faint = (centre(f, covariance, present, prior) for f in (flux, dark))
+    nitrogen = COORDINATES.index("NII6583/HALPHA6563")
+    assert (faint.middle[:, nitrogen] < bright.middle[:, nitrogen] - 0.5).all()
+    widths = [np.linalg.norm(c.lower[:, nitrogen], axis=1) for c in (bright, faint)]
+    assert (widths[1] > 5.0 * widths[0]).all()
+
+
+def test_the_density_is_that_of_the_mixture(network, measured):
+    flux, covariance, present = measured
+    kind = jnp.zeros(N, int)
+    guess = network.centre(flux, covariance, present, kind)
+    posterior = network.posterior(guess, kind)
+    truth = np.asarray(posterior.mean[:, 0] + 0.3 * posterior.root[:, 0, :, 0])
+    found = network.log_prob(guess, kind, jnp.asarray(truth))
+    for row in range(N):
+        weights = np.exp(posterior.log_weight[row])
+        densities = [
+            multivariate_normal(m, r @ r.T + 1e-14 * np.eye(8), allow_singular=True).pdf(truth[row])
+            for m, r in zip(np.float64(posterior.mean[row]), np.float64(posterior.root[row]),
+                            strict=True)
+        ]  # fmt: skip
+        own_unit = np.log(np.diagonal(guess.lower[row])).sum()
+        assert np.log(weights @ densities) + own_unit == pytest.approx(found[row], abs=0.05)
+
+
+def test_marginals_are_those_of_the_draws(network, measured):
+    flux, covariance, present = measured
+    kind = jnp.full(N, 2)
+    posterior = network.posterior(network.centre(flux, covariance, present, kind), kind)
+    names = (*RATIOS, EBV)
+    found = marginals(posterior, names, PER_EBV)
+    draws = draw(posterior, jax.random.key(0), 4000)
+    values = np.stack([value_of(draws, name, PER_EBV) for name in names], axis=-1)
+    said = spread(found)
+    scale = values.std(axis=1)
+    np.testing.assert_allclose(said.middle, np.median(values, axis=1), atol=0.09 * scale.max())
+    width = 0.5 * (said.high - said.low)
+    drawn = 0.5 * np.subtract(*np.percentile(values, [84.134, 15.866], axis=1))
+    np.testing.assert_allclose(width, drawn, rtol=0.12)
+    below = cumulative(found, jnp.asarray(np.median(values, axis=1)))
+    np.testing.assert_allclose(below, 0.5, atol=0.06)
+
+
+def test_ratios_are_what_their_names_say():
+    flux = dict(zip(LINES, np.linspace(0.2, 1.7, 8), strict=True))
+    at = np.append(np.asarray(coordinates(jnp.log10(jnp.array([*flux.values()])))), 0.456)
+    flux |= {"SII": flux["SII6716"] + flux["SII6731"], "OII": flux["OII3726"] + flux["OII3729"]}
+    for name in RATIOS:
+        top, bottom = name.split("/")
+        said = float(value_of(jnp.asarray(at), name, PER_EBV))
+        assert said == pytest.approx(np.log10(flux[top] / flux[bottom]), abs=2e-4)
+    dust = (np.log10(flux["HALPHA6563"] / flux["HBETA4861"]) - 0.456) / PER_EBV
+    assert float(value_of(jnp.asarray(at), EBV, PER_EBV)) == pytest.approx(dust, abs=2e-3)
+
+
+def test_a_saved_network_gives_the_same_answer(network, measured, tmp_path):
+    flux, covariance, present = measured
+    size = {"width": 16, "depth": 1, "components": 3}
+    save(tmp_path / "n.safetensors", network, {"architecture": "line_ratios", "size": size})
+    again = load(str(tmp_path / "n.safetensors")).network
+    kind = jnp.zeros(N, int)
+    one, two = (n.centre(flux, covariance, present, kind) for n in (network, again))
+    np.testing.assert_array_equal(one.features, two.features)
+    np.testing.assert_array_equal(network.raw(one.features, kind), again.raw(two.features, kind))
+
+
+def test_the_dense_ensemble_has_members_dropout_and_a_spread():
+    network = LineRatioAnn(key=jax.random.key(0), channels=40, hidden=(16, 16, 8), members=3)
+    spectra = 1.0 + jax.random.uniform(jax.random.key(1), (4, 40))
+    mean, deviation = network(spectra)
+    assert mean.shape == deviation.shape == (4, len(ANN_RATIOS))
+    assert (deviation > 0).all()
+    raw = network.raw(spectra)
+    assert raw.shape == (3, 4, 9)
+    np.testing.assert_allclose(raw, network.raw(7.0 * spectra), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(raw, network.raw(spectra, key=jax.random.key(2)))
+    whole = LineRatioAnn(key=jax.random.key(0), members=1)
+    assert [w.shape[1:] for w in whole.weight] == [
+        (1024, 1231),
+        (1024, 1024),
+        (512, 1024),
+        (9, 512),
+    ]
+
+
+def test_the_shipped_network_is_small_and_says_what_it_is():
+    card = load("line_ratios").card
+    assert (FOLDER / "line_ratios.safetensors").stat().st_size < 5e6
+    assert card["trained_with"]["command"].startswith("nebulines train line_ratios")
+    assert set(card["trained_ranges"]["log_ratio"]) == set(PRIORS)
+    assert card["scores"]["test_loss"] < card["scores"]["test_loss_of_guess"] - 3.0
+
+
+@pytest.mark.parametrize("kind", ["mixed", "rhea2021"])
+def test_the_shipped_posterior_covers_what_it_says(kind):
+    """On mock measurements of sources that neither trained nor validated."""
+    from nebulines.training.line_ratio_priors import Library, library
+    from nebulines.training.line_ratios import sample
+
+    sources = jax.tree.map(jnp.asarray, library(3000, (77, 1)))
+    batch = sample(Library(*sources), jax.random.key(5), 20_000)
+    rows = np.flatnonzero(
+        (np.asarray(batch.kind) == PRIORS.index(kind)) & batch.present.all(axis=1)
+    )
+    batch = jax.tree.map(lambda part: part[rows], batch)
+    network = load("line_ratios").network
+    found = network.centre(batch.flux, batch.covariance, batch.present, batch.kind)
+    said = marginals(network.posterior(found, batch.kind), RATIOS[:7], PER_EBV)
+    truth = jnp.stack([value_of(batch.truth, name, PER_EBV) for name in RATIOS[:7]], axis=-1)
+    pit = np.asarray(cumulative(said, truth))
+    inside = np.abs(pit - 0.5) <= 0.5 * 0.6827
+    error = np.sqrt(0.68 * 0.32 / len(rows))
+    assert len(rows) > 1000
+    assert (np.abs(inside.mean(axis=0) - 0.6827) < 0.025 + 3 * error).all()
+    assert (np.abs(pit.mean(axis=0) - 0.5) < 0.02 + 3 * 0.29 / np.sqrt(len(rows))).all()

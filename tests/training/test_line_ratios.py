@@ -1,0 +1,125 @@
+"""What the line-ratio networks learn from: sources, mock measurements, spectra."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios import PRIORS
+from nebulines.training import line_ratios
+from nebulines.training.config import TrainConfig
+from nebulines.training.line_ratio_ann import labelled, line_ratio_ann_task, split, true_ratios
+from nebulines.training.line_ratio_priors import (
+    draw_sources,
+    library,
+    reddened,
+    reddening_of_decrement,
+)
+from nebulines.training.line_ratio_spectra import BANDS, paper_objects
+from nebulines.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def sources():
+    return jax.tree.map(jnp.asarray, library(500, 3))
+
+
+@pytest.fixture(scope="module")
+def objects():
+    return paper_objects(300, 2)
+
+
+def test_sources_of_the_paper_obey_its_rules():
+    found = draw_sources("rhea2021", 400, 1)
+    weakest = found.flux.min(axis=1)
+    assert weakest.min() > 0.115  # [S II] is shared out anew after the choice
+    assert (weakest >= 0.12).mean() > 0.9
+    sulphur = found.flux[:, LINES.index("SII6731")] / found.flux[:, LINES.index("SII6716")]
+    assert 0.73 <= sulphur.min() < 0.735 < 0.785 < sulphur.max() <= 0.79
+    seen = reddened(found)
+    decrement = 1.0 / seen[:, LINES.index("HBETA4861")]
+    own = decrement * found.flux[:, LINES.index("HBETA4861")] * 2.87
+    assert 2.0 <= own.min() < 2.2 < 5.8 < own.max() <= 6.0
+    dust = np.log10(decrement * found.flux[:, LINES.index("HBETA4861")])
+    np.testing.assert_allclose(dust, found.ebv * reddening_of_decrement(), atol=1e-9)
+
+
+def test_mock_measurements_scatter_as_they_say(sources):
+    batch = line_ratios.sample(sources, jax.random.key(1), 4000)
+    flux = np.asarray(sources.log_flux)
+    assert set(np.asarray(batch.kind)) == set(range(len(PRIORS)))
+    assert batch.present.any(axis=1).all()
+    assert not batch.present.all()
+    known = {tuple(np.round(row, 4)) for row in flux.reshape(-1, 8)[:, 2:4]}
+    assert len(known) > 1000
+    line = LINES.index("HALPHA6563")
+    pull = (batch.flux[:, line] - 1.0) / np.sqrt(batch.covariance[:, line, line])
+    assert float(np.std(pull)) == pytest.approx(1.0, abs=0.06)
+
+
+def test_spectra_have_the_noise_and_the_fluxes_of_the_truth(objects):
+    truth, bands = objects.truth, objects.bands
+    assert [str(b.instrument) for b in bands] == list(BANDS)
+    assert 5.0 <= truth["snr"].min() < truth["snr"].max() <= 30.0
+    ratios = true_ratios(truth)
+    assert np.ptp(ratios[:, -1]) < 1e-6
+    assert ratios[:, 0].min() >= 0.72
+    assert ratios[:, 0].max() <= 0.80
+    red = bands[2]
+    free = red.flux[:, -120:] / np.sqrt(red.variance[:, -120:])
+    assert float(np.std(free)) == pytest.approx(1.0, abs=0.03)
+    # an unresolved line of one flux, whose peak goes with 1 / FWHM, has one S/N in all bands
+    middle = (3728.82, 4958.91, 6583.45)
+    level = [
+        np.sqrt(band.variance[:, 0]) * band.line_spread.fwhm_angstrom(np.array([wave]))[:, 0]
+        for band, wave in zip(bands, middle, strict=True)
+    ]
+    assert np.all(np.std(np.log(level), axis=0) < 0.01)
+
+
+def test_one_value_of_dust_can_be_asked_for():
+    objects = paper_objects(3, 1, kind="hii", ebv=0.5)
+    assert objects.truth["ebv"].tolist() == [0.5] * 3
+    seen = objects.truth["HALPHA6563_flux"] / objects.truth["HBETA4861_flux"]
+    np.testing.assert_allclose(
+        np.log10(seen / objects.truth["decrement"]), 0.5 * reddening_of_decrement(), rtol=1e-6
+    )
+
+
+def test_sets_of_the_paper_are_apart(objects):
+    data = labelled(objects)
+    assert data.spectra.shape == (300, 171 + 219 + 841)
+    sets = split(data, 1)
+    assert [len(s.spectra) for s in sets] == [210, 60, 30]
+    rows = [{row.tobytes() for row in one.spectra} for one in sets]
+    assert len(set.union(*rows)) == 300
+
+
+def test_the_dense_network_learns(objects):
+    training, validation, _ = split(labelled(objects), 1)
+    task = line_ratio_ann_task(training, validation, epochs=1)
+    size = {"hidden": (32, 16), "members": 2}
+    config = TrainConfig(
+        **{**task.learning, "steps": 60, "batch": 32, "validate_every": 20, "warmup": 5}
+    )
+    trained = train(task, config, size=size)
+    constant = np.median(validation.target, axis=0) - validation.target
+    assert trained.best < 0.5 * np.mean(validation.target**2)
+    assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+    assert np.isfinite(constant).all()
+
+
+def test_ours_learns_from_a_library(monkeypatch):
+    monkeypatch.setitem(line_ratios.settings()["library"], "sources", 400)
+    task = line_ratios.line_ratios_task(2)
+    config = TrainConfig(**{**task.learning, "steps": 60, "batch": 128, "validation": 256,
+                            "validate_every": 30, "warmup": 5})  # fmt: skip
+    trained = train(task, config, size={"width": 16, "depth": 1, "components": 2})
+    assert trained.history[-1]["validation"] < trained.history[0]["validation"]
+    ranges = task.about["trained_ranges"]["log_ratio"]["hii"]
+    assert ranges["HALPHA6563/HBETA4861"][0] > np.log10(2.6)
+    same, other = (task.sample(jax.random.key(k), 8).flux for k in (1, 2))
+    assert not np.allclose(same, other)
