@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
@@ -16,9 +14,9 @@ from nebulines.lines import load_catalogue
 
 _VISUAL = 5500.0
 _MARGIN = 50
-_MAGNITUDE = -0.4 * np.log(10.0)
+_MAGNITUDE = np.float32(-0.4 * np.log(10.0))
 _NEAR, _FAR = 25.0, 90.0
-_BLOCK = 1024
+_BLOCK = 128
 
 
 def attenuation(drawn: Galaxies, lines: tuple[str, ...]) -> np.ndarray:
@@ -40,52 +38,32 @@ def broadened(light: tuple[Any, Any], drawn: Galaxies, wave: np.ndarray) -> np.n
     Returns:
         float32.
     """
+    from scipy.fft import irfft, next_fast_len, rfft
+
     step = SPEED_OF_LIGHT_KMS * np.log(wave[1] / wave[0])
-    n = len(drawn.av)
-    per_galaxy = (
-        *light,
-        drawn.av,
-        drawn.av_clouds,
-        drawn.dust_slope,
-        drawn.velocity_dispersion / step,
-    )
-    scaled = jnp.asarray(np.log(wave / _VISUAL), jnp.float32)
+    scaled = (wave / _VISUAL).astype(np.float32)
+    clouds = scaled ** np.float32(-table()["dust"]["slope_clouds"])
+    size = next_fast_len(len(wave) + 2 * _MARGIN, real=True)
+    padding = ((0, 0), (_MARGIN, size - len(wave) - _MARGIN))
+    frequency = 2.0 * np.pi * np.arange(size // 2 + 1) / size
     parts = []
-    for start in range(0, n, _BLOCK):
-        rows = [_filled(part[start : start + _BLOCK]) for part in per_galaxy]
-        parts.append(np.asarray(_broadened(scaled, *rows))[: min(_BLOCK, n - start)])
+    for rows in _blocks(len(drawn.av)):
+        slope, av, in_clouds, sigma = (
+            part[rows, None].astype(np.float32)
+            for part in (drawn.dust_slope, drawn.av, drawn.av_clouds, drawn.velocity_dispersion)
+        )
+        behind = light[1][rows] + light[0][rows] * np.exp(_MAGNITUDE * in_clouds * clouds)
+        behind *= np.exp(_MAGNITUDE * av * np.exp(-slope * np.log(scaled)))
+        kernel = np.exp(-0.5 * np.square((sigma / step).astype(np.float32) * frequency))
+        transformed = rfft(np.pad(behind, padding, mode="edge"), axis=1)
+        transformed *= kernel.astype(np.float32)
+        parts.append(irfft(transformed, size, axis=1)[:, _MARGIN : _MARGIN + len(wave)])
     return np.concatenate(parts)
 
 
-def _filled(part: np.ndarray) -> np.ndarray:
-    """Rows up to the block's size, the first one repeated: one shape, one compilation."""
-    part = np.asarray(part, np.float32)
-    missing = _BLOCK - len(part)
-    return np.concatenate([part, np.repeat(part[:1], missing, axis=0)]) if missing else part
-
-
-@jax.jit
-def _broadened(
-    log_wave: jax.Array,
-    young: jax.Array,
-    old: jax.Array,
-    av: jax.Array,
-    clouds: jax.Array,
-    slope: jax.Array,
-    sigma: jax.Array,
-) -> jax.Array:
-    diffuse = av[:, None] * jnp.exp(-slope[:, None] * log_wave)
-    extra = clouds[:, None] * jnp.exp(-table()["dust"]["slope_clouds"] * log_wave)
-    light = (old + young * jnp.exp(_MAGNITUDE * extra)) * jnp.exp(_MAGNITUDE * diffuse)
-    from scipy.fft import next_fast_len
-
-    n = light.shape[1]
-    right = next_fast_len(n + 2 * _MARGIN, real=True) - n - _MARGIN
-    padded = jnp.pad(light, ((0, 0), (_MARGIN, right)), mode="edge")
-    frequency = 2.0 * jnp.pi * jnp.fft.rfftfreq(padded.shape[1])
-    kernel = jnp.exp(-0.5 * jnp.square(sigma[:, None] * frequency))
-    smooth = jnp.fft.irfft(jnp.fft.rfft(padded, axis=1) * kernel, padded.shape[1], axis=1)
-    return smooth[:, _MARGIN : _MARGIN + n]
+def _blocks(n: int) -> list[slice]:
+    """Rows in parts that stay in the processor's cache."""
+    return [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
 
 
 def continuum_level(wave: np.ndarray, continuum: np.ndarray, lines: tuple[str, ...]) -> np.ndarray:

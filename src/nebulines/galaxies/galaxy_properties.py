@@ -132,8 +132,8 @@ def _draw_history(log_mass: np.ndarray, kinds: _Kinds, rng: np.random.Generator)
     row, n = table()["history"], len(log_mass)
     low, high = np.log10(row["tau"])
     tau = 10.0 ** (rng.uniform(low, high, n) + row["tau_slope"] * (log_mass - 10.0))
-    tau = np.where(kinds.quiescent, rng.uniform(*row["tau_quiescent"], n), tau)
-    quenched = np.where(kinds.quiescent, rng.uniform(*row["quenched"], n), 0.0)
+    tau = np.where(kinds.quiescent, _uniform(rng, row["tau_quiescent"], n), tau)
+    quenched = np.where(kinds.quiescent, _uniform(rng, row["quenched"], n), 0.0)
     quenched = np.where(kinds.green, rng.uniform(0.1, 1.5, n), quenched)
     burst = np.where(kinds.burst, 10.0 ** rng.uniform(-3.0, -1.3, n), 0.0)
     age = np.where(kinds.burst, 10.0 ** rng.uniform(6.6, 8.7, n), _GIGAYEAR)
@@ -144,7 +144,7 @@ def _draw_history(log_mass: np.ndarray, kinds: _Kinds, rng: np.random.Generator)
     low, high = np.log10(row["quenching_time"])
     time = np.where(strong, 0.05, 10.0 ** rng.uniform(low, high, n))
     return History(
-        rng.uniform(*row["oldest"], n) * _GIGAYEAR,
+        _uniform(rng, row["oldest"], n) * _GIGAYEAR,
         tau * _GIGAYEAR,
         quenched * _GIGAYEAR,
         time * _GIGAYEAR,
@@ -173,7 +173,7 @@ def _draw_gas(log_mass: np.ndarray, log_ssfr: np.ndarray, rng: np.random.Generat
     state = table()["ionisation"]
     log_u = state["at_solar"] + state["slope"] * (metals - row["solar"])
     log_u = log_u + state["with_star_formation"] * excess + rng.normal(0.0, state["scatter"], n)
-    return Gas(metals, log_no, log_u, rng.normal(*state["density"], n))
+    return Gas(metals, log_no, log_u, rng.normal(state["density"][0], state["density"][1], n))
 
 
 def _line_light(
@@ -183,7 +183,7 @@ def _line_light(
     old stars light."""
     row, n = table()["photons"], len(mass)
     used = 10.0 ** rng.normal(row["used_mean"], row["used_scatter"], n)
-    old_used = np.minimum(10.0 ** rng.normal(*row["old_used"], n), 1.0)
+    old_used = np.minimum(10.0 ** rng.normal(row["old_used"][0], row["old_used"][1], n), 1.0)
     metals = gas.oxygen_abundance - table()["abundance"]["solar"]
     old = np.einsum("nj,j->n", mass, old_rate())
     young = np.einsum("nj,nj->n", mass, photon_rate(metals)) - old
@@ -207,7 +207,7 @@ def _draw_dust(
     av = 10.0 ** (log_av + rng.normal(0.0, row["av_scatter"], n))
     av = np.where(kinds.quiescent, rng.exponential(row["av_quiescent"], n), np.minimum(av, 3.0))
     slope = row["slope_diffuse"] + rng.normal(0.0, row["slope_scatter"], n)
-    return av, av * rng.uniform(*row["clouds"], n), slope
+    return av, av * _uniform(rng, row["clouds"], n), slope
 
 
 def _draw_dispersions(log_mass: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -218,7 +218,11 @@ def _draw_dispersions(log_mass: np.ndarray, rng: np.random.Generator) -> tuple[A
     return stars, np.clip(stars * share * 10.0 ** rng.normal(0.0, scatter, n), *row["range"])
 
 
+def _uniform(rng: np.random.Generator, limits: list[float], n: int) -> np.ndarray:
+    return rng.uniform(limits[0], limits[1], n)
+
+
 def _inside(values: np.ndarray, limits: tuple[float, float], rng: np.random.Generator) -> Any:
     """Values outside a range drawn anew, evenly inside it."""
     outside = (values < limits[0]) | (values > limits[1])
-    return np.where(outside, rng.uniform(*limits, len(values)), values)
+    return np.where(outside, rng.uniform(limits[0], limits[1], len(values)), values)

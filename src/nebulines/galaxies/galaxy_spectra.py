@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nebulines.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT_KMS
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 _REACH = 6.0
 _WIDE = 1.3  # channels of the basis: wider ones are averaged, narrower ones interpolated
-_BLOCK = 512
 
 
 def render(
@@ -96,44 +93,13 @@ def _starlight(
     coarse = np.diff(np.log(wave)).max() > _WIDE * np.log(own[1] / own[0])
     if coarse and len(stretch) == 1:
         return _averaged(population, channel_edges(wave), medium, stretch[0])
-    parts, n = [], len(population.continuum)
-    stretch = np.broadcast_to(stretch, n)
-    axis = [jnp.asarray(x, jnp.float32) for x in (np.log(wave / own[0]), _in_air(own, medium))]
-    step = np.float32(np.log(own[1] / own[0]))
-    for start in range(0, n, _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        light = _filled(population.continuum[rows])
-        shift = _filled(np.log(stretch[rows]))
-        parts.append(np.asarray(_sampled(light, shift, *axis, step))[: n - start])
-    flux = np.concatenate(parts)
-    flux /= stretch[:, None].astype(np.float32)
+    own = air_to_vacuum(own) if medium == "vacuum" else own
+    flux = np.empty((len(population.continuum), len(wave)), np.float32)
+    for row, light, by in zip(
+        flux, population.continuum, np.broadcast_to(stretch, len(flux)), strict=True
+    ):
+        row[:] = np.interp(wave / by, own, light, left=np.nan, right=np.nan) / by
     return flux
-
-
-def _in_air(own: np.ndarray, medium: Medium) -> np.ndarray:
-    """ln of vacuum over air wavelengths, 0 when the axis is in air."""
-    return np.log(air_to_vacuum(own) / own) if medium == "vacuum" else np.zeros_like(own)
-
-
-def _filled(part: np.ndarray) -> jax.Array:
-    """Rows up to the block's size: one shape, one compilation."""
-    missing = _BLOCK - len(part)
-    padding = [(0, missing)] + [(0, 0)] * (part.ndim - 1)
-    return jnp.asarray(np.pad(part, padding, mode="edge"), jnp.float32)
-
-
-@jax.jit
-def _sampled(light: Any, shift: Any, log_wave: Any, index: Any, step: Any) -> jax.Array:
-    """Linear interpolation (n, channel) on the even grid; NaN outside it."""
-    last = light.shape[1] - 1
-    place = (log_wave - shift[:, None]) / step
-    near = jnp.clip(place, 0, last).astype(jnp.int32)
-    place = place - index[near] / step
-    left = jnp.clip(jnp.floor(place), 0, last - 1).astype(jnp.int32)
-    below = jnp.take_along_axis(light, left, axis=1)
-    above = jnp.take_along_axis(light, left + 1, axis=1)
-    inside = (place > -0.5) & (place < last + 0.5)
-    return jnp.where(inside, below + (place - left) * (above - below), jnp.nan)
 
 
 def _averaged(

@@ -142,9 +142,9 @@ def hii_regions(gas: Gas, rng: np.random.Generator) -> np.ndarray:
     rows = hii_table()
     x = np.stack([_inside(gas, name) for name in ("oxygen_abundance", "log_no", "log_u")], axis=1)
     x = (x - rows["centre"]) / rows["scale"]
-    design = _terms(x, rows["order"])
+    design, shift = _terms(x, rows["order"]), table()["shift"]
     ratios = {
-        f"{name}/HBETA4861": design @ np.asarray(row["coefficients"])
+        f"{name}/HBETA4861": design @ np.asarray(row["coefficients"]) + shift.get(name, 0.0)
         for name, row in rows["hbeta"].items()
     }
     plane = _terms(x[:, [0, 2]], 1)
@@ -163,7 +163,7 @@ def liner_gas(n: int, rng: np.random.Generator) -> np.ndarray:
         (2, 21)
     """
     rows = table()["liner"]
-    ratios = {name: rng.normal(*row, n) for name, row in rows.items()}
+    ratios = {name: rng.normal(row[0], row[1], n) for name, row in rows.items()}
     agn = table()["agn"]
     ratios["NEIII3869/OIII5007"] = rng.normal(agn["neon"] + 0.15, agn["neon_scatter"], n)
     return lines_of_ratios(ratios, rng.normal(2.0, 0.3, n))
