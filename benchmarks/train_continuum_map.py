@@ -93,7 +93,7 @@ def main(output: Path, n: int, steps: int, seed: int) -> None:
         "version": nebulines.__version__,
         "source": "UMAP (McInnes, Healy & Melville 2018) of eleven colours",
         "trained_with": {
-            "command": command(sys.argv),
+            "command": command(sys.argv).replace(str(output), output.name),
             "config": config.as_dict(),
             "galaxies": n,
             "data": f"colours of draw_population (seed {TRAINING}), without noise",

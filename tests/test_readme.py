@@ -139,6 +139,7 @@ def test_shell_examples_run(inputs):
         ("fit_row_stacked", ["spectra.fits", "good.ecsv"], ["good.ecsv"]),
         ("own_lines", ["spectra.fits"], []),
         ("paint", [], []),
+        ("explore", ["300"], ["galaxies.html", "galaxies.png"]),
     ],
 )
 def test_example_scripts_run(inputs, script, arguments, made, capsys):
@@ -153,5 +154,5 @@ def test_example_scripts_run(inputs, script, arguments, made, capsys):
 
 
 def test_every_example_script_is_tested():
-    tested = {"fit_cube", "fit_row_stacked", "own_lines", "paint"}
+    tested = {"fit_cube", "fit_row_stacked", "own_lines", "paint", "explore"}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested

@@ -96,7 +96,7 @@ def test_a_cube_of_another_shape_is_refused(maps_file, tmp_path):
         [fits.PrimaryHDU(), fits.ImageHDU(content[:, :, :-1], header, name="FLUX")]
     )
     other.writeto(tmp_path / "other.fits")
-    with pytest.raises(UsageError, match="6 x 5 spaxels, but .* has 6 x 4"):
+    with pytest.raises(UsageError, match=r"6 x 5 spaxels, but .* has 6 x 4"):
         explore(maps_file, tmp_path / "a.html", cube=tmp_path / "other.fits")
 
 

@@ -126,7 +126,10 @@ def present(
 
 def _where(folder: Path) -> str:
     names = ", ".join(name for name in FILES if name != "report.html")
-    return f"Open {folder / 'report.html'}; beside it: {names}."
+    return (
+        f"Open {folder / 'report.html'}; beside it: {names}. "
+        f"To look at each spaxel: nebulines explore {folder / f'{NAME}_MAPS.fits'}"
+    )
 
 
 def _say(lines: list[str]) -> None:
