@@ -37,15 +37,18 @@ def evaluate(
     """Judge a method on synthetic spectra that it was not trained on.
 
     NAME is fit (least squares), kinematics or starnet (networks), both (network and least
-    squares), or line_ratios (--n objects in SITELLE's SN1, SN2 and SN3). Accuracy beside the
-    Cramer-Rao bound, calibration of the errors, answers out of range, figures, and the published
-    numbers go to a folder.
+    squares), line_ratios (--n objects in SITELLE's SN1, SN2 and SN3), equivalent_width or
+    equivalent_width_spectrum (--n galaxies). Accuracy beside its bound, calibration of the errors,
+    answers out of range, figures, and the published numbers go to a folder.
     """
     from nebulines.runtime import configure
 
     configure()
     if name == "line_ratios":
         _line_ratios(output or Path("nebulines-line_ratios"), number, seed, weights, quiet)
+        return
+    if name.startswith("equivalent_width"):
+        _equivalent_width(name, output or Path(f"nebulines-{name}"), number, seed, weights, quiet)
         return
     from nebulines.reports.evaluate import evaluate as run
 
@@ -74,6 +77,20 @@ def _line_ratios(folder: Path, n: int, seed: int, weights: Path | None, quiet: b
     if weights is not None:
         shown += f" --weights {weights.name}"
     paths = evaluate_line_ratios(folder, n=n, seed=seed, weights=weights, command=shown)
+    if not quiet:
+        click.echo(paths[0].read_text(encoding="utf-8"))
+        click.echo(f"wrote {', '.join(str(path) for path in paths)}")
+
+
+def _equivalent_width(
+    name: str, folder: Path, n: int, seed: int, weights: Path | None, quiet: bool
+) -> None:
+    from nebulines.reports.equivalent_width import evaluate_equivalent_width
+
+    shown = f"nebulines evaluate {name} --n {n} --seed {seed}"
+    if weights is not None:
+        shown += f" --weights {weights.name}"
+    paths = evaluate_equivalent_width(name, folder, n=n, seed=seed, weights=weights, command=shown)
     if not quiet:
         click.echo(paths[0].read_text(encoding="utf-8"))
         click.echo(f"wrote {', '.join(str(path) for path in paths)}")

@@ -8,7 +8,7 @@ import click
 
 from nebulines.errors import UsageError
 
-PAPERS = ("kinematics", "line-ratios")
+PAPERS = ("kinematics", "lines-from-continuum", "line-ratios")
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -37,9 +37,9 @@ def reproduce(
 ) -> None:
     """Make a paper's tables and figures, ours beside theirs.
 
-    PAPER is kinematics (Rhea et al. 2020) or line-ratios (Rhea et al. 2021). Everything is
-    measured anew, on spectra that no network was trained on, and written to a folder with the
-    command that made it.
+    PAPER is kinematics (Rhea et al. 2020), line-ratios (Rhea et al. 2021) or lines-from-continuum
+    (Khederlarian et al. 2024). Everything is measured anew, on spectra that no network was
+    trained on, and written to a folder with the command that made it.
     """
     if paper not in PAPERS:
         raise UsageError(f"no paper {paper!r}: choose one of {', '.join(PAPERS)}")
@@ -49,6 +49,8 @@ def reproduce(
     shown = f"nebulines reproduce {paper}{' --quick' if quick else ''} --seed {seed}"
     if paper == "line-ratios":
         paths = _line_ratios(output, shown, quick=quick, seed=seed, weights=weights, quiet=quiet)
+    elif paper == "lines-from-continuum":
+        paths = _lines_from_continuum(output, shown, quick=quick, seed=seed, weights=weights)
     else:
         paths = _kinematics(output, shown, quick, seed, methods, truth_maps, quiet)
     if not quiet:
@@ -82,3 +84,14 @@ def _line_ratios(
         shown += f" --weights {weights.name}"
     plan = RatioPlan.of(output, seed=seed, quick=quick, ann=weights)
     return reproduce_line_ratios(plan, command=shown, progress=not quiet)
+
+
+def _lines_from_continuum(
+    output: Path, shown: str, *, quick: bool, seed: int, weights: Path | None
+) -> list[Path]:
+    from nebulines.reports.lines_from_continuum import WidthPlan, reproduce_lines_from_continuum
+
+    if weights is not None:
+        shown += f" --weights {weights.name}"
+    plan = WidthPlan.of(output, seed=seed, quick=quick, weights=weights)
+    return reproduce_lines_from_continuum(plan, command=shown)

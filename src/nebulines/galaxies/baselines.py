@@ -45,7 +45,7 @@ def nearest_neighbours(colours: Any, ew: Any, *, k: int = 50, components: int = 
     tree = cKDTree((colours - centre) / spread @ basis)
 
     def predict(new: np.ndarray) -> np.ndarray:
-        _, index = tree.query((np.asarray(new, float) - centre) / spread @ basis, k=k)
+        _, index = tree.query((np.asarray(new, float) - centre) / spread @ basis, k=k, workers=-1)
         return np.median(ew[index.reshape(len(new), k)], axis=1)
 
     return predict

@@ -3,7 +3,8 @@
 EW = flux of the line / continuum flux density at the line [Angstrom, rest frame], positive in
 emission. y = asinh(EW / 1 Angstrom) is linear for weak and for negative widths and logarithmic
 for strong ones; y normal with mean m and standard deviation s means an EW of median sinh(m),
-with half of the 16 to 84 % interval [sinh(m + s) - sinh(m - s)] / 2 = cosh(m) sinh(s).
+with half of the 16 to 84 % interval [sinh(m + s) - sinh(m - s)] / 2 = cosh(m) sinh(s). A skewed
+scatter keeps the median (`LineWidths`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.errors import UsageError
+from nebulines.galaxies.skewed_scatter import bend
+from nebulines.lines import tied_groups
 
 LINES = (
     "OII3727",
@@ -37,33 +40,48 @@ LINES = (
 class LineWidths(NamedTuple):
     """Predicted distribution of the equivalent widths of n galaxies.
 
+    asinh(EW / Angstrom) = mean + s w(t / s), t normal with mean 0 and the covariance
+    factor @ factor.T + diag(own^2), s its standard deviations, w the bend of `skewed_scatter`.
+
     Attributes:
-        mean: (n, 10) mean of asinh(EW / Angstrom).
-        factor: (n, 10, r) or None; the scatter of asinh EW has the covariance
-            factor @ factor.T + diag(own^2). None when the network states no scatter.
+        mean: (n, 10) median of asinh(EW / Angstrom).
+        factor: (n, 10, r) or None when the network states no scatter.
         own: (n, 10) scatter that each line has by itself, or None.
+        skew, tail: (n, 10) of the bend, or None: w(u) = u, the scatter is normal.
     """
 
     mean: jax.Array
     factor: jax.Array | None = None
     own: jax.Array | None = None
+    skew: jax.Array | None = None
+    tail: jax.Array | None = None
 
     def ew(self) -> jax.Array:
         """Median equivalent widths (n, 10) [Angstrom]."""
         return jnp.sinh(self.mean)
 
     def scatter(self) -> jax.Array:
-        """Standard deviation (n, 10) of asinh EW; NaN when none is stated."""
+        """Standard deviation (n, 10) of t; NaN when none is stated."""
         if self.factor is None or self.own is None:
             return jnp.full_like(self.mean, jnp.nan)
         return jnp.sqrt(jnp.sum(jnp.square(self.factor), axis=-1) + jnp.square(self.own))
 
+    def at(self, t: Any) -> jax.Array:
+        """asinh(EW / Angstrom) (..., n, 10) where the scatter is t."""
+        if self.skew is None or self.tail is None:
+            return self.mean + t
+        scatter = self.scatter()
+        return self.mean + scatter * bend(t / scatter, self.skew, self.tail)
+
     def ew_err(self) -> jax.Array:
         """Half of the 16 to 84 % interval of the equivalent widths (n, 10) [Angstrom]."""
-        return jnp.cosh(self.mean) * jnp.sinh(self.scatter())
+        scatter = self.scatter()
+        return 0.5 * (jnp.sinh(self.at(scatter)) - jnp.sinh(self.at(-scatter)))
 
     def draw(self, key: jax.Array) -> jax.Array:
-        """One equivalent width of each line and galaxy (n, 10) [Angstrom], lines correlated.
+        """One equivalent width of each line and galaxy (n, 10) [Angstrom], lines correlated; with
+        the weak lines of fixed doublets at their ratio to the strong ones, unless the scatter is
+        the estimate that goes with published weights.
 
         Args:
             key: one for all, or (n,) one for each galaxy.
@@ -77,12 +95,40 @@ class LineWidths(NamedTuple):
                 "leave the scatter out, or use other weights"
             )
         if key.ndim:
-            return jax.vmap(lambda one, *row: LineWidths(*row).draw(one))(key, *self)
+            return jax.vmap(lambda one, row: row.draw(one))(key, self)
         shared, own = jax.random.split(key)
         normal = jax.random.normal(shared, (*self.mean.shape[:-1], self.factor.shape[-1]))
         alone = jax.random.normal(own, self.mean.shape)
         together = jnp.einsum("...lr,...r->...l", self.factor, normal.astype(self.mean.dtype))
-        return jnp.sinh(self.mean + together + self.own * alone.astype(self.mean.dtype))
+        ew = jnp.sinh(self.at(together + self.own * alone.astype(self.mean.dtype)))
+        return ew if self.skew is None else with_doublets(ew)
+
+
+def with_doublets(ew: Any) -> jax.Array:
+    """Widths (..., 10) with [N II] 6548 and [O III] 4959 at their fixed ratios to the lines that
+    share their upper level (the continua of a pair differ by a per cent at most).
+
+    Example:
+        >>> ew = with_doublets(jnp.ones(10))
+        >>> 0.3 < float(ew[LINES.index("NII6548")]) < 0.35
+        True
+    """
+    ew = jnp.asarray(ew)
+    for weak, strong, ratio in doublets():
+        ew = ew.at[..., weak].set(ew[..., strong] / ratio)
+    return ew
+
+
+@functools.cache
+def doublets() -> tuple[tuple[int, int, float], ...]:
+    """Fixed doublets among the ten lines: places of the weak and the strong line, and their ratio.
+
+    Example:
+        >>> [(LINES[weak], LINES[strong]) for weak, strong, _ in doublets()]
+        [('OIII4959', 'OIII5007'), ('NII6548', 'NII6583')]
+    """
+    found = [(LINES.index(t.weak), LINES.index(t.strong), t.ratio) for t in tied_groups(LINES)]
+    return tuple(sorted(found))
 
 
 @functools.cache

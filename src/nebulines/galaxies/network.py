@@ -1,7 +1,8 @@
 """The network ``equivalent_width``: ten lines from eleven colours, with their joint scatter.
 
 One trunk for all lines: standardised colours through a few dense layers to the mean m (10) of
-asinh EW and the covariance F F^T + diag(d^2) of what the colours do not decide, F (10, rank). It
+asinh EW, the covariance F F^T + diag(d^2) of what the colours do not decide, F (10, rank), and the
+skewness and the tails of that scatter, line by line. It
 learns from measured widths with errors, weak and negative ones included (`nebulines.galaxies.
 learning`).
 """
@@ -17,7 +18,7 @@ import numpy as np
 from jax import Array
 
 from nebulines.galaxies.bins import BIN_EDGES, N_COLOURS, colours
-from nebulines.galaxies.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.equivalent_widths import LINES, LineWidths, with_doublets
 from nebulines.galaxies.support import ColourSupport, published_support
 
 ARCHITECTURE = "equivalent_width"
@@ -25,6 +26,7 @@ ARCHITECTURE = "equivalent_width"
 _LARGEST = 8.0  # of |m|: 1500 Angstrom
 _START_SCATTER = 0.5
 _LEAST_SCATTER = 0.02
+_MOST_SKEW, _MOST_TAIL = 1.0, 0.5
 
 
 class EquivalentWidth(eqx.Module):
@@ -35,6 +37,7 @@ class EquivalentWidth(eqx.Module):
         width: of the hidden layers.
         depth: number of hidden layers.
         rank: of the shared scatter.
+        skewed: whether the scatter may be skewed and have tails of its own.
         inputs: number of features, 11 colours or more.
 
     Example:
@@ -49,6 +52,7 @@ class EquivalentWidth(eqx.Module):
     layers: list[eqx.nn.Linear]
     support: ColourSupport
     rank: int = eqx.field(static=True)
+    skewed: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -57,9 +61,10 @@ class EquivalentWidth(eqx.Module):
         width: int = 64,
         depth: int = 2,
         rank: int = 3,
+        skewed: bool = True,
         inputs: int = N_COLOURS,
     ):
-        outputs = len(LINES) * (2 + rank)
+        outputs = len(LINES) * (2 + rank + 2 * skewed)
         sizes = (inputs, *(width,) * depth, outputs)
         keys = jax.random.split(key, depth + 1)
         self.layers = [
@@ -67,10 +72,10 @@ class EquivalentWidth(eqx.Module):
         ]
         self.mean, self.spread = jnp.zeros(inputs), jnp.ones(inputs)
         self.support = published_support(np.zeros(N_COLOURS), np.ones(N_COLOURS))
-        self.rank = rank
+        self.rank, self.skewed = rank, skewed
 
     def __call__(self, inputs: Any) -> Array:
-        """The raw outputs (n, 10 (2 + rank)) of inputs (n, 11)."""
+        """The raw outputs (n, 10 (4 + rank)) of inputs (n, 11)."""
         return _dense(self.layers[-1], self._hidden(inputs))
 
     def _hidden(self, inputs: Any) -> Array:
@@ -90,15 +95,20 @@ class EquivalentWidth(eqx.Module):
         assert last.bias is not None
         n = len(LINES)
         raw = self._hidden(inputs) @ last.weight[:n].T + last.bias[:n]
-        return jnp.sinh(_LARGEST * jnp.tanh(raw / _LARGEST))
+        return with_doublets(jnp.sinh(_LARGEST * jnp.tanh(raw / _LARGEST)))
 
     def predict(self, inputs: Any) -> LineWidths:
         """`LineWidths` of inputs (n, 11)."""
         raw, n = self(inputs), len(LINES)
         mean = _LARGEST * jnp.tanh(raw[:, :n] / _LARGEST)
+        mean = jnp.arcsinh(with_doublets(jnp.sinh(mean)))
         own = _LEAST_SCATTER + _START_SCATTER * jnp.exp(jnp.clip(raw[:, n : 2 * n], -5.0, 2.0))
-        factor = 0.5 * raw[:, 2 * n :].reshape(-1, n, self.rank)
-        return LineWidths(mean, factor, own)
+        factor = 0.5 * raw[:, 2 * n : (2 + self.rank) * n].reshape(-1, n, self.rank)
+        if not self.skewed:
+            return LineWidths(mean, factor, own)
+        skew, tail = jnp.split(raw[:, (2 + self.rank) * n :], 2, axis=1)
+        tail = jnp.exp(_MOST_TAIL * jnp.tanh(tail))
+        return LineWidths(mean, factor, own, _MOST_SKEW * jnp.tanh(skew), tail)
 
 
 def _dense(layer: eqx.nn.Linear, hidden: Array) -> Array:

@@ -85,8 +85,10 @@ class ParquetContinua:
             same = np.array_equal(wavelength, np.broadcast_to(wavelength[:1], wavelength.shape))
             wavelength = wavelength[0] if same else wavelength
         else:
-            wavelength = np.asarray(json.loads(self.facts["wavelength"]), float)
+            wavelength = self._shared_wavelength()
         medium: Any = self.facts.get("medium", "vacuum")
+        if medium not in ("air", "vacuum"):
+            raise InputError(f"{self.path}: medium must be air or vacuum, not {medium!r}")
         redshift = columns.get("redshift")
         return Spectra(
             flux,
@@ -94,6 +96,14 @@ class ParquetContinua:
             redshift=None if redshift is None else np.asarray(redshift, float),
             unit=self.facts.get("unit", ""),
         )
+
+    def _shared_wavelength(self) -> np.ndarray:
+        try:
+            return np.asarray(json.loads(self.facts["wavelength"]), float)
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: wavelength in the metadata must be a JSON list of numbers: {error}"
+            ) from error
 
 
 def _matrix(column: Any, path: Path, name: str) -> np.ndarray:

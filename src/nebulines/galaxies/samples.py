@@ -64,6 +64,14 @@ def draw_sample(n: int, seed: int, stream: int, *, view: View = "colours") -> Sa
         >>> sample.galaxies.colours.shape, sample.true_ew.shape
         ((20, 11), (20, 10))
     """
+    flux, ew, error, true_ew, kind = _drawn(n, seed, stream)
+    return Sample(measured(features(flux, view), ew, error), true_ew, kind)
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn(n: int, seed: int, stream: int) -> tuple[np.ndarray, ...]:
+    """Fluxes (n, 120), measured widths and errors, true widths, classes; the last ones are kept,
+    since both views of the same galaxies are often wanted."""
     from nebulines.galaxies.population import population_blocks
 
     state = np.random.SeedSequence([seed, stream]).generate_state(2)
@@ -75,8 +83,8 @@ def draw_sample(n: int, seed: int, stream: int, *, view: View = "colours") -> Sa
         widths.append(np.stack([block.line_ew[name] for name in LINES], axis=1))
         kinds.append(block.kind)
     true_ew = np.concatenate(widths).astype(float)
-    inputs = features(np.concatenate(fluxes), view)
-    return Sample(measured(inputs, *measure(true_ew, rng)), true_ew, np.concatenate(kinds))
+    ew, error = measure(true_ew, rng)
+    return np.concatenate(fluxes), ew, error, true_ew, np.concatenate(kinds)
 
 
 def features(fine_flux: np.ndarray, view: View) -> np.ndarray:

@@ -63,6 +63,10 @@ class EquivalentWidthSpectrum(eqx.Module):
         offset, basis = jax.lax.stop_gradient((self.offset, self.basis))
         return (jnp.asarray(inputs) - offset) @ basis
 
+    def median(self, inputs: Any) -> Array:
+        """Median equivalent widths (n, 10) [Angstrom]."""
+        return self.trunk.median(self.components(inputs))
+
     def predict(self, inputs: Any) -> LineWidths:
         """`LineWidths` of inputs (n, 120)."""
         return self.trunk.predict(self.components(inputs))

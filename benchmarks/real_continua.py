@@ -1,0 +1,223 @@
+"""Predicted against measured H-alpha + [N II] of real galaxies that no network was trained on.
+
+    python -m benchmarks.real_continua --data FOLDER
+
+FOLDER holds ``atlas`` (98 nearby galaxies: Storchi-Bergmann, Calzetti & Kinney; of kcorrect,
+BSD-3), ``fors2`` (VLT spectra of process_fors2, MIT), ``manga`` (of mangadap, BSD-3) and ``desi``
+(of fastspecfit, BSD-3); what is missing is left out. Lines are masked before the colours are
+measured. Writes ``benchmarks/results/real_continua.md``, ``.json`` and a figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+
+import nebulines as nl
+from benchmarks.reporting import RESULTS, save, table
+from nebulines.errors import NebulinesError
+from nebulines.galaxies import LINES
+from nebulines.spectra import Flag
+from nebulines.spectral_axis import air_to_vacuum
+
+_BLEND = [LINES.index(name) for name in ("NII6548", "HALPHA6563", "NII6583")]
+_ON, _OFF = (6520.0, 6612.0), ((6470.0, 6512.0), (6620.0, 6662.0))
+_STRONG = (3728.5, 4862.7, 4960.3, 5008.2, 6564.6, 6585.3)
+_MASK_KMS = 1200.0  # the atlas has 8 to 10 A resolution
+EXTREME = 200.0
+GRID = np.arange(3380.0, 7021.0, 2.0)
+
+
+class Real(NamedTuple):
+    """A real spectrum in the rest frame, vacuum wavelengths."""
+
+    name: str
+    wavelength: np.ndarray
+    flux: np.ndarray
+
+
+def atlas(folder: Path) -> Iterator[Real]:
+    """The atlas; its redshifts, all small, are found from the lines."""
+    for path in sorted(folder.glob("calzetti/*.fits")):
+        try:
+            spectra = nl.read(path)
+        except NebulinesError:
+            continue
+        wave = air_to_vacuum(np.asarray(spectra.axis.wavelength(), float))
+        flux = np.asarray(spectra.flux[0], float)
+        inside = (wave > 3300.0) & (wave < 7300.0)
+        wave, flux = wave[inside], flux[inside]
+        yield Real(path.stem, wave / (1.0 + small_redshift(wave, flux)), flux)
+
+
+def small_redshift(wave: np.ndarray, flux: np.ndarray) -> float:
+    """Redshift under 0.03 at which the strong lines stand out most."""
+    width = 101
+    smooth = np.convolve(np.pad(flux, width // 2, mode="edge"), np.ones(width) / width, "valid")
+    excess = flux / np.maximum(smooth, 1e-30) - 1.0
+    trial = np.arange(-0.001, 0.03, 2e-4)
+    heights = [np.interp(np.array(_STRONG) * (1.0 + z), wave, excess).sum() for z in trial]
+    return float(trial[int(np.argmax(heights))])
+
+
+def fors2(folder: Path) -> Iterator[Real]:
+    """VLT spectra with redshifts that cover 3400 to 7000 A."""
+    path = folder / "fors2_594.npz"
+    if not path.exists():
+        return
+    stored = np.load(path, allow_pickle=False)
+    ends = stored["offset"]
+    for k, z in enumerate(stored["z"]):
+        part = slice(ends[k], ends[k + 1])
+        flux = np.where(stored["bad"][part] != 0, np.nan, stored["flux"][part])
+        if z > 0.0:
+            wave = air_to_vacuum(stored["wave"][part].astype(float))
+            yield Real(f"fors2-{k}", wave / (1.0 + z), flux)
+
+
+def survey(folder: Path) -> Iterator[Real]:
+    """Files that nebulines reads with their redshifts."""
+    for path in sorted(folder.glob("*.fits*")):
+        try:
+            spectra = nl.read(path)
+        except NebulinesError:
+            continue
+        if spectra.redshift is None or not hasattr(spectra, "axis"):
+            continue
+        wave = np.atleast_2d(np.asarray(spectra.axis.wavelength(), float))
+        wave = air_to_vacuum(wave) if spectra.axis.medium == "air" else wave
+        mask = np.zeros(spectra.flux.shape, bool) if spectra.mask is None else spectra.mask
+        for k, z in enumerate(spectra.redshift):
+            flux = np.where(mask[k], np.nan, spectra.flux[k]).astype(float)
+            if np.isfinite(z):
+                yield Real(f"{path.name[:24]}-{k}", wave[k % len(wave)] / (1.0 + z), flux)
+
+
+def measured_blend(real: Real) -> float:
+    """EW [A] of H-alpha with [N II], by integration over a straight continuum; NaN without."""
+    wave, flux = real.wavelength, real.flux
+    sides = [(wave > low) & (wave < high) & np.isfinite(flux) for low, high in _OFF]
+    inside = (wave > _ON[0]) & (wave < _ON[1]) & np.isfinite(flux)
+    if min(s.sum() for s in sides) < 5 or inside.sum() < 10:
+        return float("nan")
+    x = [np.mean(wave[s]) for s in sides]
+    y = [np.median(flux[s]) for s in sides]
+    level = np.interp(wave[inside], x, y)
+    if not (level > 0).all():
+        return float("nan")
+    return float(np.trapezoid(flux[inside] / level - 1.0, wave[inside]))
+
+
+def on_grid(real: Real) -> np.ndarray:
+    """Flux on `GRID`; NaN where there is none."""
+    good = np.isfinite(real.flux) & np.isfinite(real.wavelength)
+    if good.sum() < 10:
+        return np.full(len(GRID), np.nan)
+    wave, flux = real.wavelength[good], real.flux[good]
+    near = np.abs(GRID - wave[np.clip(np.searchsorted(wave, GRID), 0, len(wave) - 1)]) < 10.0
+    return np.where(near, np.interp(GRID, wave, flux), np.nan)
+
+
+def judge(spectra: list[Real], weights: Any) -> dict[str, np.ndarray]:
+    """Measured and predicted widths, the 95 % interval of the prediction, flags."""
+    import jax
+    import jax.numpy as jnp
+
+    from nebulines.galaxies import Painter, load_predictor
+
+    measured = np.array([measured_blend(real) for real in spectra])
+    flux = np.stack([on_grid(real) for real in spectra])[np.isfinite(measured)]
+    network = load_predictor(weights or "equivalent_width").network
+    painter = Painter(GRID, network, mask_kms=_MASK_KMS)
+    filled = jnp.asarray(_filled(flux), jnp.float32)
+    painted = painter(filled, usable=np.isfinite(flux))
+    widths = painter.widths(filled, np.isfinite(flux))
+    keys = jax.random.split(jax.random.key(0), 200)
+    blend = np.stack([np.asarray(widths.draw(key))[:, _BLEND].sum(axis=1) for key in keys])
+    low, middle, high = np.percentile(blend, [2.5, 50.0, 97.5], axis=0)
+    return {"measured": measured[np.isfinite(measured)], "predicted": middle, "low": low,
+            "high": high, "flags": np.asarray(painted.flags)}  # fmt: skip
+
+
+def _filled(flux: np.ndarray) -> np.ndarray:
+    """Missing channels at the median, so that straight lines over masked lines are finite."""
+    middle = np.nanmedian(np.where(np.isfinite(flux), flux, np.nan), axis=1, keepdims=True)
+    return np.where(np.isfinite(flux), flux, np.nan_to_num(middle, nan=1.0))
+
+
+def summary(found: dict[str, np.ndarray]) -> dict[str, float]:
+    """Rank correlation and how often the 95 % interval misses, of unflagged galaxies."""
+    from scipy.stats import spearmanr
+
+    flags = found["flags"].astype(int)
+    no_data = (flags & int(Flag.NO_DATA)) != 0
+    outside = (flags & int(Flag.OUT_OF_RANGE)) != 0
+    good = ~no_data & ~outside
+    measured, predicted = found["measured"][good], found["predicted"][good]
+    extreme = found["measured"] > EXTREME
+    few = good.sum() < 4
+    return {
+        "galaxies": len(flags),
+        "no data": int(no_data.sum()),
+        "out of range": int(outside.sum()),
+        "spearman": float("nan") if few else float(spearmanr(measured, predicted).statistic),
+        "median of predicted - measured": float(np.median(predicted - measured)),
+        "measured below the 95 % interval": float(np.mean(measured < found["low"][good])),
+        "measured above the 95 % interval": float(np.mean(measured > found["high"][good])),
+        f"EW above {EXTREME:.0f} A": int(extreme.sum()),
+        "of these flagged": int((extreme & ~good).sum()),
+    }
+
+
+def draw(found: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Predicted with 95 % interval against measured, one panel a set."""
+    from nebulines.plots.evaluation import new_figure
+    from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, save_figure
+
+    figure, axes = new_figure(3.0 * len(found), 3.0, 1, len(found), left=0.08, right=0.98,
+                              top=0.9, bottom=0.14, wspace=0.25)  # fmt: skip
+    ticks = (-10, -1, 0, 1, 10, 100, 1000)
+    for (name, one), ax in zip(found.items(), axes[0], strict=True):
+        good = one["flags"].astype(int) & int(Flag.OUT_OF_RANGE) == 0
+        for part, colour in ((good, DATA_COLOUR), (~good, FIT_COLOUR)):
+            x = np.arcsinh(one["measured"][part])
+            low, y, high = (np.arcsinh(one[key][part]) for key in ("low", "predicted", "high"))
+            ax.errorbar(x, y, [y - low, high - y], fmt="o", ms=2, lw=0.4, color=colour)
+        ax.plot([-3, 7], [-3, 7], color=LINE_COLOUR, lw=0.8)
+        ax.set(title=name, xlim=(-3, 7.2), ylim=(-3, 7.2), xlabel="measured Hα + [N II] EW [Å]")
+        ax.set_xticks(np.arcsinh(ticks), ticks)
+        ax.set_yticks(np.arcsinh(ticks), ticks)
+    axes[0, 0].set_ylabel("predicted, 95 % interval [Å]")
+    save_figure(figure, path, formats=("png",))
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Real spectra.")
+@click.option("--weights", type=click.Path(path_type=Path), help="[the package's]")
+def main(data: Path, weights: Path | None) -> None:
+    """Measure and write to benchmarks/results."""
+    sets = {
+        "atlas": list(atlas(data / "atlas")),
+        "VLT/FORS2": list(fors2(data / "fors2")),
+        "MaNGA and DESI": [*survey(data / "manga"), *survey(data / "desi")],
+    }
+    found = {name: judge(spectra, weights) for name, spectra in sets.items() if spectra}
+    found = {name: one for name, one in found.items() if len(one["flags"])}
+    results = {name: summary(one) for name, one in found.items()}
+    draw(found, RESULTS / "real_continua")
+    keys = list(next(iter(results.values())))
+    rows = [[key, *(f"{one[key]:.3g}" for one in results.values())] for key in keys]
+    body = table(["", *results], rows) + "\n\n![real galaxies](real_continua.png)"
+    save("real_continua", "Real galaxies: H-alpha + [N II] from the continuum", results, body)
+    click.echo(body)
+
+
+if __name__ == "__main__":
+    from nebulines.runtime import configure
+
+    configure()
+    main()
