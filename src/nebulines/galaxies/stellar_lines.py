@@ -13,7 +13,7 @@ from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.galaxies.equivalent_widths import masked_lines
 from nebulines.galaxies.line_masks import HALF_WIDTH_KMS
 from nebulines.galaxies.rest_grid import CHANNEL_KMS, RestGrid
-from nebulines.lines import LineCatalogue, load_catalogue
+from nebulines.lines import load_catalogue
 from nebulines.spectral_axis import Medium
 
 SIDES_NEAR = 25.0
@@ -21,27 +21,32 @@ SIDES_FAR = 90.0
 """The continuum of an equivalent width is the mean this far from the line [Angstrom]."""
 
 
-def free_of_lines(
-    grid: RestGrid,
-    catalogue: LineCatalogue,
-    medium: Medium,
-    *,
-    half_width_kms: float = HALF_WIDTH_KMS,
+def reached_by(
+    grid: RestGrid, rest: np.ndarray, *, half_width_kms: float = HALF_WIDTH_KMS
 ) -> np.ndarray:
-    """(p,) bool: channels that no line reaches: those of ``catalogue``, the default ones and
-    those masked for equivalent widths.
+    """(p,) bool: channels within ``half_width_kms`` of lines at rest wavelengths (L,) [Angstrom].
 
     Example:
         >>> grid = RestGrid.covering(6400.0, 6700.0)
-        >>> free = free_of_lines(grid, load_catalogue().defaults(), "air")
-        >>> bool(free[0]), bool(free[int(grid.channel(6562.8))])
-        (True, False)
+        >>> reached = reached_by(grid, np.array([6562.8]))
+        >>> bool(reached[0]), bool(reached[int(grid.channel(6562.8))])
+        (False, True)
     """
-    builtin = load_catalogue()
-    others = builtin.select([*builtin.defaults().names, *masked_lines()])
-    rest = np.concatenate([c.wavelength(medium) for c in (catalogue, others)])
-    speed = SPEED_OF_LIGHT_KMS * np.log(grid.wavelength[:, None] / rest)
-    return np.asarray((np.abs(speed) > half_width_kms).all(axis=1))
+    speed = SPEED_OF_LIGHT_KMS * np.log(grid.wavelength[:, None] / np.asarray(rest))
+    return np.asarray((np.abs(speed) < half_width_kms).any(axis=1))
+
+
+def known_lines(medium: Medium) -> np.ndarray:
+    """Rest wavelengths [Angstrom] of the lines that galaxies show: the default ones of the
+    catalogue and those masked for equivalent widths.
+
+    Example:
+        >>> len(known_lines("air")) > 15
+        True
+    """
+    catalogue = load_catalogue()
+    names = [*catalogue.defaults().names, *masked_lines()]
+    return catalogue.select(names).wavelength(medium)
 
 
 class LinePlaces(NamedTuple):

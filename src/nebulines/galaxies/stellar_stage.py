@@ -23,7 +23,7 @@ from nebulines.fitting.fit import FittedBlock, fit_block
 from nebulines.galaxies.continuum_fit import Starlight, fit_starlight, locate
 from nebulines.galaxies.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
 from nebulines.galaxies.stellar_columns import Judged, add_stellar_columns, judge
-from nebulines.galaxies.stellar_lines import free_of_lines, line_places
+from nebulines.galaxies.stellar_lines import known_lines, line_places, reached_by
 from nebulines.galaxies.stellar_setup import StellarSetup, basis_for, line_sigma, noise_known
 from nebulines.lines import load_catalogue
 from nebulines.spectra import Flag, Spectra
@@ -107,20 +107,22 @@ def find_stars(spectra: Spectra, config: FitConfig, gas_config: FitConfig) -> St
     data = onto_grid(spectra, setup.redshift, setup.basis.grid)
     data.weight[~setup.usable] = 0.0
     catalogue = load_catalogue(config.catalogue).select(config.lines or ())
-    free = free_of_lines(setup.basis.grid, catalogue, spectra.axis.medium)
+    rest = catalogue.wavelength(spectra.axis.medium)
+    fitted = reached_by(setup.basis.grid, rest)
+    free = ~(fitted | reached_by(setup.basis.grid, known_lines(spectra.axis.medium)))
     data = locate(data, np.broadcast_to(free, data.flux.shape), setup.basis, most=_most(config))
-    free = np.stack([np.roll(free, -k) for k in data.moved])
+    free, fitted = (np.stack([np.roll(part, -k) for k in data.moved]) for part in (free, fitted))
     first = fit_starlight(data, free, setup.basis)
     on_axis = _on_axis(first, judge(data, first, setup), data, spectra, setup)
     gas = _gas(spectra, on_axis, config, gas_config)
     places = line_places(
         setup.basis.grid,
-        catalogue.wavelength(spectra.axis.medium),
+        rest,
         **_kinematics(gas, first, data),
         spread=line_sigma(spectra, config, setup, catalogue),
         offset=data.offset,
     )
-    used = first.used | (~free & (data.weight > 0))
+    used = first.used | (fitted & (data.weight > 0))
     light = fit_starlight(data, used, setup.basis, start=first.shape, places=places)
     judged = judge(data, light, setup)
     return Stars(data, light, judged, setup, _on_axis(light, judged, data, spectra, setup))
