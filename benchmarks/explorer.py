@@ -1,6 +1,6 @@
 """How fast the explorer's page is with 100 000 galaxies, in headless Chromium.
 
-    python -m benchmarks.explorer [--galaxies N] [--page FILE]
+    python -m benchmarks.explorer [--galaxies N] [--data PAGE]
 
 Ready: from the start of the navigation to the page with its first spectrum drawn. Hover: from a
 mouse event over a galaxy to the end of the frame that shows its spectrum and widths. The same for
@@ -10,6 +10,7 @@ over repetitions, with the load of the machine beside it.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -90,10 +91,19 @@ def screenshots(page: Path, folder: Path) -> None:
             )
 
 
+def panels(path: Path, galaxies: int = 10_000) -> None:
+    """The figure of a population, four lines."""
+    from nebulines.explorer.demo_population import demo_population
+    from nebulines.explorer.panels import draw_panels
+
+    lines = ("OII3727", "OIII5007", "HALPHA6563", "NII6583")
+    picture = io.BytesIO()
+    draw_panels(demo_population(galaxies, seed=2), lines).savefig(picture, dpi=110)
+    save_small(picture.getvalue(), path)
+
+
 def save_small(picture: bytes, path: Path) -> None:
     """A screenshot in 128 colours, so that it stays small."""
-    import io
-
     from PIL import Image
 
     image = Image.open(io.BytesIO(picture)).convert("RGB")
@@ -147,7 +157,9 @@ def report(found: dict[str, list[float]], facts: dict[str, Any]) -> str:
 @click.command()
 @click.option("--galaxies", default=100_000, show_default=True)
 @click.option("--repeats", default=5, show_default=True)
-@click.option("--page", type=click.Path(path_type=Path), help="A page made before, to save time.")
+@click.option(
+    "--data", "page", type=click.Path(path_type=Path), help="A page made before, to save time."
+)
 def main(galaxies: int, repeats: int, page: Path | None) -> None:
     """Measure, write the table, take pictures."""
     from nebulines.networks.weights import load
@@ -160,6 +172,7 @@ def main(galaxies: int, repeats: int, page: Path | None) -> None:
         load_before = os.getloadavg()[0]
         found = measure(page.resolve(), galaxies, repeats)
         screenshots(page.resolve(), FOLDER)
+        panels(FOLDER / "panels.png")
         megabytes = page.stat().st_size / 1e6
     facts = {
         "galaxies": galaxies,

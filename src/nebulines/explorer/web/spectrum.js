@@ -79,7 +79,7 @@ class SpectrumPlot {
       scales: { x: { time: false }, y: { range: (u, low, high) => paddedRange(low, high) } },
       axes: [
         { ...axis, label: this.xLabel, size: 34, values: (u, ticks) => ticks.map(String) },
-        { ...axis, label: this.yLabel, size: 58, values: (u, ticks) => ticks.map((v) => shortNumber(v)) },
+        { ...axis, label: this.yLabel, size: 68, values: (u, ticks) => ticks.map((v) => shortNumber(v)) },
       ],
       series: [{ label: this.xLabel }, ...lines],
       hooks: { draw: [(u) => this.drawMarks(u)] },
