@@ -183,7 +183,8 @@ def _line_light(
     old stars light."""
     row, n = table()["photons"], len(mass)
     used = 10.0 ** rng.normal(row["used_mean"], row["used_scatter"], n)
-    old_used = np.minimum(10.0 ** rng.normal(row["old_used"][0], row["old_used"][1], n), 1.0)
+    below, scatter = row["old_used"]
+    old_used = 10.0 ** (rng.normal(0.0, scatter, n) - np.abs(rng.normal(0.0, below, n)))
     metals = gas.oxygen_abundance - table()["abundance"]["solar"]
     old = np.einsum("nj,j->n", mass, old_rate())
     young = np.einsum("nj,nj->n", mass, photon_rate(metals)) - old

@@ -50,6 +50,8 @@ LINES = (
 HYDROGEN = ("HALPHA6563", "HGAMMA4340", "HDELTA4102", "HEPSILON3970", "HBETA4861")
 _DOUBLETS = (("OII", "OII3729", "OII3726"), ("SII", "SII6716", "SII6731"))
 _KNOTS = np.linspace(0.0, 4.0, 41)  # log10 of densities
+_TRIES = 4
+_DENSE_OII = 2.1  # [O II] 3726 + 3729 over 3726 at 400 cm-3
 
 
 class Gas(NamedTuple):
@@ -170,7 +172,10 @@ def liner_gas(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def nuclear_gas(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Lines of narrow-line regions relative to H-alpha, (n, 21), from the prior ``agn``.
+    """Lines of narrow-line regions relative to H-alpha, (n, 21).
+
+    Drawn from the prior ``agn``, of which the galaxies that harbour nuclei show the metal-rich
+    side: rows are kept in proportion to a normal of log10 [N II] / H-alpha (``data/population.toml``).
 
     Example:
         >>> nuclear_gas(2, np.random.default_rng(0)).shape
@@ -178,10 +183,15 @@ def nuclear_gas(n: int, rng: np.random.Generator) -> np.ndarray:
     """
     from nebulines.synthetic.line_priors import draw_ratios
 
-    ratios = draw_ratios(rng, "agn", n)
+    drawn = draw_ratios(rng, "agn", _TRIES * n + _TRIES)
+    middle, width = table()["agn"]["nitrogen"]
+    weight = np.exp(-0.5 * np.square((drawn["NII6583/HALPHA6563"] - middle) / width))
+    rows = rng.choice(len(weight), n, p=weight / weight.sum())
+    ratios = {name: values[rows] for name, values in drawn.items()}
     doublet = 10.0 ** ratios.pop("OII3726/HBETA4861")
-    ratios["OII/HBETA4861"] = np.log10(2.1 * doublet)
-    ratios["SIII9069/HBETA4861"] = ratios.pop("SIII9531/HBETA4861") - np.log10(2.47)
+    ratios["OII/HBETA4861"] = np.log10(_DENSE_OII * doublet)
+    strong = next(tie.ratio for tie in load_ties() if tie.strong == "SIII9531")
+    ratios["SIII9069/HBETA4861"] = ratios.pop("SIII9531/HBETA4861") - np.log10(strong)
     keep = {name: value for name, value in ratios.items() if not name.startswith("HALPHA")}
     return lines_of_ratios(keep, rng.normal(2.6, 0.3, n))
 
