@@ -3,7 +3,8 @@
 54 single stellar populations of MaStar (Maraston et al. 2020, MNRAS 496, 2962), nine ages from
 3 Myr to 14 Gyr, six metallicities from -1.35 to +0.35 dex, with the near ultraviolet and the
 light per mass of Bruzual & Charlot 2003 (MNRAS 344, 1000). ``benchmarks/learn_starlight.py``
-says how they were made from published files, and makes them again.
+says how they were made from files of sdss-mangadap (BSD-3: ``data/starlight-LICENSE.txt``), and
+makes them again.
 """
 
 from __future__ import annotations

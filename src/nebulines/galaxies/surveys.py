@@ -64,7 +64,7 @@ class Observed(NamedTuple):
         clean: (n, channel) without noise.
         usable: (n, channel) bool: the stellar basis reaches the channel.
         redshift: (n,) with which lines and stars were placed.
-        snr: (n,) median S/N of a channel.
+        snr: (n,) median S/N of a channel from 5300 to 5700 Angstrom.
         scale: (n,) flux of a galaxy of one solar luminosity per Angstrom; line fluxes of the
             population times this are those in the spectra.
     """
@@ -165,8 +165,8 @@ def observe(
         population: n galaxies; its continuum should cover the survey's band at rest.
         survey: one of `survey_names`, or a `Survey`.
         seed: of the noise and of what is drawn; anything that numpy takes.
-        snr: median S/N of a channel, () or (n,); None = drawn as the survey has it. For the
-            settings at rest it takes the place of their fixed noise.
+        snr: median S/N of a channel from 5300 to 5700 Angstrom, () or (n,); None = drawn as the
+            survey has it. For the settings at rest it takes the place of their fixed noise.
         redshift: () or (n,); None = uniform in the survey's range (0 for those at rest).
 
     Returns:
@@ -188,22 +188,24 @@ def observe(
     z = np.asarray(redshift, float)
     if not np.all(z >= 0) or (snr is not None and not np.all(np.asarray(snr) > 0)):
         raise UsageError("redshifts must be zero or more, S/N positive")
-    light = render(
+    clean = render(
         population, chosen.wavelength, medium=chosen.medium, redshift=z, fwhm=chosen.fwhm
     )
-    usable = np.isfinite(light)
-    light = np.where(usable, light, 0.0)
-    scale, level = _levels(light, usable, chosen, snr, rng)
-    clean = light * scale[:, None].astype(np.float32)
-    sigma = (level[:, None] * chosen.shape).astype(np.float32)
-    noise = rng.standard_normal(clean.shape, np.float32) * sigma
-    ratio = np.array(
-        [np.median(row[good]) for row, good in zip(clean / sigma, usable, strict=True)]
-    )
+    usable = np.isfinite(clean)
+    clean[~usable] = 0.0
+    scale, level = _levels(clean, chosen, snr, rng)
+    clean *= scale[:, None].astype(np.float32)
+    sigma = level[:, None].astype(np.float32) * chosen.shape.astype(np.float32)
+    flux = rng.standard_normal(clean.shape, np.float32)
+    flux *= sigma
+    flux += clean
+    flux[~usable] = 0.0
+    near = _near(chosen.wavelength)
+    ratio = np.median(clean[:, near] / sigma[:, near], axis=1)
     return Observed(
         chosen.wavelength,
         chosen.medium,
-        np.where(usable, clean + noise, 0.0),
+        flux,
         sigma,
         clean,
         usable,
@@ -214,14 +216,13 @@ def observe(
 
 
 def _levels(
-    light: np.ndarray, usable: np.ndarray, survey: Survey, snr: Any, rng: np.random.Generator
+    light: np.ndarray, survey: Survey, snr: Any, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale (n,) of the light and error (n,) at the reference."""
     n = len(light)
-    near = (survey.wavelength > _REFERENCE[0]) & (survey.wavelength < _REFERENCE[1])
-    middle = np.median(light[:, near], axis=1)
+    middle = np.median(light[:, _near(survey.wavelength)], axis=1)
     if survey.sigma is not None:
-        scale = 1.0 / np.sqrt(np.sum(np.square(light.astype(float)), axis=1))
+        scale = 1.0 / np.sqrt(np.einsum("nc,nc->n", light, light, dtype=float))
         if snr is None:
             return scale, np.full(n, survey.sigma / survey.shape.max())
         return scale, middle * scale / np.broadcast_to(np.asarray(snr, float), n)
@@ -230,6 +231,11 @@ def _levels(
         snr = survey.snr[0] * 10.0 ** rng.normal(0.0, survey.snr[1], n)
     level = np.full(n, survey.level)
     return level * np.broadcast_to(np.asarray(snr, float), n) / middle, level
+
+
+def _near(wavelength: np.ndarray) -> np.ndarray:
+    """Channels that S/N is told from."""
+    return (wavelength > _REFERENCE[0]) & (wavelength < _REFERENCE[1])
 
 
 @functools.cache
