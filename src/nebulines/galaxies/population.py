@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.empirical import draw_colours, empirical_population
 from nebulines.galaxies.galaxy_light import (
     attenuation,
     broadened,
@@ -33,9 +32,7 @@ __all__ = [
     "CLASSES",
     "LINES",
     "Population",
-    "draw_colours",
     "draw_population",
-    "empirical_population",
     "observe",
     "population_blocks",
     "render",
