@@ -1,4 +1,4 @@
-"""Stellar templates of every source are read alike; what cannot be read is refused with a reason."""
+"""Stellar templates of every source are read alike; what cannot be read is refused."""
 
 from __future__ import annotations
 

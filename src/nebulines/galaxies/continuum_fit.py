@@ -25,10 +25,7 @@ CLIP_SIGMA = 4.0
 START_VARIANCE = 4.0
 START_REDDENING = 0.1
 TILE_ROWS = 32
-_FIRST = 3
-_DUSTY = 2
-_CALIBRATED = 3
-_WITH_GAS = 2
+Plan = tuple[tuple[str, int], ...]
 
 
 class Starlight(NamedTuple):
@@ -67,6 +64,7 @@ def fit_starlight(
     *,
     start: np.ndarray | None = None,
     places: LinePlaces | None = None,
+    near: np.ndarray | None = None,
 ) -> Starlight:
     """Fit starlight, with or without gas lines.
 
@@ -76,6 +74,7 @@ def fit_starlight(
         basis: stellar templates.
         start: (n, 3 + P) shape of an earlier fit, which is then only refined.
         places: of the gas lines.
+        near: numbers (m,) of the channels that these may reach; None = all.
 
     Returns:
         `Starlight`.
@@ -86,7 +85,8 @@ def fit_starlight(
     scale = _scale(weight)
     flux = (data.flux / scale[:, None]).astype(np.float32)
     weight = (weight * scale[:, None] ** 2).astype(np.float32)
-    width = jnp.asarray(np.diff(basis.grid.edges), jnp.float32)
+    near = np.arange(p) if near is None else near
+    reach = [jnp.asarray(x, jnp.float32) for x in (near, np.diff(basis.grid.edges)[near])]
     if start is None:
         start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
         start[:, 1:3] = START_VARIANCE, START_REDDENING
@@ -95,10 +95,11 @@ def fit_starlight(
         plan = _REFINING
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        lines = jnp.zeros((len(rows), 0, p), jnp.float32)
+        gas = Gas(jnp.zeros((len(rows), 0, len(near)), jnp.float32), near)
         if places is not None:
-            lines = line_profiles(*(jnp.asarray(x[rows], jnp.float32) for x in places), width)
-        done, kept = _run(_shape(start[rows]), tables, flux[rows], weight[rows], lines, plan)
+            here = (jnp.asarray(x[rows], jnp.float32) for x in places)
+            gas = Gas(line_profiles(*here, *reach), near)
+        done, kept = _run(_shape(start[rows]), tables, flux[rows], weight[rows], gas, plan)
         return (*_arrays(done), np.asarray(kept))
 
     parts = _in_tiles(work, n)
@@ -115,34 +116,38 @@ def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> l
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
-_FROM_START = (
-    ("kinematics", _FIRST), ("clip", 1), ("kinematics", _DUSTY), ("polynomial", _CALIBRATED)
-)  # fmt: skip
-_REFINING = (("clip", 1), ("polynomial", _WITH_GAS))
+_FROM_START = (("kinematics", 2), ("clip", 1), ("kinematics", 1), ("polynomial", 2))
+_REFINING = (("polynomial", 1), ("clip", 1), ("judge", 1))
+"""What moves in how many steps: kinematics with reddening, kinematics with the polynomial; the
+last step of all says how sure the answer is."""
+
+
+class Gas(NamedTuple):
+    """Profiles (n, L, m) of gas lines on the channels ``near`` (m,)."""
+
+    profiles: jax.Array
+    near: np.ndarray
 
 
 def _run(
-    shape: Shape, tables: Tables, flux: Any, weight: Any, lines: Any, plan: tuple
+    shape: Shape, tables: Tables, flux: Any, weight: Any, gas: Gas, plan: Plan
 ) -> tuple[Stepped, np.ndarray]:
-    """The steps of a plan; returns the last one, and the weights it used."""
-    with_gas = lines.shape[1] > 0
-    step = None
+    """The steps of a plan; returns the last one with the latest shape, and the weights it used."""
+    with_gas = gas.profiles.shape[1] > 0
+    step: Any = None
     for what, times in plan:
         if what == "clip":
-            if step is not None:
-                weight = _clipped(flux, weight, step)
+            weight = _clipped(flux, weight, step)
             continue
-        free = _free(what)
         for _ in range(times):
-            step = take_step(shape, tables, flux, weight, lines, free, with_gas=with_gas)
-            shape = step.shape
-    last = take_step(shape, tables, flux, weight, lines, _free("all"), with_gas=with_gas)
-    return last._replace(shape=shape), weight
+            step = take_step(shape, tables, flux, weight, *gas, _free(what), with_gas=with_gas)
+            shape = shape if what == "judge" else step.shape
+    return step._replace(shape=shape), weight
 
 
 def _free(what: str) -> jnp.ndarray:
     kinematics = [1.0, 1.0]
-    dust = [float(what in ("kinematics", "all"))]
+    dust = [float(what in ("kinematics", "judge"))]
     polynomial = [float(what in ("polynomial",))] * POLYNOMIAL_ORDER
     return jnp.array(kinematics + dust + polynomial, jnp.float32)
 

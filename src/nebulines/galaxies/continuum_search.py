@@ -33,16 +33,16 @@ class Found(NamedTuple):
 
 def running_mean(flux: np.ndarray, weight: np.ndarray, reach: int = _REACH) -> np.ndarray:
     """Weighted mean over +-``reach`` channels, twice; 0 where there is no weight."""
+    from scipy.ndimage import uniform_filter1d
+
+    size = 2 * reach + 1
+    count = uniform_filter1d(weight, size, axis=1, mode="constant")
+    rises = count > 1e-6 * np.max(count, axis=1, keepdims=True, initial=0.0)
+    safe = np.where(rises, count, 1.0)
     for _ in range(2):
-        total, count = (_box(part, reach) for part in (flux * weight, weight))
-        flux = np.where(count > 0, total / np.where(count > 0, count, 1.0), 0.0)
-    return flux
-
-
-def _box(values: np.ndarray, reach: int) -> np.ndarray:
-    padded = np.pad(values, ((0, 0), (reach + 1, reach)))
-    total = np.cumsum(padded, axis=1, dtype=np.float64)
-    return total[:, 2 * reach + 1 :] - total[:, : -2 * reach - 1]
+        total = uniform_filter1d(flux * weight, size, axis=1, mode="constant")
+        flux = np.where(rises, total / safe, 0.0)
+    return np.asarray(flux)
 
 
 def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int) -> Found:

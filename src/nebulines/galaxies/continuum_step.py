@@ -23,8 +23,8 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from nebulines.galaxies.nnls import NonNegative, solve_nonnegative
 from nebulines.galaxies.velocity_kernel import curvature, moved, slope
 
-LARGEST_SHIFT = 6.0
-LARGEST_VARIANCE = 40.0
+LARGEST_SHIFT = 5.0
+LARGEST_VARIANCE = 36.0
 LARGEST_REDDENING = 1.5
 LARGEST_COEFFICIENT = 0.5
 _NNLS_STEPS = 10
@@ -80,7 +80,7 @@ class Stepped(NamedTuple):
 
 
 class _Gas(NamedTuple):
-    """Gas lines, weighted (n, L, p), the inverse of their Gram matrix (n, L, L), and their
+    """Gas lines, weighted (n, L, m), the inverse of their Gram matrix (n, L, L), and their
     amplitudes beside the r vectors: alone (n, L), and what a unit of each vector takes off
     (n, L, r)."""
 
@@ -106,6 +106,7 @@ def take_step(
     data: jax.Array,
     weight: jax.Array,
     profiles: jax.Array,
+    near: jax.Array,
     free: jax.Array,
     *,
     with_gas: bool,
@@ -116,7 +117,8 @@ def take_step(
         shape: where to start.
         tables: of the basis.
         data, weight: (n, p) flux and inverse variance, in units in which the noise is about 1.
-        profiles: (n, L, p) gas lines; (n, 0, p) without.
+        profiles: (n, L, m) gas lines on the channels ``near``; (n, 0, m) without.
+        near: (m,) numbers of the channels that lines may reach.
         free: (3 + P,) 1 for what may move, 0 for what is held.
         with_gas: whether there are profiles.
 
@@ -130,13 +132,16 @@ def take_step(
     calibration = 1.0 + shape.polynomial @ tables.polynomials
     light = reddened * calibration
     vectors = broad * (light * root)[:, None, :]
-    gas = _gas(profiles * root[:, None, :], vectors, target) if with_gas else None
-    linear = _solve_linear(vectors, target, gas, tables.mixing)
+    gas = None
+    if with_gas:
+        lines = profiles * root[:, None, near]
+        gas = _gas(lines, vectors[:, :, near], target[:, near])
+    linear = _solve_linear(vectors, target, gas, near, tables.mixing)
     bare = jnp.einsum("na,nap->np", linear.mixture, broad)
-    amplitude, gas_model = _amplitudes(gas, linear, data)
+    amplitude, gas_model = _amplitudes(gas, linear, near, data)
     residual = target - bare * light * root - gas_model
     directions = _directions(bare, light * root, reddened * root, tables)
-    normal = _normal(directions, vectors, gas, linear, tables.mixing)
+    normal = _normal(directions, vectors, gas, near, linear, tables.mixing)
     change, inverse = _improve(shape, normal, directions, residual, free)
     safe = jnp.where(root > 0, root, 1.0)
     return Stepped(
@@ -164,12 +169,16 @@ def _gas(lines: jax.Array, vectors: jax.Array, target: jax.Array) -> _Gas:
 
 
 def _solve_linear(
-    vectors: jax.Array, target: jax.Array, gas: _Gas | None, mixing: jax.Array
+    vectors: jax.Array,
+    target: jax.Array,
+    gas: _Gas | None,
+    near: jax.Array,
+    mixing: jax.Array,
 ) -> _Linear:
     gram = jnp.einsum("nap,nbp->nab", vectors, vectors)
     moment = jnp.einsum("nap,np->na", vectors, target)
     if gas is not None:
-        mixed = jnp.einsum("nap,nbp->nab", gas.lines, vectors)
+        mixed = jnp.einsum("nap,nbp->nab", gas.lines, vectors[:, :, near])
         gram = gram - jnp.einsum("nga,ngb->nab", mixed, gas.taken)
         moment = moment - jnp.einsum("nga,ng->na", mixed, gas.alone)
     templates = jnp.einsum("ka,nab,lb->nkl", mixing, gram, mixing)
@@ -179,12 +188,15 @@ def _solve_linear(
     return _Linear(solved, solved.x @ mixing, templates + stiff)
 
 
-def _amplitudes(gas: _Gas | None, linear: _Linear, data: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _amplitudes(
+    gas: _Gas | None, linear: _Linear, near: jax.Array, data: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Amplitudes (n, L) of the gas and its model (n, p), weighted."""
     if gas is None:
         return jnp.zeros((len(data), 0), data.dtype), jnp.zeros_like(data)
     amplitude = gas.alone - jnp.einsum("nga,na->ng", gas.taken, linear.mixture)
-    return amplitude, jnp.einsum("ng,ngp->np", amplitude, gas.lines)
+    model = jnp.einsum("ng,ngp->np", amplitude, gas.lines)
+    return amplitude, jnp.zeros_like(data).at[:, near].set(model)
 
 
 def _directions(bare: jax.Array, light: jax.Array, plain: jax.Array, tables: Tables) -> jax.Array:
@@ -199,6 +211,7 @@ def _normal(
     directions: jax.Array,
     vectors: jax.Array,
     gas: _Gas | None,
+    near: jax.Array,
     linear: _Linear,
     mixing: jax.Array,
 ) -> jax.Array:
@@ -206,7 +219,7 @@ def _normal(
     normal = jnp.einsum("nap,nbp->nab", directions, directions)
     cross = jnp.einsum("nap,nbp->nab", directions, vectors)
     if gas is not None:
-        seen = jnp.einsum("nap,ngp->nag", directions, gas.lines)
+        seen = jnp.einsum("nap,ngp->nag", directions[:, :, near], gas.lines)
         normal = normal - jnp.einsum("nag,ngh,nbh->nab", seen, gas.inverse, seen)
         cross = cross - seen @ gas.taken
     cross = cross @ mixing.T

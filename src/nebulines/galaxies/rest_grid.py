@@ -213,7 +213,11 @@ def off_grid(model: np.ndarray, data: OnGrid, spectra: Spectra, redshift: np.nda
 
     def work(start: int) -> np.ndarray:
         rows = slice(start, start + _SLAB)
-        return _cubic(model[rows], channels_of(spectra[rows], data.rows(rows), redshift[rows]))
+        channel = channels_of(spectra[rows], data.rows(rows), redshift[rows])
+        if data.whole is not None:
+            at = np.clip(channel, 0, model.shape[1] - 1)
+            return np.take_along_axis(model[rows], at, axis=1)
+        return _cubic(model[rows], channel)
 
     return np.concatenate(map_tiles(work, list(range(0, len(spectra), _SLAB))))
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
@@ -80,16 +79,21 @@ def line_places(
 
 
 @jax.jit
-def line_profiles(centre: jax.Array, sigma: jax.Array, width: jax.Array) -> jax.Array:
-    """Mean of a Gaussian of unit flux over each channel, (n, L, p) per Angstrom.
+def line_profiles(
+    centre: jax.Array, sigma: jax.Array, channel: jax.Array, width: jax.Array
+) -> jax.Array:
+    """Mean of a Gaussian of unit flux over channels, (n, L, m) per Angstrom.
 
     Args:
         centre, sigma: (n, L) [channels].
-        width: (p,) of the channels [Angstrom].
+        channel: (m,) numbers of the channels.
+        width: (m,) of the channels [Angstrom].
     """
-    edge = jnp.arange(len(width) + 1, dtype=centre.dtype) - 0.5
-    below = jax.scipy.special.ndtr((edge - centre[..., None]) / sigma[..., None])
-    return jnp.diff(below, axis=-1) / width
+    offset = channel - centre[..., None]
+    above, below = (
+        jax.scipy.special.ndtr((offset + half) / sigma[..., None]) for half in (0.5, -0.5)
+    )
+    return (above - below) / width
 
 
 def sides(grid: RestGrid, rest: np.ndarray) -> np.ndarray:

@@ -29,7 +29,9 @@ from nebulines.lines import load_catalogue
 from nebulines.spectra import Flag, Spectra
 
 SLAB_ROWS = 512
-SEARCH_KMS = 1000.0
+SEARCH_KMS = 700.0
+NEAR_KMS = 1000.0
+"""Reach of the profiles of gas lines beside the starlight."""
 _SURE = ("OII3726", "OII3729", "HBETA4861", "OIII5007", "HALPHA6563", "NII6583", "SII6716")
 _QUIET_BROADENING = 100.0
 
@@ -123,7 +125,8 @@ def find_stars(spectra: Spectra, config: FitConfig, gas_config: FitConfig) -> St
         offset=data.offset,
     )
     used = first.used | (fitted & (data.weight > 0))
-    light = fit_starlight(data, used, setup.basis, start=first.shape, places=places)
+    near = np.flatnonzero(reached_by(setup.basis.grid, rest, half_width_kms=NEAR_KMS))
+    light = fit_starlight(data, used, setup.basis, start=first.shape, places=places, near=near)
     judged = judge(data, light, setup)
     return Stars(data, light, judged, setup, _on_axis(light, judged, data, spectra, setup))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-TAPS = 64
+TAPS = 48
 """Channels of the velocity kernel: shifts of 6 and sigmas of 6 channels fit in."""
 
 
 def shift_table(vectors: jax.Array) -> jax.Array:
-    """Vectors (r, p) moved by -32 ... 31 channels (TAPS, r, p), constant beyond their ends."""
+    """Vectors (r, p) moved by -TAPS/2 ... TAPS/2 - 1 channels: (TAPS, r, p), constant beyond their
+    ends."""
     half = TAPS // 2
     padded = jnp.pad(vectors, ((0, 0), (half, half)), mode="edge")
     p = vectors.shape[1]
