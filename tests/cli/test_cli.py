@@ -153,7 +153,8 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
     ("arguments", "message"),
     [
         (["missing.fits", "-o", "a.fits"], "does not exist"),
-        (["spectra.fits", "spectra.fits", "-o", "a.fits"], "not available yet"),
+        (["spectra.fits", "spectra.fits", "-o", "a.fits", "--instrument", "muse"], "for 2 inputs"),
+        (["spectra.fits", "spectra.fits", "-o", "a.fits", "--components", "2"], "one velocity"),
         (["spectra.fits", "-o", "a.csv"], ".fits or .ecsv"),
         (["spectra.fits", "-o", "no/where/a.fits"], "output folder"),
         (["spectra.fits", "-o", "."], "is a folder"),

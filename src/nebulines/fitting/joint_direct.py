@@ -44,10 +44,10 @@ from nebulines.fitting.tiles import run_tiles, tile_size
 
 TILE_ROWS = 32
 FIRST_STEPS = 4
-MORE_STEPS = 8
-LAST_STEPS = 16
-START_FACTORS = (0.3, 2.5)
-"""Broadenings that a late fit starts from, in units of the search's."""
+MORE_STEPS = 15
+"""Steps that most objects converge in; the others go on, ..."""
+LATE_FACTORS = (1.0, 0.3, 3.0)
+"""... from the broadening that they came to, and from others, in units of it."""
 LONGEST_STEP = (1.5, 0.3)
 """Trust region of the velocity step (in units of `direct`) and of the shape variable."""
 
@@ -90,7 +90,7 @@ def minimise(
         theta: (n, 2 G) start.
         tiles: of each band, expanded around the same velocities, with the same broadening scale.
         options: of each band (static).
-        n_steps: evaluations.
+        n_steps: points tried, the start among them.
 
     Returns:
         The best point tried (n, 2 G), the small step (n, 2 G) that is left to the minimum, and
@@ -129,6 +129,7 @@ def minimise(
         move = jnp.clip(step(best, at, damping)[0], -longest, longest)
         return _State(best, at, damping, jnp.clip(best + move, lower, upper))
 
+    # the first pass of the loop evaluates the start: the body is compiled once
     state = _State(theta, nowhere, jnp.full(n, 1e-2, theta.dtype), theta)
     state = jax.lax.fori_loop(0, n_steps, advance, state)
     left, gradient = step(state.theta, state.at, jnp.zeros(n))
@@ -183,38 +184,30 @@ def fit_jointly(problem: JointProblem, start: Start) -> Joint:
     """
     size = tile_size(problem.n_rows, TILE_ROWS)
 
-    def fit(rows: np.ndarray, velocity: np.ndarray, broadening: np.ndarray, steps: int) -> Joint:
+    def fit(
+        rows: np.ndarray,
+        velocity: np.ndarray,
+        broadening: np.ndarray,
+        steps: int,
+    ) -> Joint:
         def work(index: np.ndarray) -> tuple[np.ndarray, ...]:
             around = start.velocity[rows[index]]
             begin = velocity[index], broadening[index]
-            return _flat(_fit_tile(problem, rows[index], around, *begin, steps))
+            return _flat(_fit_tile(problem, rows[index], around, begin, steps))
 
         return _joint(run_tiles(work, len(rows), size), len(problem.direct))
 
     rows = np.arange(problem.n_rows)
     joint = fit(rows, start.velocity[:, None], start.broadening[:, None], FIRST_STEPS)
-    late = np.flatnonzero(~joint.converged)
-    if len(late):
+    for factor in LATE_FACTORS:
+        late = np.flatnonzero(~joint.converged)
+        if not len(late):
+            break
         first = joint.bands[0]
         there = np.asarray(broadening_of(first.y[late], first.broadening_scale[late, None]))
-        _keep_better(joint, late, fit(late, first.velocity[late], there, MORE_STEPS))
-    late = np.flatnonzero(~joint.converged)
-    for factor in START_FACTORS if len(late) else ():
-        anew = factor * start.broadening[late, None]
-        _keep_better(joint, late, fit(late, start.velocity[late, None], anew, LAST_STEPS))
+        again = fit(late, first.velocity[late], factor * np.maximum(there, 1.0), MORE_STEPS)
+        _keep_better(joint, late, again)
     return joint
-
-
-def measure_jointly(problem: JointProblem, velocity: np.ndarray, broadening: np.ndarray) -> Joint:
-    """The linear solution of all bands at given velocities and broadenings (n,) [km/s]: no step
-    is taken."""
-
-    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        at = velocity[rows], velocity[rows, None], broadening[rows, None]
-        return _flat(_fit_tile(problem, rows, *at, 0))
-
-    size = tile_size(problem.n_rows, TILE_ROWS)
-    return _joint(run_tiles(work, problem.n_rows, size), len(problem.direct))
 
 
 def shared_scale(pieces: list[Piece], problem: JointProblem) -> list[Piece]:
@@ -249,15 +242,13 @@ def _fit_tile(
     problem: JointProblem,
     rows: np.ndarray,
     around: np.ndarray,
-    velocity: np.ndarray,
-    broadening: np.ndarray,
+    begin: tuple[np.ndarray, np.ndarray],
     steps: int,
 ) -> Joint:
     pieces = shared_scale([direct.piece(rows, around) for direct in problem.direct], problem)
     options = tuple(direct.options for direct in problem.direct)
-    begin = pieces[0].theta(velocity, broadening)
     tiles = tuple(piece.tile for piece in pieces)
-    theta, left, converged = minimise(begin, tiles, options, steps)
+    theta, left, converged = minimise(pieces[0].theta(*begin), tiles, options, steps)
     described = [_described(band, problem, piece, theta, left) for band, piece in enumerate(pieces)]
     bands, response, curvature = (tuple(part) for part in zip(*described, strict=True))
     chi2 = np.sum([fitted.chi2 for fitted in bands], axis=0)

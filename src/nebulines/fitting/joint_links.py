@@ -20,6 +20,8 @@ from nebulines.lines.recombination import balmer_lines, case_b_ratio
 N_ITERATIONS = 12
 EBV_RANGE = (-1.0, 6.0)
 """E(B-V) [mag] beyond which hydrogen lines do not tell it."""
+SEEN = 2.0
+"""S/N that two hydrogen lines need to tell E(B-V)."""
 
 
 class Link(NamedTuple):
@@ -92,7 +94,7 @@ def _emptied(
 
 class Reddened(NamedTuple):
     """Fluxes whose hydrogen lines have case-B ratios behind dust: `Linked`, E(B-V) [mag] and its
-    1-sigma error (n,), NaN where fewer than two of the lines tell it."""
+    1-sigma error (n,), NaN where fewer than two of the lines stand out of the noise."""
 
     fluxes: Linked
     ebv: np.ndarray
@@ -127,7 +129,9 @@ def redden(
     parameters = _minimum(flux[:, known], information, ratio, slope)
     model, jacobian = _model(parameters, ratio, slope)
     normal = jacobian.swapaxes(1, 2) @ information @ jacobian
-    enough = (there[:, known].sum(axis=1) >= 2) & (np.abs(np.linalg.det(_unit(normal))) > 1e-9)
+    error = np.sqrt(np.einsum("nll->nl", matrix)[:, known])
+    seen = there[:, known] & (flux[:, known] > SEEN * error)
+    enough = (seen.sum(axis=1) >= 2) & (np.abs(np.linalg.det(_unit(normal))) > 1e-9)
     inside = (parameters[:, 1] > EBV_RANGE[0]) & (parameters[:, 1] < EBV_RANGE[1])
     enough &= inside & (parameters[:, 0] > 0)
     safe = np.where(enough[:, None, None], normal, np.eye(2))

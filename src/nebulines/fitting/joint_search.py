@@ -12,6 +12,7 @@ from nebulines.fitting.start import (
     BOX_HALF_WIDTH_SIGMA,
     SearchPlan,
     Start,
+    find_start,
     line_places,
     plan_search,
 )
@@ -65,11 +66,24 @@ def find_joint_start(prepared: Sequence[Prepared]) -> Start:
         bands = zip(prepared, plans, strict=True)
         return _best(sum(_scores(own, plan, index) for own, plan in bands), plans[0])
 
-    return Start(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
+    found = Start(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
+    return found._replace(broadening=_broadening(prepared, plans, found.velocity))
+
+
+def _broadening(
+    prepared: Sequence[Prepared], plans: Sequence[SearchPlan], velocity: np.ndarray
+) -> np.ndarray:
+    """Trial broadening (n,) [km/s] that the sharpest band prefers, where its own search agrees
+    about the velocity; the middle one elsewhere."""
+    sharpest = min(range(len(plans)), key=lambda k: np.nanmin(prepared[k].geometry.fwhm_kms()))
+    own = find_start(prepared[sharpest].data, prepared[sharpest].geometry, plans[sharpest])
+    middle = plans[0].broadenings[len(plans[0].broadenings) // 2]
+    near = np.abs(own.velocity - velocity) < np.nanmin(prepared[sharpest].geometry.fwhm_kms())
+    return np.where(near, own.broadening, middle)
 
 
 def _scores(own: Prepared, plan: SearchPlan, index: np.ndarray) -> np.ndarray:
-    """Scores (n, width, velocity) of one band."""
+    """Scores (n, velocity) of one band, of the best width."""
     from nebulines.fitting.search import comb_score
 
     geometry, values = own.geometry.rows(index), own.geometry.axis.values
@@ -82,25 +96,28 @@ def _scores(own: Prepared, plan: SearchPlan, index: np.ndarray) -> np.ndarray:
                 for k, row in enumerate(index)
             ]
         )
-    one = own.data.data[index], own.data.weight[index], place, plan.strengths, plan.rarity
-    halves = [comb_score(*one, plan.half, (half,)) for half in plan.half_widths]
-    return np.stack([np.asarray(score).T for score in halves], axis=1)  # from (velocity, n)
+    found = comb_score(
+        own.data.data[index], own.data.weight[index], place, plan.strengths, plan.rarity,
+        plan.half, plan.half_widths,
+    )  # fmt: skip
+    return np.asarray(found).T  # from (velocity, n)
 
 
 def _best(score: np.ndarray, plan: SearchPlan) -> Start:
-    """The best trial of each object, refined by a parabola, and its rival."""
+    """The best trial of each object, refined by a parabola, and its rival; the broadening is the
+    middle one of the trials."""
     rows = np.arange(len(score))
-    over = score.max(axis=1)
-    trial = over.argmax(axis=1)
-    width = score[rows, :, trial].argmax(axis=1)
-    away = np.abs(np.arange(over.shape[1]) - trial[:, None]) > plan.exclude
-    rival = np.where(away, over, 0.0).max(axis=1)
-    last = over.shape[1] - 1
-    left, right = (over[rows, np.clip(trial + k, 0, last)] for k in (-1, 1))
-    top = over[rows, trial]
+    trial = score.argmax(axis=1)
+    away = np.abs(np.arange(score.shape[1]) - trial[:, None]) > plan.exclude
+    rival = np.where(away, score, 0.0).max(axis=1)
+    last = score.shape[1] - 1
+    left, right = (score[rows, np.clip(trial + k, 0, last)] for k in (-1, 1))
+    top = score[rows, trial]
     bend = left - 2.0 * top + right
     inside = (trial > 0) & (trial < last) & (bend < 0)
     shift = np.where(inside, 0.5 * (left - right) / np.where(inside, bend, -1.0), 0.0)
     spacing = plan.velocities[1] - plan.velocities[0]
     velocity = plan.velocities[trial] + spacing * np.clip(shift, -0.5, 0.5)
-    return Start(velocity, plan.broadenings[width], top, rival)
+    return Start(
+        velocity, np.full(len(score), plan.broadenings[len(plan.broadenings) // 2]), top, rival
+    )
