@@ -116,8 +116,8 @@ def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> l
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
-_FROM_START = (("kinematics", 2), ("clip", 1), ("kinematics", 1), ("polynomial", 2))
-_REFINING = (("polynomial", 1), ("clip", 1), ("judge", 1))
+_FROM_START: Plan = (("kinematics", 2), ("clip", 1), ("kinematics", 1), ("polynomial", 2))
+_REFINING: Plan = (("polynomial", 1), ("clip", 1), ("judge", 1))
 """What moves in how many steps: kinematics with reddening, kinematics with the polynomial; the
 last step of all says how sure the answer is."""
 
@@ -172,8 +172,8 @@ def _scale(weight: np.ndarray) -> np.ndarray:
 
 
 def _shape(flat: np.ndarray) -> Shape:
-    flat = jnp.asarray(flat, jnp.float32)
-    return Shape(flat[:, 0], flat[:, 1], flat[:, 2], flat[:, 3:])
+    values = jnp.asarray(flat, jnp.float32)
+    return Shape(values[:, 0], values[:, 1], values[:, 2], values[:, 3:])
 
 
 def _arrays(step: Stepped) -> tuple[np.ndarray, ...]:

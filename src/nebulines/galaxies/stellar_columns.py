@@ -90,7 +90,9 @@ def add_stellar_columns(
     names, flags = catalogue.names, columns["flags"].astype(np.int64)
     columns = dict(columns)
     _widen_errors(columns, names, stars)
-    level, level_err = _levels(stars, catalogue.wavelength(spectra.axis.medium))
+    rest = catalogue.wavelength(spectra.axis.medium)
+    columns["continuum"] = columns["continuum"] + _under(stars, names, rest)
+    level, level_err = _levels(stars, rest)
     empty = (flags & int(Flag.NO_DATA)) != 0
     for i, name in enumerate(names):
         continuum = np.where(empty, np.nan, level[:, i])
@@ -126,6 +128,15 @@ def _widen_errors(columns: dict[str, np.ndarray], names: tuple[str, ...], stars:
         with np.errstate(invalid="ignore"):
             more = np.square(ratio) * (share[top] + share[bottom])
         columns[f"ratio_{top}_{bottom}_err"] = np.sqrt(np.square(error) + np.nan_to_num(more))
+
+
+def _under(stars: Stars, names: tuple[str, ...], rest: np.ndarray) -> np.ndarray:
+    """Starlight (n,) under the line whose continuum a result states: H-alpha, or the first."""
+    grid = stars.setup.basis.grid
+    order = np.argsort(rest)
+    line = names.index("HALPHA6563") if "HALPHA6563" in names else order[0]
+    channel = int(np.clip(grid.channel(rest[line]).round(), 0, grid.size - 1))
+    return np.where(stars.judged.none, 0.0, stars.light.stars[:, channel])
 
 
 def _levels(stars: Stars, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

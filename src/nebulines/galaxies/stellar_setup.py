@@ -43,6 +43,11 @@ class StellarSetup(NamedTuple):
     usable: np.ndarray
     level: np.ndarray
 
+    def rows(self, index: slice) -> StellarSetup:
+        """The setup of a part of the spectra."""
+        parts = (self.redshift, self.usable, self.level)
+        return StellarSetup(self.basis, *(part[index] for part in parts))
+
 
 def redshifts(spectra: Spectra, config: FitConfig) -> tuple[np.ndarray, np.ndarray]:
     """Redshift (n,) of each spectrum, 0 where it is not usable, and whether it is."""

@@ -66,26 +66,26 @@ def fit_above_starlight(
         starlight cannot be fitted is measured above a polynomial, and flagged.
     """
     gas_config = replace(config, continuum="window", templates=None)
-    pieces = []
+    setup, pieces = basis_for(spectra, config), []
     for start in range(0, len(spectra), SLAB_ROWS):
-        part = spectra[start : start + SLAB_ROWS]
-        pieces.append(_slab(part, config, gas_config, measure, with_model=with_model))
+        rows = slice(start, start + SLAB_ROWS)
+        stars = find_stars(spectra[rows], config, gas_config, setup.rows(rows))
+        pieces.append(_above(stars, spectra[rows], config, gas_config, measure, with_model))
     names = pieces[0].columns
     columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
     model = np.concatenate([piece.model for piece in pieces])
     return FittedBlock(columns, model, pieces[0].notes)
 
 
-def _slab(
+def _above(
+    stars: Stars,
     spectra: Spectra,
     config: FitConfig,
     gas_config: FitConfig,
     measure: Callable[..., FittedBlock],
-    *,
     with_model: bool,
 ) -> FittedBlock:
-    known = noise_known(spectra, config)
-    stars = find_stars(known, config, gas_config)
+    """The lines of n spectra above their starlight."""
     rest = replace(spectra, flux=(spectra.flux - stars.on_axis).astype(np.float32))
     fitted = measure(rest, gas_config, with_model=with_model)
     columns = add_stellar_columns(fitted.columns, stars, spectra, config)
@@ -97,15 +97,18 @@ def _slab(
     return fitted._replace(columns=columns, model=model, notes=notes)
 
 
-def find_stars(spectra: Spectra, config: FitConfig, gas_config: FitConfig) -> Stars:
-    """Starlight of n spectra with variances.
+def find_stars(
+    spectra: Spectra, config: FitConfig, gas_config: FitConfig, setup: StellarSetup
+) -> Stars:
+    """Starlight of n spectra.
 
     Args:
         spectra: the data.
         config: resolved options.
         gas_config: those of the fit of the lines.
+        setup: of the spectra, `basis_for`.
     """
-    setup = basis_for(spectra, config)
+    spectra = noise_known(spectra, config)
     data = onto_grid(spectra, setup.redshift, setup.basis.grid)
     data.weight[~setup.usable] = 0.0
     catalogue = load_catalogue(config.catalogue).select(config.lines or ())
