@@ -8,7 +8,7 @@ import click
 
 from nebulines.errors import UsageError
 
-PAPERS = ("kinematics", "lines-from-continuum", "line-ratios")
+PAPERS = ("denoising", "kinematics", "lines-from-continuum", "line-ratios")
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -24,6 +24,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     type=click.Path(path_type=Path),
     help="Weights of the paper's network where none are shipped [trained anew].",
 )
+@click.option("--spectra", type=_FOLDER, help="Folder of real spectra, for denoising.")
 @click.option("-q", "--quiet", is_flag=True, help="No bar, no summary.")
 def reproduce(
     paper: str,
@@ -33,12 +34,14 @@ def reproduce(
     methods: tuple[str, ...],
     truth_maps: Path | None,
     weights: Path | None,
+    spectra: Path | None,
     quiet: bool,
 ) -> None:
     """Make a paper's tables and figures, ours beside theirs.
 
-    PAPER is kinematics (Rhea et al. 2020), line-ratios (Rhea et al. 2021) or lines-from-continuum
-    (Khederlarian et al. 2024). Everything is measured anew, on spectra that no network was
+    PAPER is kinematics (Rhea et al. 2020), line-ratios (Rhea et al. 2021), lines-from-continuum
+    (Khederlarian et al. 2024) or denoising (Scourfield et al. 2023; --weights is the folder of its
+    autoencoders). Everything is measured anew, on spectra that no network was
     trained on, and written to a folder with the command that made it.
     """
     if paper not in PAPERS:
@@ -49,6 +52,8 @@ def reproduce(
     shown = f"nebulines reproduce {paper}{' --quick' if quick else ''} --seed {seed}"
     if paper == "line-ratios":
         paths = _line_ratios(output, shown, quick=quick, seed=seed, weights=weights, quiet=quiet)
+    elif paper == "denoising":
+        paths = _denoising(output, shown, quick, seed, (weights, spectra), quiet)
     elif paper == "lines-from-continuum":
         paths = _lines_from_continuum(output, shown, quick=quick, seed=seed, weights=weights)
     else:
@@ -95,3 +100,20 @@ def _lines_from_continuum(
         shown += f" --weights {weights.name}"
     plan = WidthPlan.of(output, seed=seed, quick=quick, weights=weights)
     return reproduce_lines_from_continuum(plan, command=shown)
+
+
+def _denoising(
+    output: Path,
+    shown: str,
+    quick: bool,
+    seed: int,
+    folders: tuple[Path | None, Path | None],
+    quiet: bool,
+) -> list[Path]:
+    from nebulines.reports.denoising import Bench, reproduce_denoising
+
+    weights, spectra = folders
+    for option, folder in (("weights", weights), ("spectra", spectra)):
+        shown += f" --{option} {folder.name}" if folder is not None else ""
+    bench = Bench.of(output, seed=seed, quick=quick, weights=weights, spectra=spectra)
+    return reproduce_denoising(bench, command=shown, progress=not quiet)

@@ -73,7 +73,7 @@ def denoise_bins(
     return _joined(parts)
 
 
-def posterior_means(network: Denoise, flux: Array, weight: Array) -> Array:
+def posterior_means(network: Denoise, flux: Any, weight: Any) -> Array:
     """Posterior means (n, 825) of spectra with white noise and no missing bins, nothing else:
     the fastest way.
 
@@ -98,14 +98,14 @@ def _block(network: Denoise, flux: Any, weight: Any, draws: int, key: Array) -> 
     white = bool(np.all(weight == weight[:, :1]) and np.all(weight[:, 0] > 0))
     weight = np.minimum(weight, _largest_weight(basis, flux, weight))
     found = (_white if white else _general)(basis, flux, weight)
-    mean, sample = _answer(network, found, key, max(draws, _INNER_DRAWS))
+    posterior_mean, sample = _answer(network, found, key, max(draws, _INNER_DRAWS))
     error = np.array(_errors(basis, sample[:_INNER_DRAWS], found.scale))[:n]
-    gate = judge(network, flux, weight, mean, found, n)
-    mean, kept = np.array(mean)[:n], np.array(sample[:draws, :n])
+    gate = judge(network, flux, weight, posterior_mean, found, n)
+    mean, kept = np.array(posterior_mean)[:n], np.array(sample[:draws, :n])
     rows = np.flatnonzero(gate.refused)
     if len(rows):
         mean[rows], error[rows], kept[:, rows] = fit_in_basis(
-            basis, flux[rows], weight[rows], draws=draws, seed=np.asarray(key_numbers(key))
+            basis, flux[rows], weight[rows], draws=draws, seed=key_numbers(key)
         )
     for part in (mean, error):
         part[gate.lost] = np.nan

@@ -96,7 +96,7 @@ def _outside(network: Denoise, found: Statistics, n: int) -> np.ndarray:
     u, sigma = np.asarray(found.u)[:n], np.asarray(found.sigma_u)[:n]
     low, high = np.asarray(network.u_low), np.asarray(network.u_high)
     beyond = (u - RANGE_SIGMAS * sigma > high) | (u + RANGE_SIGMAS * sigma < low)
-    return beyond.any(axis=1)
+    return np.asarray(beyond.any(axis=1))
 
 
 def _noise(network: Denoise, found: Statistics, weight: np.ndarray, n: int) -> np.ndarray:
@@ -118,4 +118,5 @@ def _hidden_lines(network: Denoise, seen: np.ndarray) -> np.ndarray:
     """Whether the bins under any line (n,) are missing."""
     middle = np.argmax(np.asarray(network.line_profile), axis=1)
     near = np.clip(middle[:, None] + np.arange(-_NEAR, _NEAR + 1), 0, seen.shape[1] - 1)
-    return ~seen[:, near].any(axis=2).all(axis=1)
+    covered = np.any(seen[:, near], axis=2)
+    return ~np.all(covered, axis=1)

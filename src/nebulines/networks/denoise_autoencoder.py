@@ -91,4 +91,4 @@ def _dense(inward: int, outward: int, key: Array) -> eqx.nn.Linear:
     layer = eqx.nn.Linear(inward, outward, key=key)
     limit = (6.0 / (inward + outward)) ** 0.5
     weight = jax.random.uniform(key, layer.weight.shape, minval=-limit, maxval=limit)
-    return eqx.tree_at(lambda x: (x.weight, x.bias), layer, (weight, jnp.zeros_like(layer.bias)))
+    return eqx.tree_at(lambda x: (x.weight, x.bias), layer, (weight, jnp.zeros(outward)))

@@ -88,7 +88,7 @@ def sample(truth: np.ndarray, shapes: Shapes, key: Array, n: int) -> Noisy:
     """n examples from clean coefficients (N, K)."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     rows = truth[rng.integers(0, len(truth), n)].astype(np.float32)
-    sigma = np.exp(rng.uniform(*np.log(NOISE_RANGE), n)).astype(np.float32)
+    sigma = np.exp(rng.uniform(np.log(NOISE_RANGE[0]), np.log(NOISE_RANGE[1]), n)).astype(np.float32)
     half, normal = n // 2, rng.normal(size=rows.shape).astype(np.float32)
     weight = sigma[:half] ** -2
     white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]

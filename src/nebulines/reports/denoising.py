@@ -1,0 +1,172 @@
+"""The tables and figures of Scourfield et al. 2023 (MNRAS 526, 3037), ours beside theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nebulines.errors import InputError, UsageError
+from nebulines.galaxies.denoise_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
+from nebulines.galaxies.denoise_tasks import PAPER_NOISE, PAPER_SIZES, noise_added
+from nebulines.networks.denoise_pca import fit_pca
+from nebulines.networks.weights import load
+from nebulines.reports.kinematics import Section
+from nebulines.reports.page import prepare_folder, write_numbers, write_page
+from nebulines.training.denoise_paper import LATENT, Pairs
+
+CITATION = "Scourfield, Saintonge, de Mijolla, Viti 2023, MNRAS 526, 3037"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every section works on.
+
+    Attributes:
+        folder: of the report.
+        seed: of the test set; that of the training is another.
+        network: `Denoise`; ``ours`` is its card.
+        pairs: the paper's test set with its noise, and ``test`` the same galaxies.
+        training: the paper's training set with noise.
+        library: galaxies of the Bayes bound.
+        models: networks of the paper by name (``pca-4``, ``vae-6`` ...).
+        missing: names of those that nobody trained.
+        spectra: folder of real spectra, or None.
+        weights: folder of the autoencoders, or None.
+    """
+
+    folder: Path
+    seed: int
+    network: Any
+    ours: dict[str, Any]
+    pairs: Pairs
+    test: CleanSet
+    training: Pairs
+    library: CleanSet
+    models: dict[str, Any]
+    missing: tuple[str, ...]
+    spectra: Path | None = None
+    weights: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        *,
+        seed: int = 1,
+        quick: bool = False,
+        weights: Path | None = None,
+        spectra: Path | None = None,
+    ) -> Bench:
+        """Draw the sets and collect the networks.
+
+        Args:
+            folder: of the report.
+            seed: of the galaxies that judge.
+            quick: half of the test set and two fifths of the library.
+            weights: folder with ``vae-6.safetensors`` and so on, made by ``nebulines train``.
+            spectra: folder of real spectra.
+        """
+        network, card = load("denoise")
+        n_test, n_library = (1000, 20_000) if quick else (PAPER_SIZES[2], 50_000)
+        test = clean_set(n_test, seed, TEST)
+        drawn = clean_set(PAPER_SIZES[0], 0, TRAINING)
+        training = noise_added(drawn.spectra, [0, TRAINING, 7])
+        models: dict[str, Any] = {
+            f"pca-{latent}": fit_pca(training.noisy, latent) for latent in LATENT
+        }
+        missing = []
+        for kind in ("ae", "vae"):
+            for latent in LATENT:
+                name = f"{kind}-{latent}"
+                path = None if weights is None else weights / f"{name}.safetensors"
+                if path is not None and path.is_file():
+                    models[name] = load(str(path)).network
+                else:
+                    missing.append(name)
+        pairs = noise_added(test.spectra, [seed, TEST, 7])
+        library = clean_set(n_library, seed, LIBRARY)
+        return cls(folder, seed, network, card, pairs, test, training, library, models,
+                   tuple(missing), spectra, weights)  # fmt: skip
+
+
+SectionMaker = Callable[[Bench], Section]
+
+
+def reproduce_denoising(bench: Bench, *, command: str, progress: bool = False) -> list[Path]:
+    """Make every table and figure, and one page that shows them.
+
+    Args:
+        bench: what to work on.
+        command: that was given, for the page.
+        progress: show a bar on stderr.
+
+    Returns:
+        The files, ``denoising.md`` first. A section that cannot be made says why.
+    """
+    from tqdm import tqdm
+
+    folder = prepare_folder(bench.folder)
+    makers, sections = _sections(), []
+    for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
+        sections.append(_made(title, make, bench))
+    parts = [_introduction(bench), *(part for section in sections for part in section.parts)]
+    numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
+    page = write_page(folder / "denoising.md", "De-noising: the paper and here", command, parts)
+    record = write_numbers(folder / "denoising.json", command, numbers)
+    return [page, record, *(path for section in sections for path in section.paths)]
+
+
+def _sections() -> dict[str, SectionMaker]:
+    from nebulines.reports import denoising_science as science
+    from nebulines.reports import denoising_sections as made
+    from nebulines.reports.denoising_real import real_spectra
+
+    return {
+        "Principal components (Tables 2 and 3, Figure 2)": made.components,
+        "Autoencoders (Tables 4 and 5, Figure 5)": made.autoencoders,
+        "Latent space (Figure 6)": made.latent_space,
+        "Reconstruction (Figures 7 and 8)": made.reconstruction,
+        "Line fluxes (Table 6, Figure 9)": made.line_fluxes,
+        "Coverage": made.coverage,
+        "Mass and metallicity (Figure 10)": science.metallicity,
+        "Lines stronger than any in training": science.extremes,
+        "Noise that changes, and gaps": science.gaps,
+        "Speed": science.speed,
+        "Real spectra": real_spectra,
+    }
+
+
+def _made(title: str, make: SectionMaker, bench: Bench) -> Section:
+    """A section, or the reason why it cannot be made."""
+    try:
+        section = make(bench)
+    except (UsageError, InputError) as error:
+        return Section([f"## {title}", f"Not made: {error}"], {"not_made": str(error)})
+    return Section([f"## {title}", *section.parts], section.numbers, section.paths)
+
+
+def _introduction(bench: Bench) -> str:
+    steps = bench.ours.get("trained_with", {})
+    text = (
+        f"Paper: {CITATION}. The paper learns from SDSS spectra; here everything is measured on "
+        f"the package's galaxies ({len(bench.test)} in the test set, balanced in H-alpha flux), "
+        "whose noise-free spectra are known, on 825 bins from 3700 to 7900 Angstrom, with Gaussian "
+        f"noise of {PAPER_NOISE} on spectra of unit norm. Training, validation and test sets and "
+        f"the library of the Bayes bound ({len(bench.library):,} galaxies) come from different "
+        f"seeds. Ours is the shipped network `denoise` (`{steps.get('command', '')}`)."
+    )
+    if bench.missing:
+        text += (
+            f" Not trained for this page: {', '.join(bench.missing)} (`nebulines train NAME -o "
+            "FOLDER` makes each; `--weights FOLDER` shows it here)."
+        )
+    return text
+
+
+def unit_noise(bench: Bench) -> np.ndarray:
+    """The noise-added test spectra, float32."""
+    return np.asarray(bench.pairs.noisy, np.float32)

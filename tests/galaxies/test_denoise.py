@@ -1,0 +1,239 @@
+"""``denoise`` on spectra that are easy, awkward and wrong, with the shipped network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nebulines as nl
+from nebulines.errors import InputError, UsageError
+from nebulines.galaxies.denoise_axis import to_bins, to_channels
+from nebulines.galaxies.denoise_lines import beside_lines, line_rows
+from nebulines.galaxies.denoise_scores import covered, noisy
+from nebulines.galaxies.denoise_sets import LINES, TEST, clean_set
+from nebulines.networks.denoise_grid import bin_centres
+from nebulines.networks.weights import load
+from nebulines.spectra import Flag, Spectra
+from nebulines.spectral_axis import SpectralAxis, air_to_vacuum
+from nebulines.training.denoise_basis import line_profiles
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "spectra"
+SIGMA = 0.02
+HALPHA = LINES.index("HALPHA6563")
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    return clean_set(300, 77, TEST)
+
+
+def on_bins(flux, sigma=SIGMA, **options) -> Spectra:
+    axis = SpectralAxis(bin_centres(), "wavelength", "air")
+    return Spectra(flux, axis, np.full(flux.shape, sigma**2), redshift=0.0, **options)
+
+
+@pytest.fixture(scope="module")
+def result(galaxies):
+    return nl.denoise(on_bins(noisy(galaxies.spectra, SIGMA, 1)), draws=60)
+
+
+def test_rendered_galaxies_hold_their_lines(galaxies):
+    """The linear measure of the shipped basis against the true fluxes of clean spectra."""
+    rows = line_rows(load("denoise").network.basis)
+    flux, truth = galaxies.spectra @ rows.T, galaxies.line_flux
+    strong = galaxies.ew[:, HALPHA] > 3.0
+    assert np.median(np.abs(flux[strong, HALPHA] / truth[strong, HALPHA] - 1.0)) < 0.02
+    ew = flux[:, HALPHA] / (galaxies.spectra @ beside_lines()[HALPHA])
+    assert np.median(np.abs(ew[strong] / galaxies.ew[strong, HALPHA] - 1.0)) < 0.05
+
+
+def test_sets_are_balanced_and_apart(galaxies):
+    counts, _ = np.histogram(galaxies.log_halpha, np.linspace(0.2, 3.4, 11))
+    assert np.all(counts == 30)
+    other = clean_set(100, 77, TEST + 1)
+    assert not np.isin(other.log_mass, galaxies.log_mass).any()
+
+
+def test_noise_is_removed(galaxies, result):
+    good = (result.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) == 0
+    assert good.mean() > 0.9
+    error = np.mean((result.flux[good] - galaxies.spectra[good]) ** 2)
+    assert error < 0.05 * SIGMA**2
+    pull = (result.flux[good] - galaxies.spectra[good]) / result.err[good]
+    assert 0.7 < np.std(pull) < 1.4
+
+
+def test_draws_cover_the_truth(galaxies, result):
+    flux = np.stack([rows @ line_rows(result.basis).T for rows in result.draws])
+    share = covered(flux, galaxies.line_flux)[[HALPHA, LINES.index("OIII5007")]]
+    assert np.all(np.abs(share - 0.683) < 0.12)
+
+
+def test_the_table_of_lines(galaxies, result):
+    table = result.lines()
+    good = galaxies.ew[:, HALPHA] > 5.0
+    ratio = table["HALPHA6563_flux"][good] / galaxies.line_flux[good, HALPHA]
+    assert abs(np.median(ratio) - 1.0) < 0.1
+    away = table["HALPHA6563_ew"][good] - galaxies.ew[good, HALPHA]
+    assert np.mean(np.abs(away) < 3.0 * table["HALPHA6563_ew_err"][good]) > 0.9
+    with pytest.raises(UsageError, match="draws"):
+        nl.denoise(on_bins(galaxies.spectra[:2])).lines()
+
+
+def test_the_same_seed_gives_the_same_draws(galaxies):
+    spectra = on_bins(noisy(galaxies.spectra[:3], SIGMA, 1))
+    one, other = (nl.denoise(spectra, draws=2, seed=s).draws for s in (5, 5))
+    np.testing.assert_array_equal(one, other)
+    assert not np.allclose(one, nl.denoise(spectra, draws=2, seed=6).draws)
+
+
+def test_bins_and_channels_conserve_flux():
+    """A redshifted vacuum spectrum of fine channels: lines land in their bins with their flux."""
+    wave = np.arange(3900.0, 8900.0, 0.8)
+    z = 0.1
+    rest = wave / (1 + z)
+    centre = float(air_to_vacuum(6562.8))
+    flux = 1.0 + 20.0 * np.exp(-0.5 * ((rest - centre) / 3.0) ** 2)
+    spectra = Spectra(flux[None], SpectralAxis(wave, "wavelength", "vacuum"), 0 * flux[None] + 1.0)
+    binned = to_bins(spectra, np.array([z]))
+    seen = binned.weight[0] > 0
+    width = np.gradient(bin_centres())
+    total = np.sum((binned.flux[0] - 1.0)[seen] * width[seen])
+    assert total == pytest.approx(20.0 * 3.0 * np.sqrt(2 * np.pi), rel=0.01)
+    assert abs(bin_centres()[np.argmax(binned.flux[0])] - 6562.8) < 4.0
+    back = to_channels(binned.flux, spectra, np.array([z]))[0]
+    inside = np.isfinite(back)
+    assert np.sum((back - 1.0)[inside]) * 0.8 / 1.1 == pytest.approx(total, rel=0.02)
+    assert np.isnan(back[wave / (1 + z) > 7905.0]).all()
+
+
+def test_information_is_kept_when_channels_are_narrow():
+    wave = np.geomspace(3600.0, 8000.0, 8000)
+    spectra = Spectra(
+        np.ones((1, 8000)), SpectralAxis(wave, "wavelength", "air"), np.ones((1, 8000))
+    )
+    weight = to_bins(spectra, np.zeros(1)).weight
+    step = np.log(wave[1] / wave[0])
+    wide = np.log(bin_centres()[1] / bin_centres()[0])
+    assert np.median(weight) == pytest.approx(wide / step, rel=0.02)
+
+
+def awkward(galaxies, change) -> np.ndarray:
+    """Flags of galaxies with clear lines after a change of their spectra."""
+    strong = np.flatnonzero(galaxies.ew[:, HALPHA] > 8.0)[:20]
+    return nl.denoise(change(noisy(galaxies.spectra[strong], SIGMA, 3))).flags
+
+
+def test_a_wrong_redshift_is_flagged(galaxies):
+    def moved(flux):
+        axis = SpectralAxis(1.03 * bin_centres(), "wavelength", "air")
+        return Spectra(flux, axis, np.full(flux.shape, SIGMA**2), redshift=0.0)
+
+    assert np.mean((awkward(galaxies, moved) & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0) > 0.8
+
+
+def test_sky_residuals_are_flagged(galaxies):
+    def spiked(flux):
+        flux[:, 700:712:2] += 0.6
+        return on_bins(flux)
+
+    assert np.all(awkward(galaxies, spiked) & Flag.POOR_FIT)
+
+
+def test_gaps_are_told_and_negative_continua_refused(galaxies):
+    flux = noisy(galaxies.spectra[:4], SIGMA, 3)
+    flux[1, 100:160] = np.nan
+    flux[2] *= -1.0
+    flux[3, 200:] = np.nan
+    result = nl.denoise(on_bins(flux))
+    assert not result.flags[0] & Flag.MASKED_CHANNELS
+    assert result.flags[1] & Flag.MASKED_CHANNELS
+    assert np.isfinite(result.flux[1]).all()
+    assert result.flags[2] & Flag.LOW_SNR
+    assert np.isnan(result.flux[2]).all()
+    assert result.flags[3] & Flag.NO_DATA
+    lost = np.isnan(result.flux).any(axis=1)
+    assert np.all(result.flags[lost] != 0)
+
+
+def test_stronger_lines_than_any_are_flagged_or_fitted(galaxies):
+    strong = galaxies.rows(galaxies.ew[:, HALPHA] > np.percentile(galaxies.ew[:, HALPHA], 93))
+    extra = 5.0 * strong.line_flux @ line_profiles(LINES)
+    flux = strong.spectra + extra
+    flux /= np.linalg.norm(flux, axis=1, keepdims=True)
+    result = nl.denoise(on_bins(noisy(flux, SIGMA, 9)))
+    stopped = (result.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0
+    rows = line_rows(result.basis)[HALPHA]
+    close = np.abs(result.flux @ rows / (flux @ rows) - 1.0) < 0.15
+    assert np.all(stopped | close)
+    assert close.mean() > 0.9
+
+
+def test_bad_input_is_told(galaxies):
+    spectra = on_bins(galaxies.spectra[:2])
+    bare = Spectra(spectra.flux, spectra.axis, spectra.variance)
+    with pytest.raises(UsageError, match="--redshift"):
+        nl.denoise(bare)
+    with pytest.raises(UsageError, match="3 redshifts for 2 spectra"):
+        nl.denoise(bare, redshift=[0.0, 0.1, 0.2])
+    with pytest.raises(InputError, match="check the redshift"):
+        nl.denoise(bare, redshift=5.0)
+    with pytest.raises(UsageError, match="not ndarray"):
+        nl.denoise(spectra.flux, redshift=0.0)
+    with pytest.raises(UsageError, match="does not de-noise"):
+        nl.denoise(spectra, network="kinematics")
+    missing = nl.denoise(bare, redshift=[0.0, np.nan])
+    assert missing.flags[1] & Flag.BAD_REDSHIFT
+    assert np.isnan(missing.flux[1]).all()
+    coarse = SpectralAxis(np.linspace(3700.0, 7900.0, 40), "wavelength", "air")
+    with pytest.raises(InputError, match="too wide"):
+        nl.denoise(Spectra(np.ones((1, 40)), coarse, np.ones((1, 40))), redshift=0.0)
+
+
+def test_noise_is_estimated_where_none_is_given(galaxies):
+    axis = SpectralAxis(bin_centres(), "wavelength", "air")
+    result = nl.denoise(Spectra(noisy(galaxies.spectra[:5], 0.04, 1), axis), redshift=0.0)
+    assert np.isfinite(result.flux).all()
+
+
+def test_files_through_the_command(galaxies, tmp_path):
+    from astropy.io import fits
+    from click.testing import CliRunner
+
+    from nebulines.cli.main import cli
+    from nebulines.io import write_row_stacked
+
+    source, target = tmp_path / "noisy.fits", tmp_path / "clean.fits"
+    write_row_stacked(source, on_bins(noisy(galaxies.spectra[:3], SIGMA, 1), unit="Jy"))
+    run = CliRunner().invoke(cli, ["denoise", str(source), "-o", str(target), "--draws", "4"])
+    assert run.exit_code == 0, run.output
+    with fits.open(target) as file:
+        assert file["FLUX"].data.shape == file["ERR"].data.shape == (3, 825)
+        assert file["DRAWS"].data.shape == (4, 3, 825)
+        assert file["FLAGS"].data.shape == (3,)
+        assert "HALPHA6563_flux" in file["LINES"].columns.names
+        assert file["FLUX"].header["BUNIT"] == "Jy"
+    assert len(nl.read(target)) == 3
+    same = CliRunner().invoke(cli, ["denoise", str(source), "-o", str(source)])
+    assert same.exit_code == 2
+    assert "another name" in same.output
+    lost = CliRunner().invoke(cli, ["denoise", str(tmp_path / "no.fits"), "-o", str(target)])
+    assert lost.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["sdss/SDSS_GALAXY_10.fits", "desi/coadd-4-80613-thru20210324.fits",
+             "manga/MaNGA_test_spectra.fits.gz"]
+)  # fmt: skip
+def test_real_spectra_go_through(name):
+    path = REAL / name
+    if not path.is_file():
+        pytest.skip(f"no real spectra at {path}")
+    spectra = nl.read(path)[:4]
+    result = nl.denoise(spectra, redshift=None if spectra.redshift is not None else 0.03)
+    assert result.flux.shape == spectra.flux.shape
+    lost = np.isnan(result.flux).all(axis=1)
+    assert np.all(result.flags[lost] != 0)
+    assert not lost.all()

@@ -1,0 +1,151 @@
+"""The networks of de-noising: statistics that suffice, posteriors that integrate, the paper's."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nebulines.errors import InputError
+from nebulines.networks.denoise import Denoise
+from nebulines.networks.denoise_autoencoder import Autoencoder
+from nebulines.networks.denoise_basis import Basis, inverse, project, statistics, white_statistics
+from nebulines.networks.denoise_pca import PCA, fit_pca
+from nebulines.networks.denoise_posterior import draw, log_prob, unwarp, warp
+from nebulines.networks.weights import load, save
+
+K, L, CHANNELS = 6, 2, 30
+SIZE = {"basis": K, "lines": L, "width": 16, "depth": 1, "components": 2, "channels": CHANNELS}
+
+
+def random_basis(seed: int = 0) -> Basis:
+    rng = np.random.default_rng(seed)
+    vectors = np.linalg.qr(rng.normal(size=(CHANNELS, K)))[0].T
+    coordinates = np.eye(K) + 0.2 * rng.normal(size=(K, K))
+    mean = np.array([0.9, 0.2, 0.1, 0.0, 0.0, 0.0])
+    parts = (vectors, mean, np.geomspace(0.03, 1e-4, K), np.zeros(CHANNELS), coordinates,
+             np.linalg.inv(coordinates), np.full(L, 0.02))  # fmt: skip
+    return Basis(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+@pytest.fixture(scope="module")
+def basis():
+    return random_basis()
+
+
+@pytest.fixture(scope="module")
+def network(basis):
+    blank = Denoise(key=jax.random.key(1), **SIZE)
+    return eqx.tree_at(lambda net: net.basis, blank, basis)
+
+
+@pytest.fixture(scope="module")
+def spectra(basis):
+    rng = np.random.default_rng(2)
+    a = np.asarray(basis.mean) + np.sqrt(basis.variance) * rng.normal(size=(5, K))
+    return (a @ np.asarray(basis.vectors) + 0.05 * rng.normal(size=(5, CHANNELS))).astype("f4")
+
+
+def test_inverse_agrees_with_numpy():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(4, 7, 9))
+    matrix = np.eye(7) + root @ root.transpose(0, 2, 1)
+    found = np.asarray(inverse(jnp.asarray(matrix, jnp.float32)))
+    np.testing.assert_allclose(found, np.linalg.inv(matrix), atol=1e-5)
+
+
+def test_white_noise_is_a_special_case_of_any_noise(basis, spectra):
+    weight = np.full(spectra.shape, 400.0, np.float32)
+    general = statistics(basis, *project(basis, spectra, weight))
+    white = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
+    for name, one, other in zip(general._fields, general, white, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def test_statistics_are_the_posterior_of_a_normal_prior(basis, spectra):
+    """Against the formula in double precision, noise and mask of every bin different."""
+    rng = np.random.default_rng(4)
+    weight = rng.uniform(100, 900, spectra.shape) * (rng.random(spectra.shape) > 0.2)
+    found = statistics(basis, *project(basis, spectra, weight.astype("f4")))
+    vectors, mean, prior = (np.asarray(x, float) for x in basis_parts(basis))
+    for row in range(len(spectra)):
+        first = float(found.first[row])
+        covariance = np.linalg.inv(
+            (vectors * weight[row]) @ vectors.T + np.diag(1 / prior) / first**2
+        )
+        best = covariance @ (vectors @ (weight[row] * spectra[row]) + mean / prior / first)
+        scale = float(found.scale[row])
+        np.testing.assert_allclose(scale * np.asarray(found.coefficients[row]), best, atol=2e-4)
+        np.testing.assert_allclose(
+            scale**2 * np.asarray(found.variance[row]), np.diag(covariance), rtol=5e-3
+        )
+
+
+def basis_parts(basis):
+    return basis.vectors, basis.mean, basis.variance
+
+
+def test_statistics_follow_the_unit_of_the_data(basis, spectra):
+    one = statistics(basis, *project(basis, spectra, np.full(spectra.shape, 400.0, "f4")))
+    other = statistics(basis, *project(basis, 1e3 * spectra, np.full(spectra.shape, 4e-4, "f4")))
+    np.testing.assert_allclose(other.scale, 1e3 * one.scale, rtol=1e-3)
+    np.testing.assert_allclose(other.coefficients, one.coefficients, atol=1e-4)
+
+
+def test_warp_is_undone(basis):
+    u = jnp.asarray(np.random.default_rng(0).normal(size=(9, K)), jnp.float32)
+    np.testing.assert_allclose(unwarp(basis, warp(basis, u)), u, rtol=1e-4, atol=1e-5)
+
+
+def test_draws_have_the_density_that_is_stated(network, basis, spectra):
+    """Mean log density of own draws = -entropy; for a 1-component mixture it is analytic."""
+    single = Denoise(key=jax.random.key(5), **{**SIZE, "components": 1})
+    single = eqx.tree_at(lambda net: net.basis, single, basis)
+    found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
+    posterior = single(found)
+    drawn = draw(basis, posterior, jax.random.key(0), 4000)
+    y = single.coordinates(drawn.reshape(-1, K)).reshape(4000, 5, K)
+    density = jax.vmap(lambda one: log_prob(posterior, one))(y).mean(axis=0)
+    entropy = 0.5 * K * (1 + np.log(2 * np.pi)) + posterior.log_spread[:, 0].sum(axis=1)
+    np.testing.assert_allclose(density, -entropy, atol=0.12)
+
+
+def test_batch_equals_loop(network, basis, spectra):
+    found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
+    whole = network(found)
+    for row in range(5):
+        one = network(type(found)(*(part[row : row + 1] for part in found)))
+        np.testing.assert_allclose(one.mean[0], whole.mean[row], atol=1e-5)
+        np.testing.assert_allclose(one.centre[0], whole.centre[row], atol=1e-5)
+    np.testing.assert_allclose(network.means(found), whole.mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_autoencoders(kind, tmp_path):
+    size = {"latent": 3, "layers": [12, 8], "dropout": 0.5, "variational": kind == "vae",
+            "channels": CHANNELS}  # fmt: skip
+    network = Autoencoder(key=jax.random.key(0), **size)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, CHANNELS)), jnp.float32)
+    latent, log_variance = network.encode(x)
+    assert latent.shape == (4, 3)
+    assert (log_variance is None) == (kind == "ae")
+    assert network(x).shape == x.shape
+    np.testing.assert_allclose(network(x), network.decode(latent), atol=1e-6)
+    dropped = network.encode(x, key=jax.random.key(1))[0]
+    assert not np.allclose(dropped, latent)
+    path = tmp_path / "mine.safetensors"
+    save(path, network, {"architecture": kind, "size": size})
+    np.testing.assert_array_equal(load(str(path)).network(x), network(x))
+
+
+def test_pca_is_the_best_plane():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3)) @ rng.normal(size=(3, CHANNELS)) + 5.0
+    pca = fit_pca(x, 3)
+    np.testing.assert_allclose(pca(jnp.asarray(x, jnp.float32)), x, atol=1e-3)
+    np.testing.assert_allclose(pca.variance.sum(), pca.total, rtol=1e-4)
+    assert PCA(latent=2, channels=CHANNELS).components.shape == (2, CHANNELS)
+    with pytest.raises(InputError, match="components need more"):
+        fit_pca(x[:2], 3)

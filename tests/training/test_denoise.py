@@ -1,0 +1,163 @@
+"""How de-noising is learned: the basis, the noise in the statistics, the paper's recipe."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from nebulines.errors import InputError, UsageError
+from nebulines.networks.denoise_autoencoder import Autoencoder
+from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
+from nebulines.training import TrainConfig, train
+from nebulines.training.denoise import denoise_task, noise_shapes, sample
+from nebulines.training.denoise_basis import learn_basis, line_profiles
+from nebulines.training.denoise_paper import (
+    Pairs,
+    Plateau,
+    autoencoder_task,
+    latent_of,
+    paper_loss,
+    pca_task,
+    pixel_weights,
+)
+
+NAMES = ("HALPHA6563", "OIII5007")
+
+
+def toy(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra of unit norm on two continua with two lines, and the line fluxes."""
+    rng = np.random.default_rng(seed)
+    wave = bin_centres() / 5500.0
+    share = rng.random((n, 1))
+    flux = np.exp(rng.normal(1.0, 1.0, (n, 2)))
+    spectra = share * wave + (1 - share) * wave**-1.5 + flux @ line_profiles(NAMES)
+    norm = np.linalg.norm(spectra, axis=1, keepdims=True)
+    return (spectra / norm).astype("f4"), (flux / norm).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def learned():
+    spectra, flux = toy(600, 0)
+    return learn_basis(spectra, flux, NAMES, size=6), spectra, flux
+
+
+def test_bins_are_those_of_the_paper():
+    assert len(bin_edges()) == N_BINS + 1
+    assert np.ptp(np.diff(np.log(bin_edges()))) < 1e-12
+    np.testing.assert_allclose(np.linalg.norm(unit_norm(np.ones((2, 5))), axis=1), 1.0)
+
+
+def test_the_basis_holds_spectra_and_line_fluxes(learned):
+    basis, _, _ = learned
+    spectra, flux = toy(200, 1)
+    vectors = np.asarray(basis.vectors)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(6), atol=1e-5)
+    coefficients = spectra @ vectors.T
+    assert np.abs(coefficients @ vectors - spectra).max() < 1e-4
+    found = coefficients @ np.asarray(basis.coordinates)[:2].T
+    assert np.abs(np.log(found / flux)).max() < 0.02
+    np.testing.assert_allclose(basis.coordinates @ basis.inverse, np.eye(6), atol=1e-2)
+
+
+def test_a_basis_needs_spectra():
+    spectra, flux = toy(5, 0)
+    with pytest.raises(InputError, match="needs more spectra"):
+        learn_basis(spectra, flux, NAMES, size=6)
+
+
+def test_noise_in_the_statistics_is_the_noise_of_spectra(learned):
+    """Mean A a and covariance A of b, for a noise shape with gaps."""
+    basis, spectra, _ = learned
+    shapes = noise_shapes(basis, 1, seed=3)
+    truth = (spectra[:1] @ np.asarray(basis.vectors).T).astype("f4")
+    batch = sample(truth, shapes, jax.random.key(0), 8000)
+    level = 1.0 / np.sqrt(batch.a[:, 0, 0] / shapes.a[0, 0, 0])
+    away = batch.b[4000:] - np.einsum("nij,nj->ni", batch.a, batch.truth[4000:])
+    unit = away * level[:, None]
+    root = np.sqrt(np.diag(shapes.a[0]))
+    found = np.cov(unit.T) / root / root[:, None]
+    np.testing.assert_allclose(found, shapes.a[0] / root / root[:, None], atol=0.08)
+
+
+def test_a_short_training_learns(learned):
+    basis, spectra, _ = learned
+    coefficients = spectra @ np.asarray(basis.vectors).T
+    task = denoise_task(basis, line_profiles(NAMES), [coefficients[:400], coefficients[400:]], 0)
+    config = TrainConfig(**{**task.learning, "steps": 40, "batch": 64, "validate_every": 20,
+                            "validation": 128})  # fmt: skip
+    trained = train(task, config, size={"width": 24, "depth": 1}, progress=False)
+    assert trained.history[-1]["validation"] < trained.history[0]["validation"]
+    np.testing.assert_array_equal(trained.network.basis.vectors, basis.vectors)
+    assert float(trained.network.most_noise) == pytest.approx(0.15)
+
+
+def pairs(n: int, seed: int) -> Pairs:
+    clean, _ = toy(n, seed)
+    noise = 0.04 * np.random.default_rng(seed).normal(size=clean.shape)
+    return Pairs((clean + noise).astype("f4"), clean, pixel_weights(0.0 * clean + 0.001))
+
+
+def test_the_paper_s_loss():
+    network = Autoencoder(key=jax.random.key(0), latent=2, layers=[8], dropout=0.0)
+    batch = pairs(3, 0)
+    mean, log_variance = (np.asarray(part, float) for part in network.encode(batch.noisy))
+    error = 0.5 * np.sum(batch.weight * (np.asarray(network(batch.noisy)) - batch.clean) ** 2, 1)
+    divergence = -0.5 * np.sum(1 + log_variance - mean**2 - np.exp(log_variance), axis=1)
+    assert float(paper_loss(network, batch)) == pytest.approx(np.mean(error + divergence), rel=1e-4)
+    assert np.all(divergence >= 0)
+
+
+def test_the_plateau_rule():
+    rule = Plateau(1e-4, patience=5)
+    steps = [rule.goes_on(loss) for loss in [1.0] + [0.95] * 5]
+    assert all(steps)
+    assert rule.rate == pytest.approx(1e-5)
+    assert rule.goes_on(0.5)
+    assert [rule.goes_on(0.5) for _ in range(10)] == [True] * 9 + [False]
+
+
+def test_the_paper_s_recipe_learns_and_ends():
+    task = autoencoder_task("vae", 2, pairs(128, 1), pairs(64, 2))
+    config = TrainConfig(**{**task.learning, "steps": 8, "learning_rate": 1e-3})
+    trained = train(task, config, size={"layers": [16], "dropout": 0.1}, progress=False)
+    losses = [row["validation"] for row in trained.history]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+    with pytest.raises(UsageError, match="cannot be resumed"):
+        train(task, config, size={"layers": [16]}, out=None or _nowhere(), resume=True)
+
+
+def _nowhere():
+    from pathlib import Path
+
+    return Path("nowhere")
+
+
+def test_pca_is_trained_by_the_same_verb():
+    task = pca_task(2, pairs(64, 1), pairs(32, 2))
+    trained = train(task, TrainConfig(**task.learning), progress=False)
+    assert trained.network.components.shape == (2, N_BINS)
+    assert trained.best < 0.04**2
+
+
+def test_names_with_dimensions():
+    assert latent_of("vae-10") == 10
+    with pytest.raises(UsageError, match="number of dimensions"):
+        latent_of("vae-many")
+
+
+def test_the_random_search_follows_the_paper():
+    pytest.importorskip("optuna")
+    from nebulines.training.denoise_search import search_layers
+
+    seen: list[dict] = []
+    best = search_layers(
+        "ae", 2, pairs(64, 1), pairs(32, 2), trials=2, epochs=1, report=seen.append
+    )
+    assert len(seen) == 2
+    assert best["loss"] == min(row["loss"] for row in seen)
+    for row in seen:
+        assert 2 <= len(row["layers"]) <= 4
+        assert all(a >= b for a, b in zip(row["layers"], row["layers"][1:], strict=False))
+        assert 0.0 <= row["dropout"] <= 0.9
