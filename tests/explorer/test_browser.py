@@ -62,7 +62,7 @@ def page(driver, population_html):
 
 def test_the_browser_decodes_what_python_packed(page, population):
     found = page("return [...window.explorer.spectra.widths('predicted', 42)]")
-    assert found == pytest.approx(population.widths["predicted"][42].tolist(), rel=1e-4)
+    assert found == pytest.approx(population.widths["predicted"][42].tolist(), rel=2e-3)
     axis, flux = page(
         "const s = window.explorer.spectra; return [[...s.coarse], [...s.continuum(42)]]"
     )
@@ -163,6 +163,12 @@ def test_the_population_asked_for_nothing_and_had_no_error(page, driver, populat
     asked = [u for u in requests_of(driver) if not u.startswith(("data:", "blob:"))]
     assert set(asked) == {population_html.as_uri()}
     assert complaints(driver) == []
+
+
+def test_the_address_opens_a_galaxy(driver, population_html):
+    run = opened(driver, f"{population_html.as_uri()}#55")
+    assert run("return document.body.dataset.shown") == "55"
+    assert run("return document.getElementById('name-state').textContent") == "pinned"
 
 
 def test_maps_show_the_spaxel_that_is_clicked(driver, maps_file, tmp_path):

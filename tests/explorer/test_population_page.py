@@ -19,7 +19,7 @@ def test_the_page_decodes_to_the_population(population, population_html):
     for kind, widths in population.widths.items():
         found = arrays[f"ew-{kind}"].T
         assert np.array_equal(np.isnan(found), np.isnan(widths))
-        assert np.nanmax(np.abs(found - widths) / (1.0 + np.abs(widths))) < 1e-4
+        assert np.nanmax(np.abs(found - widths) / (1.0 + np.abs(widths))) < 1.1e-3
     small = population.spectra
     rebuilt = arrays["level"][:, None] * (arrays["mean"] + arrays["coefficients"] @ arrays["basis"])
     expected = np.stack([small.flux(i) for i in range(len(population))])

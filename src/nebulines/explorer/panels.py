@@ -70,7 +70,7 @@ def _draw_row(
     reference = np.arcsinh(population.widths[kinds[0]][:, index])
     low, high = np.nanquantile(reference, [0.02, 0.98])
     size = float(np.clip(2e4 / len(points), 0.15, 4.0))
-    drawn = None
+    drawn: Any = None
     for ax, kind in zip(row, kinds, strict=True):
         values = np.arcsinh(population.widths[kind][:, index])
         drawn = ax.scatter(

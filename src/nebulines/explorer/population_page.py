@@ -34,6 +34,10 @@ _WINDOWS = (
 )
 """First and last line of the windows that one button shows."""
 _SIDE = 40.0  # Angstrom beside them
+_WIDTH_STEP = 0.002
+"""Of asinh(EW / A): 0.1 % of a width, or 0.001 A."""
+_COEFFICIENT_STEP = 0.004
+"""Of principal components: 0.01 % of a channel's flux."""
 
 
 def write_population(population: Population, path: str | PathLike[str]) -> Path:
@@ -127,14 +131,22 @@ def _windows() -> list[dict[str, Any]]:
     return found
 
 
+def _steps(values: np.ndarray, step: float, *, asinh: bool = False) -> Packed:
+    """No finer than a step, so that the page stays small; coarser where the range asks for it."""
+    finite = values[np.isfinite(values)]
+    scaled = np.arcsinh(finite) if asinh else finite
+    width = float(np.ptp(scaled)) if len(scaled) else 0.0
+    return quantise(values, asinh=asinh, step=max(step, width / 65_000))
+
+
 def _arrays(population: Population, kinds: list[str]) -> dict[str, Packed]:
     spectra = population.spectra
     arrays = {
         "mean": quantise(spectra.mean),
         "basis": quantise(spectra.basis),
-        "coefficients": quantise(spectra.coefficients),
+        "coefficients": _steps(spectra.coefficients, _COEFFICIENT_STEP),
         "level": pack(spectra.level.astype(np.float32)),
-        **{f"ew-{key}": quantise(population.widths[key].T, asinh=True) for key in kinds},
+        **{f"ew-{key}": _steps(population.widths[key].T, _WIDTH_STEP, asinh=True) for key in kinds},
         **{f"map-{name}": pack(shades) for name, shades in colour_maps().items()},
     }
     for k, plane in enumerate(population.planes):

@@ -35,13 +35,19 @@ class StoredArray {
   }
 
   real(start = 0, count = this.stored.length) {
-    const { scale, offset, asinh } = this.spec;
+    const values = this.scaled(start, count);
+    if (this.spec.asinh) for (let i = 0; i < count; i++) values[i] = Math.sinh(values[i]);
+    return values;
+  }
+
+  // The numbers, or their asinh where that is what is stored.
+  scaled(start = 0, count = this.stored.length) {
+    const { scale, offset } = this.spec;
+    if (scale === undefined) return Float32Array.from(this.stored.subarray(start, start + count));
     const values = new Float32Array(count);
     for (let i = 0; i < count; i++) {
       const q = this.stored[start + i];
-      if (scale === undefined) values[i] = q;
-      else if (q === MISSING) values[i] = NaN;
-      else values[i] = asinh ? Math.sinh(offset + scale * q) : offset + scale * q;
+      values[i] = q === MISSING ? NaN : offset + scale * q;
     }
     return values;
   }

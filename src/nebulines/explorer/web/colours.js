@@ -40,12 +40,25 @@ class ColourScale {
     return new ColourScale(low, high, { warp, map, soft });
   }
 
+  // The same from values whose asinh is given.
+  static robustAsinh(scaled) {
+    const [low, high] = quantiles(scaled, [0.02, 0.98]);
+    return new ColourScale(Math.sinh(low), Math.sinh(high), { warp: "asinh" });
+  }
+
   indices(values) {
-    const found = new Uint8Array(values.length);
+    return this.indicesOf(Float32Array.from(values, this.forward));
+  }
+
+  // Colours of values on the scale itself; the last comparison is false for "no value".
+  indicesOf(scaled) {
+    const found = new Uint8Array(scaled.length);
     const gain = 254 / (this.high - this.low);
-    for (let i = 0; i < values.length; i++) {
-      const at = (this.forward(values[i]) - this.low) * gain;
-      found[i] = Number.isNaN(at) ? 0 : 1 + Math.max(0, Math.min(254, Math.round(at)));
+    for (let i = 0; i < scaled.length; i++) {
+      const at = (scaled[i] - this.low) * gain;
+      if (at > 254) found[i] = 255;
+      else if (at < 0) found[i] = 1;
+      else if (at >= 0) found[i] = (1.5 + at) | 0;
     }
     return found;
   }

@@ -13,9 +13,8 @@ class PopulationPage {
     this.makePanels();
     this.makeControls();
     this.makePlot();
-    this.recolour();
-    this.place();
-    new ResizeObserver(oncePerFrame(() => this.panels.forEach((p) => p.draw()))).observe(byId("panels"));
+    this.recolour(true);
+    new ResizeObserver(oncePerFrame(() => this.panels.forEach((p) => p.fit()))).observe(byId("panels"));
     new ResizeObserver(oncePerFrame(() => this.drawBar())).observe(byId("bar"));
     window.addEventListener("hashchange", () => this.showAddress());
     this.showAddress();
@@ -48,7 +47,7 @@ class PopulationPage {
     byId("colour").value = "line-" + Math.max(0, doc.lines.findIndex((l) => l.name === "HALPHA6563"));
     byId("variant").value = doc.variants.length > 1 ? "all" : doc.variants[0].key;
     for (const id of ["colour", "variant"]) byId(id).addEventListener("change", () => this.recolour());
-    byId("plane").addEventListener("change", () => this.place());
+    byId("plane").addEventListener("change", () => this.place(true));
     byId("search").addEventListener("submit", (event) => { event.preventDefault(); this.find(); });
     byId("save").addEventListener("click", () => this.save());
     byId("clear").addEventListener("click", () => this.select([]));
@@ -76,7 +75,7 @@ class PopulationPage {
     return this.doc.variants.filter(({ key }) => wanted === "all" || wanted === key);
   }
 
-  recolour() {
+  recolour(home = false) {
     const [kind, number] = byId("colour").value.split("-");
     const shown = new Set(this.variants().map(({ key }) => key));
     const single = kind === "column";
@@ -90,20 +89,21 @@ class PopulationPage {
     else this.colourByValue(single ? null : +number, single ? +number : null);
     byId("panels").dataset.count = String(this.variants().length);
     document.body.dataset.layout = this.variants().length > 1 ? "wide" : "side";
-    this.place(false);
+    this.place(home);
   }
 
   colourByValue(line, number) {
     const { doc, arrays } = this;
     const column = number === null ? null : doc.columns[number];
     const values = (key) => (column ? arrays["column-" + number].real()
-      : arrays["ew-" + key].real(line * doc.n, doc.n));
+      : arrays["ew-" + key].scaled(line * doc.n, doc.n));
     const first = values(doc.variants[0].key);
-    this.scale = ColourScale.robust(first, { warp: column ? "linear" : "asinh" });
+    this.scale = column ? ColourScale.robust(first) : ColourScale.robustAsinh(first);
     const palette = this.scale.palette(this.maps);
-    this.variants().forEach(({ key, label }, k) => {
+    this.variants().forEach(({ key, label }) => {
       const panel = this.panels[doc.variants.findIndex((v) => v.key === key)];
-      panel.setColours(this.scale.indices(column || k === 0 && key === doc.variants[0].key ? first : values(key)), palette);
+      const reuse = column || key === doc.variants[0].key;
+      panel.setColours(this.scale.indicesOf(reuse ? first : values(key)), palette);
       panel.title.textContent = column ? column.label : `${doc.lines[line].label}, ${label}`;
     });
     byId("classes").replaceChildren();
@@ -140,7 +140,7 @@ class PopulationPage {
     byId("bar-label").textContent = column.label;
   }
 
-  place(home = true) {
+  place(home) {
     const wanted = byId("plane").value;
     this.doc.variants.forEach(({ key }, k) => {
       const panel = this.panels[k];
@@ -168,7 +168,9 @@ class PopulationPage {
         labels: ["log EW [N II] 6583 / EW Hα", "log EW [O III] 5007 / EW Hβ"] };
     }
     if (wanted === "strength") {
-      return { x: arrays["column-0"].real(), y: line("HALPHA6563").map(Math.asinh),
+      const k = doc.lines.findIndex((l) => l.name === "HALPHA6563");
+      const strength = arrays["ew-" + variant].scaled(k * doc.n, doc.n);
+      return { x: arrays["column-0"].real(), y: strength,
         labels: [`${doc.columns[0].label} [${doc.columns[0].unit}]`, "asinh(EW Hα / Å)"] };
     }
     const chosen = doc.embeddings[+wanted];
@@ -330,7 +332,7 @@ async function start() {
   const doc = readDocument();
   const arrays = await loadArrays(doc.arrays);
   const page = new PopulationPage(doc, arrays);
-  page.show(0);
+  if (page.here < 0) page.show(0);
   window.explorer = page;
   document.body.dataset.ready = String(Math.round(performance.now()));
 }

@@ -51,7 +51,8 @@ class Scatter {
 
   draw() {
     if (!this.visible || !this.x || !this.indices) return;
-    const { context, density } = sharpCanvas(this.canvas);
+    const { context, density, width, height } = sharpCanvas(this.canvas);
+    this.drawn = `${width} ${height}`;
     const a = this.area();
     const [w, h] = [Math.round(a.w * density), Math.round(a.h * density)];
     const image = context.createImageData(w, h);
@@ -61,6 +62,11 @@ class Scatter {
     context.putImageData(image, Math.round(a.x * density), Math.round(a.y * density));
     this.drawAxes(context, a);
     this.drawMarks();
+  }
+
+  // Draw again where the window has changed.
+  fit() {
+    if (this.drawn !== `${this.canvas.clientWidth} ${this.canvas.clientHeight}`) this.draw();
   }
 
   drawPoints(pixels, w, h, density) {
