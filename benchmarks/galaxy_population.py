@@ -32,6 +32,7 @@ from nebulines.nebular.diagnostics import Bpt, bpt_class
 from nebulines.spectral_axis import air_to_vacuum
 
 _DETECTED = 3.0
+_KS = ("ks", "ks detected")
 _FOUR = ("HBETA4861", "OIII5007", "HALPHA6563", "NII6583")
 RATIOS = (
     ("NII6583", "HALPHA6563"),
@@ -115,8 +116,16 @@ def compare_widths(drawn: Widths, desi: Widths) -> dict[str, Any]:
             "population": percentiles(ours),
             "desi": percentiles(theirs),
             "ks": distance(ours, theirs),
+            "ks detected": distance(detected(drawn, name), detected(desi, name)),
         }
     return found
+
+
+def detected(widths: Widths, name: str) -> np.ndarray:
+    """Widths of a line above 3 sigma."""
+    column = LINES.index(name)
+    ew, error = widths.ew[:, column], widths.error[:, column]
+    return ew[ew > _DETECTED * error]
 
 
 def compare_ratios(drawn: Widths, desi: Widths) -> dict[str, Any]:
@@ -212,10 +221,10 @@ def page(facts: dict[str, Any]) -> str:
     """Markdown of all tables."""
     parts = ["# The galaxy population beside DESI", f"`{facts['environment']['command']}`", ""]
     rows = [
-        [name, _three(row["population"]), _three(row["desi"]), f"{row['ks']:.3f}"]
+        [name, _three(row["population"]), _three(row["desi"]), *(f"{row[k]:.3f}" for k in _KS)]
         for name, row in facts["widths"].items()
     ]
-    head = ["equivalent width [A]", "population 16, 50, 84 %", "DESI", "KS"]
+    head = ["equivalent width [A]", "population 16, 50, 84 %", "DESI", *_KS]
     parts += ["## Equivalent widths above zero, with DESI's errors", table(head, rows), ""]
     rows = [
         [name, _three(row["population"]), _three(row["desi"]), f"{row['ks']:.3f}"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.ionised_gas import Gas, halpha_luminosity, hii_regions, photon_rate
+from nebulines.galaxies.ionised_gas import Gas, hii_regions
+from nebulines.galaxies.ionising_photons import halpha_luminosity, photon_rate
 from nebulines.galaxies.population import CLASSES, LINES, draw_population, population_blocks
 from nebulines.galaxies.star_formation import (
     AGE_EDGES,

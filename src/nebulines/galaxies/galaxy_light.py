@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.galaxies.galaxy_numbers import table
 from nebulines.galaxies.galaxy_properties import Galaxies
-from nebulines.galaxies.ionised_gas import table
 from nebulines.lines import load_catalogue
 
 _VISUAL = 5500.0

@@ -6,16 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nebulines.galaxies.ionised_gas import (
-    Gas,
-    halpha_luminosity,
-    hii_regions,
-    liner_gas,
-    nuclear_gas,
-    old_rate,
-    photon_rate,
-    table,
-)
+from nebulines.galaxies.galaxy_numbers import table
+from nebulines.galaxies.ionised_gas import Gas, hii_regions, liner_gas, nuclear_gas
+from nebulines.galaxies.ionising_photons import halpha_luminosity, old_rate, photon_rate
 from nebulines.galaxies.star_formation import (
     AGE_EDGES,
     History,

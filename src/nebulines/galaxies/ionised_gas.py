@@ -1,23 +1,21 @@
 """Emission lines of galaxies: H II regions lit by young stars, gas lit by old stars, nuclei.
 
-The ionising photons follow from the ages of the stars; H-alpha from the photons; the other
-lines from photoionisation models (``data/hii_lines.toml``, learned from the grid of
-Perez-Montero 2014), from the ratios of LINER-like gas (``data/population.toml``), and from the
-package's prior of narrow-line regions. Fluxes are in solar luminosities, before dust.
+H-alpha follows from the ionising photons of the stars (`ionising_photons`); the other lines from
+photoionisation models (``data/hii_lines.toml``, learned from the grid of Perez-Montero 2014), from
+the ratios of LINER-like gas (``data/population.toml``), and from the package's prior of
+narrow-line regions.
 """
 
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from nebulines.galaxies.star_formation import AGE_EDGES, AGES
+from nebulines.galaxies.galaxy_numbers import hii_table, table
 from nebulines.lines import load_ties
 from nebulines.nebular import case_b_ratio
 from nebulines.nebular.atoms import emissivity
@@ -70,64 +68,6 @@ class Gas(NamedTuple):
     log_density: np.ndarray
 
 
-def photon_rate(metallicity: float | np.ndarray = 0.0) -> np.ndarray:
-    """Mean rate of hydrogen-ionising photons of the stars of each bin of age.
-
-    Constant for 3.2 Myr, then falling as age^-4.5 down to the rate of old stars; the integral
-    is that of Kennicutt's calibration of the star-formation rate, and falls by 0.2 dex per dex
-    of metallicity.
-
-    Args:
-        metallicity: (...) log10 over the Sun's.
-
-    Returns:
-        (..., 46) photons a second and solar mass formed.
-
-    Source: Kennicutt 1998; Schaerer 2003; Cid Fernandes et al. 2011 (``data/population.toml``).
-
-    Example:
-        >>> photon_rate()[[0, -1]].round(-40) > 0
-        array([ True,  True])
-    """
-    young = 10.0 ** (table()["photons"]["with_metallicity"] * np.asarray(metallicity))
-    return young[..., None] * _young_rate() + old_rate()
-
-
-@functools.cache
-def _young_rate() -> np.ndarray:
-    """Rate (46,) of the young stars, averaged over the bins."""
-    row = table()["photons"]
-    power, knee = row["decline"], row["plateau"]
-    fine = np.concatenate([[0.0], np.geomspace(1e5, AGE_EDGES[-1], 4000)])
-    shape = np.minimum(1.0, (np.maximum(fine, 1.0) / knee) ** power)
-    steps = 0.5 * (shape[1:] + shape[:-1]) * np.diff(fine)
-    so_far = np.interp(AGE_EDGES, fine, np.concatenate([[0.0], np.cumsum(steps)]))
-    scale = row["total"] / (so_far[-1] * table()["photons"]["year"])
-    return scale * np.diff(so_far) / np.diff(AGE_EDGES)
-
-
-def old_rate() -> np.ndarray:
-    """Rate (46,) of old stars [1 / s and solar mass formed]; 0 while they are young.
-
-    Example:
-        >>> float(old_rate()[0])
-        0.0
-    """
-    row = table()["photons"]
-    return np.where(row["old_from"] <= AGES, 10.0 ** row["old"], 0.0)
-
-
-def halpha_luminosity(photons: np.ndarray) -> np.ndarray:
-    """H-alpha [solar luminosities] of ionising photons a second, case B at 10^4 K.
-
-    Example:
-        >>> float(halpha_luminosity(np.array(1e53)).round(-5))
-        35800000.0
-    """
-    row = table()["photons"]
-    return row["halpha_energy"] / row["solar_luminosity"] * np.asarray(photons)
-
-
 def hii_regions(gas: Gas, rng: np.random.Generator) -> np.ndarray:
     """Lines of H II regions relative to H-alpha, (n, 21) in the order of `LINES`.
 
@@ -175,7 +115,7 @@ def nuclear_gas(n: int, rng: np.random.Generator) -> np.ndarray:
     """Lines of narrow-line regions relative to H-alpha, (n, 21).
 
     Drawn from the prior ``agn``, of which the galaxies that harbour nuclei show the metal-rich
-    side: rows are kept in proportion to a normal of log10 [N II] / H-alpha (``data/population.toml``).
+    side: rows are kept in proportion to a normal of log10 [N II] / H-alpha.
 
     Example:
         >>> nuclear_gas(2, np.random.default_rng(0)).shape
@@ -246,29 +186,3 @@ def _terms(x: np.ndarray, order: int) -> np.ndarray:
     every = product(range(order + 1), repeat=x.shape[1])
     powers = [term for term in every if sum(term) <= order]
     return np.stack([np.prod(x**term, axis=1) for term in powers], axis=1)
-
-
-@functools.cache
-def table() -> dict[str, Any]:
-    """The numbers of the population, ``data/population.toml``.
-
-    Example:
-        >>> table()["abundance"]["solar"]
-        8.69
-    """
-    return _read("population.toml")
-
-
-@functools.cache
-def hii_table() -> dict[str, Any]:
-    """Line ratios of H II regions, ``data/hii_lines.toml``.
-
-    Example:
-        >>> hii_table()["order"]
-        4
-    """
-    return _read("hii_lines.toml")
-
-
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))

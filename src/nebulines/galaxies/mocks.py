@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import nebulines
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
+from nebulines.galaxies.observing import Observed, observe
 from nebulines.galaxies.population import CLASSES, LINES, Population, draw_population
-from nebulines.galaxies.surveys import Observed, Survey, get_survey, observe
+from nebulines.galaxies.surveys import Survey, get_survey
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
@@ -23,7 +22,6 @@ from nebulines.synthetic.spectra import GALAXIES
 if TYPE_CHECKING:
     from astropy.table import Table
 
-_UNIT_AT_REST = ""
 _VELOCITY_SPREAD = 30.0
 _BLOCK = 4096
 
@@ -124,53 +122,6 @@ def galaxy_blocks(
         yield simulate_galaxies(name, min(block, n - start), (seed, k) if k else seed, config)
 
 
-def write_galaxies(
-    output: str | Path,
-    name: str,
-    n: int = 1000,
-    seed: int = 0,
-    *,
-    config: GalaxyConfig | None = None,
-    advance: Any = None,
-) -> tuple[Path, Path]:
-    """Mock galaxies into a row-stacked file and ``OUT_TRUTH.fits``, a block in memory at a time.
-
-    Args:
-        output: the FITS file.
-        name, n, seed, config: as in `simulate_galaxies`.
-        advance: called with the number of galaxies written since its last call.
-
-    Returns:
-        Paths of the spectra and of the truth.
-
-    Raises:
-        UsageError: an output that cannot be written, or what `simulate_galaxies` refuses.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> [path.name for path in write_galaxies(folder / "mock.fits", "galaxies-sdss", n=2)]
-        ['mock.fits', 'mock_TRUTH.fits']
-    """
-    from nebulines.io.atomic import atomic_path, check_writable
-    from nebulines.synthetic.spectra_files import row_file
-    from nebulines.synthetic.truth_files import TruthTable, truth_path
-
-    output = Path(output)
-    truth_file, survey = truth_path(output), survey_of(name)
-    check_writable(truth_file)
-    meta = _meta(survey, config or GalaxyConfig(), seed)
-    with atomic_path(truth_file) as partial, row_file(output, n) as write:
-        truths = TruthTable(partial, n, meta)
-        for truth, spectra in galaxy_blocks(name, n, seed, config):
-            truths.add(truth)
-            write(truth, spectra)
-            if advance:
-                advance(len(truth))
-        truths.finish()
-    return output, truth_file
-
-
 def survey_of(name: str) -> Survey:
     """Survey of a name with its prefix.
 
@@ -228,31 +179,6 @@ def _spectra(seen: Observed, redshift: np.ndarray, survey: Survey, name: str, se
         line_spread=spread,
         redshift=redshift,
         instrument=survey.instrument.name if survey.instrument else None,
-        unit=survey.instrument.unit if survey.instrument else _UNIT_AT_REST,
+        unit=survey.unit,
         meta={"source": f"simulated {name}, seed {seed}", "VELCONV": "optical"},
     )
-
-
-def _meta(survey: Survey, config: GalaxyConfig, seed: int) -> dict[str, Any]:
-    """What the header of the truth says about itself."""
-    import json
-
-    from nebulines.lines import load_catalogue
-
-    lines = load_catalogue().select(LINES)
-    air = {n: round(float(w), 4) for n, w in zip(LINES, lines.wavelength_air, strict=True)}
-    return {
-        "CREATOR": "nebulines",
-        "NEBVERS": nebulines.__version__,
-        "CONTENT": "truth of simulated galaxies",
-        "INSTROW": survey.instrument.name if survey.instrument else "",
-        "SURVEY": survey.name,
-        "SEED": seed,
-        "CONFIG": json.dumps(vars(config), default=str),
-        "VELCONV": "optical",
-        "LSFCORR": True,
-        "DEREDDEN": False,
-        "FLUXUNIT": survey.instrument.unit if survey.instrument else _UNIT_AT_REST,
-        "CLASSES": json.dumps(list(CLASSES)),
-        "LINES": json.dumps(air),
-    }

@@ -22,11 +22,12 @@ from nebulines.galaxies.galaxy_light import (
     d4000,
     light_age,
 )
+from nebulines.galaxies.galaxy_numbers import table
 from nebulines.galaxies.galaxy_properties import Galaxies, draw_galaxies
 from nebulines.galaxies.galaxy_spectra import render
-from nebulines.galaxies.ionised_gas import LINES, table
+from nebulines.galaxies.ionised_gas import LINES
+from nebulines.galaxies.observing import observe
 from nebulines.galaxies.starlight import load_starlight
-from nebulines.galaxies.surveys import observe
 
 __all__ = [
     "CLASSES",
