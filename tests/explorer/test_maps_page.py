@@ -88,6 +88,17 @@ def test_maps_alone_make_a_page(maps_file, tmp_path):
     assert document["spectra"] == "none"
 
 
+def test_many_spaxels_keep_the_main_maps(maps_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MANY", 10)
+    document, arrays = read_page(explore(maps_file, tmp_path / "many.html"))
+    result = Result.read(maps_file)
+    names = [facts["name"] for facts in document["maps"]]
+    assert names == ["velocity", "broadening", "HALPHA6563_flux", "snr"]
+    assert not any(facts["error"] for facts in document["maps"])
+    for k, name in enumerate(names):
+        assert arrays[f"value-{k}"] == pytest.approx(result[name], rel=1e-3, abs=0.01, nan_ok=True)
+
+
 def test_a_cube_of_another_shape_is_refused(maps_file, tmp_path):
     write_cube(tmp_path / "ok.fits", np.ones((NX * NY, 50)), "")
     content = fits.getdata(tmp_path / "ok.fits", "FLUX")

@@ -36,6 +36,10 @@ SCRIPTS = (
 )
 LARGEST = 12_000_000
 """Values of data and of model that a page still holds."""
+MANY = 250_000
+"""Spaxels above which a page holds the main maps alone, without errors, in 16 bits."""
+_MAIN = ("velocity", "broadening", "snr", "chi2")
+_MAIN_FLUXES = 4
 _STEP = 0.1  # of the noise of a channel
 _MODEL_STEP = 0.02
 
@@ -77,14 +81,15 @@ def write_maps_page(view: CubeView, path: str | PathLike[str]) -> Path:
 
 def maps_page(view: CubeView) -> str:
     """The text of the page."""
-    columns = map_columns(view.result)
     assert view.result.shape is not None
     ny, nx = view.result.shape
+    columns = map_columns(view.result)
+    columns = main_maps(columns) if nx * ny > MANY else columns
     what = "click a spaxel to see its spectrum" if view.spectra else "no cube beside these maps"
     arrays, axis = _spectra_arrays(view)
     offsets = sky_offsets(view.result)
     if offsets is not None:
-        arrays["sky"] = pack(offsets[1].astype(np.float32))
+        arrays["sky"] = quantise(offsets[1])
     return assemble(
         "maps.html",
         scripts=SCRIPTS,
@@ -107,11 +112,33 @@ def maps_page(view: CubeView) -> str:
     )
 
 
+def main_maps(columns: list[MapColumn]) -> list[MapColumn]:
+    """Kinematics, signal to noise, chi2 and the strongest lines, without their errors."""
+    fluxes = [column for column in columns if column.group == "line fluxes"]
+    strength = [float(np.nanmedian(c.values)) if c.shown.any() else -np.inf for c in fluxes]
+    strongest = {fluxes[k].name for k in np.argsort(strength)[::-1][:_MAIN_FLUXES]}
+    kept = [c for c in columns if c.name in (*_MAIN, *strongest)]
+    return [column._replace(error=None) for column in kept or columns[:_MAIN_FLUXES]]
+
+
+def _soft(column: MapColumn) -> float:
+    """Where the scale of a map turns from linear to logarithmic: its typical error, else a tenth
+    of its typical value."""
+    shown = column.shown & np.isfinite(column.values)
+    typical = np.abs(column.values[shown]) / 10.0
+    if column.error is not None:
+        typical = column.error[shown & np.isfinite(column.error)]
+    soft = float(np.median(typical)) if len(typical) else 1.0
+    return soft if soft > 0 else 1.0
+
+
+def _map_values(column: MapColumn) -> Packed:
+    if len(column.values) <= MANY:
+        return pack(column.values)
+    return quantise(column.values, asinh=column.warp == "asinh", unit=_soft(column))
+
+
 def _map_facts(column: MapColumn) -> dict[str, Any]:
-    shown = column.values[column.shown & np.isfinite(column.values)]
-    errors = column.error[column.shown] if column.error is not None else None
-    finite = errors[np.isfinite(errors)] if errors is not None else np.zeros(0)
-    soft = float(np.median(finite)) if len(finite) else 1.0
     return {
         "name": column.name,
         "group": column.group,
@@ -119,17 +146,17 @@ def _map_facts(column: MapColumn) -> dict[str, Any]:
         "unit": column.unit,
         "text": column.text,
         "warp": column.warp,
-        "soft": soft if soft > 0 else 1.0,
+        "soft": _soft(column),
         "diverging": column.diverging,
         "error": column.error is not None,
-        "measured": len(shown),
+        "measured": int((column.shown & np.isfinite(column.values)).sum()),
     }
 
 
 def _map_arrays(result: Result, columns: list[MapColumn]) -> dict[str, Packed]:
     arrays = {f"map-{name}": pack(shades) for name, shades in colour_maps().items()}
     for k, column in enumerate(columns):
-        arrays[f"value-{k}"] = pack(column.values)
+        arrays[f"value-{k}"] = _map_values(column)
         arrays[f"shown-{k}"] = pack(column.shown.astype(np.uint8))
         if column.error is not None:
             arrays[f"error-{k}"] = pack(column.error)

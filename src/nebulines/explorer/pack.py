@@ -1,6 +1,6 @@
 """Arrays as text inside a page: whole numbers, deflated, base64.
 
-A real array is stored as int16 q with x = offset + scale q, or x = sinh(offset + scale q) for
+A real array is stored as int16 q with x = offset + scale q, or x = unit sinh(offset + scale q) for
 quantities that span decades and change sign; -32768 stands for a missing value. The bytes of
 16-bit numbers are stored in two planes (all high bytes, then all low ones), which deflates better.
 ``web/arrays.js`` is the reader in a browser, `unpack` the one in Python.
@@ -34,14 +34,17 @@ class Packed(NamedTuple):
     text: str
 
 
-def quantise(values: Any, *, asinh: bool = False, step: float | None = None) -> Packed:
+def quantise(
+    values: Any, *, asinh: bool = False, step: float | None = None, unit: float = 1.0
+) -> Packed:
     """Real numbers as int16.
 
     Args:
         values: array; NaN and infinity become missing.
-        asinh: store asinh of the values.
+        asinh: store asinh of the values over ``unit``.
         step: distance of stored numbers [unit of the values, or of their asinh]; None = the
             range over 65 000.
+        unit: where an asinh scale turns from linear to logarithmic.
 
     Returns:
         `Packed`; the largest error is half of its ``scale``.
@@ -56,7 +59,8 @@ def quantise(values: Any, *, asinh: bool = False, step: float | None = None) -> 
     """
     values = np.asarray(values, float)
     finite = np.isfinite(values)
-    scaled = np.arcsinh(np.where(finite, values, 0.0)) if asinh else np.where(finite, values, 0.0)
+    scaled = np.where(finite, values, 0.0)
+    scaled = np.arcsinh(scaled / unit) if asinh else scaled
     low, high = (scaled[finite].min(), scaled[finite].max()) if finite.any() else (0.0, 0.0)
     scale = step or max((high - low) / 65_000, 1e-30)
     offset = 0.5 * (low + high)
@@ -64,7 +68,7 @@ def quantise(values: Any, *, asinh: bool = False, step: float | None = None) -> 
     if np.abs(numbers[finite]).max(initial=0) > _LARGEST:
         raise InputError(f"a range of {high - low:.3g} is too wide for steps of {scale:.3g}")
     stored = np.where(finite, numbers, MISSING).astype(np.int16)
-    spec = {"scale": float(scale), "offset": float(offset), "asinh": asinh}
+    spec = {"scale": float(scale), "offset": float(offset), "asinh": asinh, "unit": float(unit)}
     return pack(stored)._replace(spec={**pack(stored).spec, **spec})
 
 
@@ -146,5 +150,5 @@ def unpack(packed: Packed) -> np.ndarray:
     if "scale" not in spec:
         return values
     real = spec["offset"] + spec["scale"] * values.astype(float)
-    real = np.sinh(real) if spec["asinh"] else real
+    real = spec["unit"] * np.sinh(real) if spec["asinh"] else real
     return np.where(values == MISSING, np.nan, real)

@@ -36,7 +36,8 @@ class StoredArray {
 
   real(start = 0, count = this.stored.length) {
     const values = this.scaled(start, count);
-    if (this.spec.asinh) for (let i = 0; i < count; i++) values[i] = Math.sinh(values[i]);
+    const { asinh, unit } = this.spec;
+    if (asinh) for (let i = 0; i < count; i++) values[i] = unit * Math.sinh(values[i]);
     return values;
   }
 
