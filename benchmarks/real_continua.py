@@ -74,8 +74,9 @@ def fors2(folder: Path) -> Iterator[Real]:
     for k, z in enumerate(stored["z"]):
         part = slice(ends[k], ends[k + 1])
         flux = np.where(stored["bad"][part] != 0, np.nan, stored["flux"][part])
-        if z > 0.0:
-            wave = air_to_vacuum(stored["wave"][part].astype(float))
+        air = stored["wave"][part].astype(float)
+        if z > 0.0 and air[0] < 3550.0 * (1.0 + z) and air[-1] > 6850.0 * (1.0 + z):
+            wave = air_to_vacuum(air)
             yield Real(f"fors2-{k}", wave / (1.0 + z), flux)
 
 
@@ -137,7 +138,8 @@ def judge(spectra: list[Real], weights: Any) -> dict[str, np.ndarray]:
     painted = painter(filled, usable=np.isfinite(flux))
     widths = painter.widths(filled, np.isfinite(flux))
     keys = jax.random.split(jax.random.key(0), 200)
-    blend = np.stack([np.asarray(widths.draw(key))[:, _BLEND].sum(axis=1) for key in keys])
+    drawn = jax.jit(jax.vmap(lambda key: widths.draw(key)[:, jnp.array(_BLEND)].sum(axis=1)))
+    blend = np.asarray(drawn(keys))
     low, middle, high = np.percentile(blend, [2.5, 50.0, 97.5], axis=0)
     return {"measured": measured[np.isfinite(measured)], "predicted": middle, "low": low,
             "high": high, "flags": np.asarray(painted.flags)}  # fmt: skip

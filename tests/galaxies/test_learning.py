@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.equivalent_widths import LINES, LineWidths, doublets, with_doublets
 from nebulines.galaxies.learning import equivalent_width_task, log_likelihood, measured
 from nebulines.galaxies.network import EquivalentWidth
 from nebulines.galaxies.predictors import load_predictor
 from nebulines.galaxies.scores import coverage, line_scores
+from nebulines.galaxies.skewed_scatter import bend, bend_slope, unbend
 from nebulines.networks.weights import save
 from nebulines.training import TrainConfig, train
 
 N_LINES = len(LINES)
+WEAK = [weak for weak, _, _ in doublets()]
 NOISE = 0.6  # median error of a width, whose median is 1.2
 
 
@@ -69,7 +71,7 @@ def toy(n: int, seed: int, noise: float):
     shared = 0.4 * rng.normal(size=(n, 1))
     x = 1.0 - 12.0 * colours[:, :1] + 6.0 * colours[:, 1:2] + shared
     x = x + 0.15 * rng.normal(size=(n, N_LINES))
-    true = np.sinh(x)
+    true = np.asarray(with_doublets(np.sinh(x)))
     error = noise * rng.uniform(0.5, 1.5, (n, N_LINES))
     return measured(colours, true + error * rng.normal(size=true.shape), error), true
 
@@ -78,11 +80,13 @@ def test_the_likelihood_is_largest_at_the_true_scatter():
     galaxies, _ = toy(4000, 8, NOISE)
     line = 1.0 - 12.0 * galaxies.colours[:, :1] + 6.0 * galaxies.colours[:, 1:2]
     mean = jnp.asarray(line) * jnp.ones((1, N_LINES))
+    error = galaxies.ew_err.copy()
+    error[:, WEAK] = np.inf
 
     def total(shared: float, own: float) -> float:
         factor, alone = jnp.full((*mean.shape, 1), shared), jnp.full(mean.shape, own)
         widths = LineWidths(mean, factor, alone)
-        return float(jnp.sum(log_likelihood(widths, galaxies.ew, galaxies.ew_err)))
+        return float(jnp.sum(log_likelihood(widths, galaxies.ew, error)))
 
     best = total(0.4, 0.15)
     assert all(best > total(*other) for other in ((0.4, 0.19), (0.4, 0.11), (0.46, 0.15)))
@@ -113,7 +117,8 @@ def test_scatter_is_recovered_and_covers(learned):
     galaxies, _ = toy(4000, 3, NOISE)
     widths = learned.predict(galaxies.colours)
     scatter = np.median(np.asarray(widths.scatter()), axis=0)
-    np.testing.assert_allclose(scatter, np.hypot(0.4, 0.15), rtol=0.15)
+    strong = np.setdiff1d(np.arange(N_LINES), WEAK)
+    np.testing.assert_allclose(scatter[strong], np.hypot(0.4, 0.15), rtol=0.15)
     inside = coverage(widths, galaxies.ew, galaxies.ew_err)
     np.testing.assert_allclose(inside, 0.6827, atol=0.03)
 
@@ -124,6 +129,39 @@ def test_shared_scatter_is_recovered(learned):
     assert np.corrcoef(draws[:, 0], draws[:, 1])[0, 1] == pytest.approx(
         expected, abs=0.13
     )  # after 500 steps
+
+
+def test_doublets_keep_their_ratio_in_medians_and_draws(learned):
+    widths = learned.predict(toy(50, 9, NOISE)[0].colours)
+    for ew in (widths.ew(), widths.draw(jax.random.key(1)), learned.median(np.zeros((3, 11)))):
+        for weak, strong, ratio in doublets():
+            np.testing.assert_allclose(ew[:, weak] * ratio, ew[:, strong], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("skew", "tail"), [(0.4, 1.2), (-0.5, 0.8)])
+def test_likelihood_of_a_skewed_scatter(double, skew, tail):
+    """A line below its noise: the draws mend the linearisation on average."""
+    u = np.linspace(-9.0, 9.0, 200_001)
+    x = 0.3 + 0.5 * np.asarray(bend(u, skew, tail))
+    density = np.exp(-0.5 * u**2 - 0.5 * ((0.2 - np.sinh(x)) / 0.7) ** 2) / (2.0 * np.pi * 0.7)
+    one = np.ones((200, N_LINES))
+    error = np.where(np.arange(N_LINES) == 3, 0.7, np.inf) * one
+    shape = (0.5 * one, skew * one, tail * one)
+    widths = LineWidths(
+        jnp.asarray(0.3 * one), jnp.zeros((200, N_LINES, 1)), *map(jnp.asarray, shape)
+    )
+    exact = np.log(np.trapezoid(density, u))
+    rough = log_likelihood(widths, 0.2 * one, error, pairs=0)
+    mended = log_likelihood(widths, 0.2 * one, error, pairs=16)
+    assert abs(float(jnp.mean(mended)) - exact) < 0.02
+    assert abs(float(jnp.mean(mended)) - exact) < abs(float(jnp.mean(rough)) - exact) + 0.01
+
+
+def test_bending_is_undone_and_has_its_slope(double):
+    u = np.linspace(-4.0, 4.0, 81)
+    np.testing.assert_allclose(unbend(bend(u, 0.6, 1.3), 0.6, 1.3), u, atol=1e-9)
+    slope = jax.vmap(jax.grad(lambda one: bend(one, 0.6, 1.3)))(u)
+    np.testing.assert_allclose(bend_slope(u, 0.6, 1.3), slope, rtol=1e-9)
 
 
 def test_strange_colours_are_outside(learned):
@@ -174,7 +212,8 @@ def test_wrong_training_data_are_refused():
 
 def test_the_shipped_network_says_how_it_was_made():
     card = load_predictor("equivalent_width").card
-    assert card["trained_with"]["teacher_licence"] == "MIT"
+    assert card["trained_with"]["command"].startswith("nebulines train equivalent_width")
+    assert "neither train nor validate" in card["held_out"]
     assert set(card["scores"]["coverage"]) == set(LINES)
 
 

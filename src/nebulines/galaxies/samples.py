@@ -68,7 +68,7 @@ def draw_sample(n: int, seed: int, stream: int, *, view: View = "colours") -> Sa
     return Sample(measured(features(flux, view), ew, error), true_ew, kind)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=3)
 def _drawn(n: int, seed: int, stream: int) -> tuple[np.ndarray, ...]:
     """Fluxes (n, 120), measured widths and errors, true widths, classes; the last ones are kept,
     since both views of the same galaxies are often wanted."""

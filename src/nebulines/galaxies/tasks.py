@@ -17,7 +17,7 @@ from nebulines.galaxies.samples import TEST, TRAINING, VALIDATION, Sample, View,
 from nebulines.galaxies.scores import coverage, line_scores
 from nebulines.training.task import Task
 
-N_VALIDATION, N_TEST = 8192, 20_000
+N_VALIDATION, N_TEST = 4096, 10_000
 SHARES = (0.7, 0.15)
 """Of a user's galaxies that train and that validate; the rest tests."""
 SIZE = {"width": 64, "depth": 2, "rank": 3}
