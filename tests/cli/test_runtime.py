@@ -33,3 +33,20 @@ def test_compiled_programs_outlive_the_process(tmp_path):
     environment["JAX_PLATFORMS"] = "cpu"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     assert list((tmp_path / "jax").iterdir())
+
+
+def test_compiled_code_runs_in_the_thread_that_calls_it(tmp_path):
+    code = (
+        "import jax; from nebulines.runtime import configure; configure();"
+        "print(jax.config.jax_cpu_enable_async_dispatch)"
+    )
+    environment = {"NEBULINES_CACHE": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
+    for given, expected in (({}, "False"), ({"JAX_CPU_ENABLE_ASYNC_DISPATCH": "true"}, "True")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            env=environment | given,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip() == expected

@@ -28,7 +28,8 @@ from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of
 
-TILE_ROWS = 256
+CALL_ROWS = 1024
+"""Spectra given to one call."""
 LEAST_CHANNELS = 16
 """Shorter spectra show the network no line."""
 LEAST_SEARCH_KMS = 500.0
@@ -64,7 +65,7 @@ def answers(prepared: Prepared, network: Any) -> Answer:
         return tuple(np.asarray(part) for part in answer(network, windows, trials, ranges, shape))
 
     n = len(prepared.data.data)
-    found = Answer(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
+    found = Answer(*run_tiles(work, n, tile_size(n, CALL_ROWS)))
     return _as_velocities(found, geometry)
 
 
@@ -178,7 +179,7 @@ def _linear_solution(prepared: Prepared, found: Answer, with_model: bool) -> Fit
         return problem.collect(fit_tile(theta, piece.tile, problem.options, 0), piece)
 
     n = len(velocity)
-    return Fitted(*run_tiles(work, n, tile_size(n, 64)))
+    return Fitted(*run_tiles(work, n, tile_size(n, 512)))
 
 
 def _with_posterior(

@@ -29,8 +29,8 @@ from nebulines.fitting.small_solve import (
     scaled_cholesky,
     solve,
 )
-from nebulines.fitting.small_tiles import map_small_tiles
 from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
+from nebulines.small_tiles import map_small_tiles
 
 VELOCITY_UNIT_KMS = 100.0
 """The first nonlinear parameter is the velocity step from the start in this unit."""

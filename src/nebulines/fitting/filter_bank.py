@@ -33,7 +33,7 @@ from nebulines.fitting.direct import CONVERGED
 from nebulines.fitting.information import signal_share
 from nebulines.fitting.profile import lonely_residual, shared_profile_score
 from nebulines.fitting.small_solve import Elements, Rows
-from nebulines.fitting.small_tiles import map_small_tiles
+from nebulines.small_tiles import map_small_tiles
 
 
 class BankSolution(NamedTuple):

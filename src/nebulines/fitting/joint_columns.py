@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -199,7 +200,7 @@ def _fluxes(
         follow.append(np.einsum("ntd,tl->nld", response, relative))
         names += own.model.catalogue.names
     whole = _together(parts, np.concatenate(follow, axis=1), theta)
-    linked = impose(whole.value, whole.covariance, _links(names, measured))
+    linked = impose(whole.value, whole.covariance, links_of(names, measured.plan))
     wanted = list(measured.plan.config.lines or ())
     fluxes = _pick(linked, whole.peak, names, wanted)
     law = measured.plan.config.reddening
@@ -226,16 +227,21 @@ def _together(parts: list[Fluxes], follow: np.ndarray, theta: np.ndarray) -> Flu
     return Fluxes(value, covariance, np.concatenate([part.peak for part in parts], axis=1))
 
 
-def _links(names: list[str], measured: Measured) -> list[Link]:
+def links_of(names: Sequence[str], plan: JointPlan) -> list[Link]:
     """One line seen in two bands has one flux; lines tied by theory keep their ratio when they
-    fall in different bands."""
-    links = []
+    fall in different bands.
+
+    Args:
+        names: the lines of all bands, one band after another.
+        plan: which band shows which line.
+    """
+    names, links = list(names), []
     for at, name in enumerate(names):
         again = next((k for k in range(at + 1, len(names)) if names[k] == name), None)
         if again is not None:
             links.append(Link(at, again, 1.0))
-    if measured.plan.config.amplitudes != "free":
-        within = {name for shown in measured.plan.lines for name in _tied_inside(shown)}
+    if plan.config.amplitudes != "free":
+        within = {name for shown in plan.lines for name in _tied_inside(shown)}
         for tie in tied_groups(list(dict.fromkeys(names))):
             if tie.weak not in within:
                 links.append(Link(names.index(tie.strong), names.index(tie.weak), tie.ratio))

@@ -151,6 +151,8 @@ def _described(
     fitted = direct.collect(at_end, piece)
     response = template_order(np.asarray(solution.response), direct.plan)
     area = fitted.area - np.einsum("ntd,nd->nt", response, np.asarray(left))
+    if direct.options.positive:
+        area = np.maximum(area, 0.0)
     return fitted._replace(area=area), response, _information(inverse)
 
 

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.fitting.small_tiles import map_small_tiles
+from nebulines.small_tiles import map_small_tiles
 
 
 class SearchResult(NamedTuple):

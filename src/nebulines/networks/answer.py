@@ -14,6 +14,7 @@ from nebulines.networks.line_stack import Stack, stack_lines
 from nebulines.networks.line_windows import LineWindows
 from nebulines.networks.mixture import BROADENING_LARGEST, Mixture
 from nebulines.networks.posterior import Box, mass_between, moments, where_found
+from nebulines.small_tiles import map_small_tiles
 
 TRAINED_RANGE_KMS = 1000.0
 """Width of the velocity range that lost sources were spread over in training."""
@@ -59,6 +60,10 @@ class Ranges(NamedTuple):
     high_broadening: Any
 
 
+TILE_ROWS = 64
+"""Spectra read at once."""
+
+
 @eqx.filter_jit
 def answer(
     network: Kinematics,
@@ -71,7 +76,7 @@ def answer(
 
     Args:
         network: trained.
-        windows: of the n spectra.
+        windows: of the n spectra; n is at most `TILE_ROWS`, or a multiple of it.
         trials: (K,) offsets to search [km/s].
         ranges: of the flat prior.
         shape: of the line spread.
@@ -79,6 +84,26 @@ def answer(
     Returns:
         `Answer` of the n spectra.
     """
+    n = len(windows.data)
+    ranges = Ranges(*(jnp.broadcast_to(part, n) for part in ranges))
+    common = None if windows.strength.ndim == 3 else windows.strength
+    own = windows if common is None else windows._replace(strength=None)
+
+    def read_tile(tile: tuple[LineWindows, Ranges]) -> Answer:
+        here = tile[0] if common is None else tile[0]._replace(strength=common)
+        return _answer(network, here, trials, tile[1], shape)
+
+    return map_small_tiles(read_tile, (own, ranges), TILE_ROWS)
+
+
+def _answer(
+    network: Kinematics,
+    windows: LineWindows,
+    trials: Any,
+    ranges: Ranges,
+    shape: LineSpreadShape,
+) -> Answer:
+    """`answer` for one tile."""
     stack, mixture, box = read(network, windows, trials, ranges, shape)
     inner = moments(where_found(mixture), box)
     total = jnp.maximum(mass_between(mixture, 0.0, BROADENING_LARGEST), 1e-20)

@@ -78,53 +78,59 @@ def stack_lines(windows: LineWindows, trials: Array, *, shape: LineSpreadShape) 
     """
     found = search_lines(windows, trials)
     present = jnp.any(windows.strength > 0, axis=-2)
-    present = jnp.broadcast_to(present, windows.width.shape)
-    count = jnp.maximum(jnp.sum(present, axis=1), 1)
-    zero = windows.width / SINC_FWHM_PER_WIDTH
-    scale = jnp.sum(jnp.where(present, zero, 0.0), axis=1) / count
-    nodes = NODE_STEP * jnp.arange(-HALF_NODES, HALF_NODES + 1) * scale[:, None]
+    present = jnp.broadcast_to(present, windows.width.shape).T
+    # from here on, spectra lie on the last axis
+    width = windows.width.T
+    zero = width / SINC_FWHM_PER_WIDTH
+    count = jnp.maximum(jnp.sum(present, axis=0), 1)
+    scale = jnp.sum(jnp.where(present, zero, 0.0), axis=0) / count
+    nodes = _NODES[:, None] * scale
     around = windows.offset - found.offset[:, None, None]
     signal, norm = _project(windows, around, nodes, shape)
     norm = jnp.where(present, norm, 0.0)
-    profile = signal / jnp.maximum(norm, 1e-3)[:, :, None]
-    seen = norm > 0.05 * jnp.max(norm, axis=1, keepdims=True)
-    profile = jnp.where(seen[:, :, None], profile, 0.0)
+    profile = signal / jnp.maximum(norm, 1e-3)[:, None]
+    seen = norm > 0.05 * jnp.max(norm, axis=0)
+    profile = jnp.where(seen[:, None], profile, 0.0)
     others = neighbours(windows.separation, found.offset, shape=shape)
+    overlap = _overlap(others, nodes, width, shape)
     broadening = jnp.full_like(scale, FIRST_BROADENING_KMS)
     for again in (True, False):
-        alone = _without_neighbours(profile, others, windows.width, nodes, shape, norm, broadening)
+        alone = _without_neighbours(profile, overlap, shape, norm, broadening)
         amplitude, line_snr = _amplitudes(alone, norm)
         weight = amplitude * line_snr**2 / (1.0 + line_snr**2)
-        total = jnp.sum((weight * norm)[:, :, None] * alone, axis=1)
-        power = jnp.maximum(jnp.sum(weight**2 * norm, axis=1), 1e-20)
-        stacked = total / jnp.sqrt(power)[:, None]
+        total = jnp.sum((weight * norm)[:, None] * alone, axis=0)
+        power = jnp.maximum(jnp.sum(weight**2 * norm, axis=0), 1e-20)
+        stacked = total / jnp.sqrt(power)
         if again:
             broadening = scale * _rough_broadening(stacked, shape)
-    share = weight**2 * norm / power[:, None]
-    snr = jnp.maximum(stacked @ jnp.asarray(_MIDDLE), 0.0)
-    spacing = jnp.abs(windows.offset[:, :, 1] - windows.offset[:, :, 0])
+    share = weight**2 * norm / power
+    snr = jnp.maximum(jnp.asarray(_MIDDLE) @ stacked, 0.0)
+    spacing = jnp.abs(windows.offset[:, :, 1] - windows.offset[:, :, 0]).T
     conditions = [
         jnp.log(1.0 + snr) - 2.5,
         jnp.full_like(scale, 1.0 if shape == "sinc" else -1.0),
         jnp.log(scale) - 4.2,
-        4.0 * jnp.log(jnp.sum(share * zero, axis=1) / scale + 1e-3),
-        jnp.log(jnp.sum(share * zero / spacing, axis=1) + 1e-3),
+        4.0 * jnp.log(jnp.sum(share * zero, axis=0) / scale + 1e-3),
+        jnp.log(jnp.sum(share * zero / spacing, axis=0) + 1e-3),
         0.5 * jnp.log(1.0 + found.score) - 2.0,
         0.5 * jnp.log(1.0 + found.rival) - 1.5,
-        1.0 / jnp.maximum(jnp.sum(share**2, axis=1), 0.05) - 2.0,
+        1.0 / jnp.maximum(jnp.sum(share**2, axis=0), 0.05) - 2.0,
         broadening / scale - 1.0,
     ]
-    bright = -jnp.sort(-jnp.log1p(jnp.maximum(line_snr, 0.0)), axis=1)
-    bright = jnp.pad(bright, ((0, 0), (0, max(0, BRIGHTEST - bright.shape[1]))))[:, :BRIGHTEST]
-    shown = 2.0 * stacked / (1.0 + snr)[:, None]
-    features = jnp.concatenate([shown, bright - 1.5, jnp.stack(conditions, axis=1)], axis=1)
+    bright = -jnp.sort(-jnp.log1p(jnp.maximum(line_snr, 0.0)), axis=0)
+    bright = jnp.pad(bright, ((0, max(0, BRIGHTEST - bright.shape[0])), (0, 0)))[:BRIGHTEST]
+    shown = 2.0 * stacked / (1.0 + snr)
+    features = jnp.concatenate([shown, bright - 1.5, jnp.stack(conditions)]).T
     features = jnp.where(jnp.isfinite(features), jnp.clip(features, -20.0, 20.0), 0.0)
     return Stack(features, found.offset, scale, snr, found.score, found.rival)
 
 
+_NODES = (NODE_STEP * np.arange(-HALF_NODES, HALF_NODES + 1)).astype(np.float32)
+
+
 def _middle() -> np.ndarray:
     """Node weights of a moderately broadened line, for noise of unit variance at every node."""
-    taps = np.exp(-0.5 * np.square(NODE_STEP * np.arange(-HALF_NODES, HALF_NODES + 1) / 1.0))
+    taps = np.exp(-0.5 * np.square(NODE_STEP * np.arange(-HALF_NODES, HALF_NODES + 1)))
     distance = NODE_STEP * np.subtract.outer(np.arange(len(taps)), np.arange(len(taps)))
     return (taps / np.sqrt(taps @ np.sinc(distance) @ taps)).astype(np.float32)
 
@@ -135,15 +141,15 @@ _MIDDLE = _middle()
 def _project(
     windows: LineWindows, around: Array, nodes: Array, shape: LineSpreadShape
 ) -> tuple[Array, Array]:
-    """Weighted sums (n, L, M) of data times line spread at the nodes, and the variance (n, L) of
-    the middle one."""
+    """Weighted sums (L, M, n) of data times line spread at the nodes (M, n), and the variance
+    (L, n) of the middle one."""
     # channel by channel, spectra along the last axis: XLA vectorises such a loop, but not a sum
     # over a product of kernels
     away, weight = (jnp.moveaxis(part, 0, -1) for part in (around, windows.weight))
     value = jnp.moveaxis(windows.data, 0, -1) * weight
     kernel = _sincs if shape == "sinc" else _gaussians
-    channel, node, combine = kernel(away, nodes.T, windows.width.T)
-    zero = jnp.zeros((away.shape[0], nodes.shape[1], away.shape[-1]))
+    channel, node, combine = kernel(away, nodes, windows.width.T)
+    zero = jnp.zeros((away.shape[0], *nodes.shape))
 
     def add(c: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         here = [part[:, c][:, None] for part in channel]
@@ -151,8 +157,7 @@ def _project(
         signal = sums[0] + seen * value[:, c][:, None]
         return signal, sums[1] + jnp.square(seen[:, HALF_NODES]) * weight[:, c]
 
-    signal, norm = jax.lax.fori_loop(0, away.shape[1], add, (zero, zero[:, 0]))
-    return jnp.moveaxis(signal, -1, 0), norm.T
+    return jax.lax.fori_loop(0, away.shape[1], add, (zero, zero[:, 0]))
 
 
 def _gaussians(away: Array, nodes: Array, width: Array) -> tuple:
@@ -179,60 +184,76 @@ def _sincs(away: Array, nodes: Array, width: Array) -> tuple:
     return channel, node, combine
 
 
+class _Overlap(NamedTuple):
+    """How line k shows in the window of line l, (L, L, ..., n), first l, then k.
+
+    Attributes:
+        distance: (L, L, M, n) of the nodes from line k [km/s].
+        width: (L, L, n) FWHM of the line spread there, in the units of window l.
+        stretch: (L, L, n), see `Neighbour`.
+        sinc: (L, L, M, n) of unit peak, None for a Gaussian line spread.
+    """
+
+    distance: Array
+    width: Array
+    stretch: Array
+    sinc: Array | None
+
+
+def _overlap(others: Neighbour, nodes: Array, width: Array, shape: LineSpreadShape) -> _Overlap:
+    separation, stretch = (jnp.moveaxis(part, 0, -1) for part in others)
+    distance = nodes - separation[:, :, None]
+    spread = width * stretch
+    if shape == "gaussian":
+        return _Overlap(distance, spread, stretch, None)
+    x = distance * ((np.pi * SINC_FWHM_PER_WIDTH) / spread)[:, :, None]
+    near = jnp.abs(x) < 1e-2
+    sinc = jnp.where(near, 1.0, sine_cosine(x)[0] / jnp.where(near, 1.0, x))
+    return _Overlap(distance, spread, stretch, sinc)
+
+
 def _without_neighbours(
-    profile: Array,
-    others: Neighbour,
-    width: Array,
-    nodes: Array,
-    shape: LineSpreadShape,
-    norm: Array,
-    broadening: Array,
+    profile: Array, overlap: _Overlap, shape: LineSpreadShape, norm: Array, broadening: Array
 ) -> Array:
-    """Profiles (n, L, M) in units of the peak, the other lines' share taken out, for lines of
+    """Profiles (L, M, n) in units of the peak, the other lines' share taken out, for lines of
     some broadening (n,) [km/s]."""
-    n_lines = profile.shape[1]
+    n_lines = len(profile)
     if n_lines == 1:
         return profile
-    other = 1.0 - jnp.eye(n_lines)
-    distance = nodes[:, None, None, :] - others.separation[..., None]
-    # widths of line k in the units of window l
-    spread = width[:, None, :] * others.stretch
-    correlation = _neighbour(distance, spread, broadening[:, None, None] * others.stretch, shape)
-    correlation = correlation * other[:, :, None]
-    central = correlation[..., HALF_NODES]
-    raw = profile[..., HALF_NODES]
-    shrink = _shrink(raw, norm)
-    amplitude = shrink * raw
+    other = 1.0 - np.eye(n_lines, dtype=np.float32)
+    correlation = _neighbour(overlap, broadening, shape) * other[:, :, None, None]
+    central = correlation[:, :, HALF_NODES]
+    raw = profile[:, HALF_NODES]
+    amplitude = _shrink(raw, norm) * raw
     for _ in range(3):
-        left = raw - jnp.einsum("nlk,nk->nl", central, amplitude)
+        left = raw - jnp.sum(central * amplitude, axis=1)
         amplitude = 0.3 * amplitude + 0.7 * _shrink(left, norm) * jnp.maximum(left, 0.0)
-    return profile - jnp.einsum("nlkm,nk->nlm", correlation, amplitude)
+    return profile - jnp.sum(correlation * amplitude[:, None], axis=1)
 
 
-def _neighbour(distance: Array, width: Array, broadening: Array, shape: LineSpreadShape) -> Array:
-    """What a line of unit peak leaves at distances (n, L, L, M), seen through the line spread.
+def _neighbour(overlap: _Overlap, broadening: Array, shape: LineSpreadShape) -> Array:
+    """What a line of unit peak leaves at the nodes (L, L, M, n), seen through the line spread.
 
     For a sinc: its wings, damped by the broadening, and a Gaussian core with the curvature of
     the exact profile (within 6 % of the peak).
     """
+    broadening = broadening * overlap.stretch
     if shape == "gaussian":
-        sigma = width / FWHM_PER_SIGMA
+        sigma = overlap.width / FWHM_PER_SIGMA
         line2 = sigma**2 + broadening**2
         both2 = sigma**2 + line2
-        factor = jnp.sqrt(2.0 * line2 / both2)[..., None]
-        return factor * jnp.exp(-0.5 * distance**2 / both2[..., None])
-    zero = width / SINC_FWHM_PER_WIDTH
+        factor = jnp.sqrt(2.0 * line2 / both2)[:, :, None]
+        return factor * jnp.exp(-0.5 * overlap.distance**2 / both2[:, :, None])
+    zero = overlap.width / SINC_FWHM_PER_WIDTH
     b2 = jnp.square(np.pi * broadening / zero)
     wings = jnp.exp(-0.5 * b2)
     peak = sincgauss_peak(zero, broadening) * zero
     small = b2 < 0.1
     core2 = (peak - wings) / jnp.where(small, 1.0, (peak - wings) / b2 - wings / 3.0)
-    core2 = jnp.where(small, 5.0, core2)[..., None]
-    x = distance * (np.pi / zero)[..., None]
-    core = jnp.exp(-0.5 * jnp.square(x) / core2)
-    near = jnp.abs(x) < 1e-2
-    sinc = jnp.where(near, 1.0, sine_cosine(x)[0] / jnp.where(near, 1.0, x))
-    return core + (wings / peak)[..., None] * (sinc - core)
+    core2 = jnp.where(small, 5.0, core2)
+    steep = (-0.5 * np.pi**2) / (core2 * jnp.square(zero))
+    core = jnp.exp(jnp.square(overlap.distance) * steep[:, :, None])
+    return core + (wings / peak)[:, :, None] * (overlap.sinc - core)
 
 
 _NARROW, _WIDE = 0.5, 2.0  # widths of the two weights whose ratio tells the broadening
@@ -241,7 +262,7 @@ _REGULAR = 3.0  # what noise may contribute to either
 
 def _rough_broadening(stacked: Array, shape: LineSpreadShape) -> Array:
     """Broadening (n,) in widths of the line spread, from two weighted sums of the profile."""
-    narrow, wide = (stacked @ jnp.asarray(_taps(width)) for width in (_NARROW, _WIDE))
+    narrow, wide = (jnp.asarray(_taps(width)) @ stacked for width in (_NARROW, _WIDE))
     ratio, broadening = _ratio_table(shape)
     first = (jnp.maximum(wide, 0.0) + _REGULAR * ratio[4]) / (jnp.maximum(narrow, 0.0) + _REGULAR)
     return jnp.interp(first, jnp.asarray(ratio), jnp.asarray(broadening))
@@ -275,6 +296,6 @@ def _shrink(amplitude: Array, norm: Array) -> Array:
 
 
 def _amplitudes(profile: Array, norm: Array) -> tuple[Array, Array]:
-    """Amplitude (n, L), not negative, and S/N (n, L) of each line, for a moderate broadening."""
-    matched = profile @ jnp.asarray(_MIDDLE)
+    """Amplitude (L, n), not negative, and S/N (L, n) of each line, for a moderate broadening."""
+    matched = jnp.sum(profile * _MIDDLE[:, None], axis=1)
     return jnp.maximum(matched, 0.0), jnp.maximum(matched, 0.0) * jnp.sqrt(norm)
