@@ -39,9 +39,9 @@ def configure(environment: MutableMapping[str, str] | None = None) -> None:
     for each other.
 
     Call it before the first ``import jax``; afterwards the vector width stays as it is, and after
-    the first computation so does the dispatch. What the
-    user already set in the environment (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the
-    folder cannot be made, nothing is cached and nothing else changes.
+    the first computation so does the dispatch. What the user already set in the environment
+    (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder cannot be made, nothing is
+    cached and nothing else changes.
 
     Args:
         environment: the variables to set; None = those of this process.

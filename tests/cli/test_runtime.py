@@ -21,7 +21,7 @@ def test_without_a_folder_nothing_is_cached(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     settings = {"NEBULINES_CACHE": str(tmp_path / "file")}
     configure(settings)
-    assert settings == {"NEBULINES_CACHE": str(tmp_path / "file")}
+    assert not {name for name in settings if "CACHE" in name} - {"NEBULINES_CACHE"}
 
 
 def test_compiled_programs_outlive_the_process(tmp_path):
@@ -38,7 +38,7 @@ def test_compiled_programs_outlive_the_process(tmp_path):
 def test_compiled_code_runs_in_the_thread_that_calls_it(tmp_path):
     code = (
         "import jax; from nebulines.runtime import configure; configure();"
-        "print(jax.config.jax_cpu_enable_async_dispatch)"
+        "print(jax.config.values['jax_cpu_enable_async_dispatch'])"
     )
     environment = {"NEBULINES_CACHE": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
     for given, expected in (({}, "False"), ({"JAX_CPU_ENABLE_ASYNC_DISPATCH": "true"}, "True")):
