@@ -106,20 +106,18 @@ def test_the_dense_network_learns(objects):
         **{**task.learning, "steps": 60, "batch": 32, "validate_every": 20, "warmup": 5}
     )
     trained = train(task, config, size=size)
-    constant = np.median(validation.target, axis=0) - validation.target
     assert trained.best < 0.5 * np.mean(validation.target**2)
     assert trained.history[-1]["loss"] < trained.history[0]["loss"]
-    assert np.isfinite(constant).all()
 
 
 def test_ours_learns_from_a_library(monkeypatch):
     monkeypatch.setitem(line_ratios.settings()["library"], "sources", 400)
     task = line_ratios.line_ratios_task(2)
-    config = TrainConfig(**{**task.learning, "steps": 60, "batch": 128, "validation": 256,
-                            "validate_every": 30, "warmup": 5})  # fmt: skip
+    few = {"steps": 40, "batch": 128, "validation": 128, "validate_every": 20, "warmup": 5}
+    config = TrainConfig(**{**task.learning, **few})
     trained = train(task, config, size={"width": 16, "depth": 1, "components": 2})
     assert trained.history[-1]["validation"] < trained.history[0]["validation"]
     ranges = task.about["trained_ranges"]["log_ratio"]["hii"]
     assert ranges["HALPHA6563/HBETA4861"][0] > np.log10(2.6)
-    same, other = (task.sample(jax.random.key(k), 8).flux for k in (1, 2))
+    same, other = (task.sample(jax.random.key(k), 128).flux for k in (1, 2))
     assert not np.allclose(same, other)

@@ -1,7 +1,7 @@
-"""Cholesky factors and inverses of many small matrices, written out element by element.
+"""Cholesky factors and inverses of many small matrices, column by column.
 
-LAPACK takes microseconds for each matrix of a batch; with the batch as the vector axis an
-8 x 8 factor costs a few nanoseconds a matrix.
+LAPACK takes microseconds for each matrix of a batch; written out over the columns, with the batch
+as the vector axis, an 8 x 8 factor costs a few tens of nanoseconds a matrix.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from jax import Array
 SMALLEST_PIVOT = 1e-7
 """Of a matrix with unit diagonal; keeps float32 factors finite."""
 
-_Rows = list[list[Array]]
-
 
 def cholesky(matrix: Array) -> Array:
     """Lower factors (..., p, p) of symmetric positive matrices.
@@ -23,15 +21,16 @@ def cholesky(matrix: Array) -> Array:
         [[2.0, 0.0], [1.0, 2.0]]
     """
     p = matrix.shape[-1]
-    scale = [jnp.sqrt(matrix[..., i, i]) for i in range(p)]
-    lower: _Rows = [[] for _ in range(p)]
-    for i in range(p):
-        for j in range(i):
-            dot = sum(lower[i][k] * lower[j][k] for k in range(j))
-            lower[i].append((matrix[..., i, j] / (scale[i] * scale[j]) - dot) / lower[j][j])
-        pivot = 1.0 - sum(part**2 for part in lower[i])
-        lower[i].append(jnp.sqrt(jnp.maximum(pivot, SMALLEST_PIVOT)))
-    return _stacked([[part * scale[i] for part in row] for i, row in enumerate(lower)])
+    scale = jnp.sqrt(jnp.diagonal(matrix, axis1=-2, axis2=-1))
+    unit = matrix / (scale[..., :, None] * scale[..., None, :])
+    columns: list[Array] = []
+    for j in range(p):
+        left = unit[..., j] - sum(column * column[..., j, None] for column in columns)
+        pivot = jnp.sqrt(jnp.maximum(left[..., j, None], SMALLEST_PIVOT))
+        index = jnp.arange(p)
+        column = jnp.where(index > j, left / pivot, jnp.where(index == j, pivot, 0.0))
+        columns.append(column)
+    return jnp.stack(columns, axis=-1) * scale[..., :, None]
 
 
 def inverse_lower(lower: Array) -> Array:
@@ -41,14 +40,12 @@ def inverse_lower(lower: Array) -> Array:
         >>> inverse_lower(jnp.array([[2.0, 0.0], [1.0, 2.0]])).tolist()
         [[0.5, 0.0], [-0.25, 0.5]]
     """
-    p = lower.shape[-1]
-    found: _Rows = [[None] * (i + 1) for i in range(p)]  # type: ignore[list-item]
-    for j in range(p):
-        found[j][j] = 1.0 / lower[..., j, j]
-        for i in range(j + 1, p):
-            dot = sum(lower[..., i, k] * found[k][j] for k in range(j, i))
-            found[i][j] = -dot / lower[..., i, i]
-    return _stacked(found)
+    unit = jnp.eye(lower.shape[-1], dtype=lower.dtype)
+    rows: list[Array] = []
+    for i in range(lower.shape[-1]):
+        left = unit[i] - sum(lower[..., i, k, None] * row for k, row in enumerate(rows))
+        rows.append(left / lower[..., i, i, None])
+    return jnp.stack(rows, axis=-2)
 
 
 def inverse(matrix: Array) -> Array:
@@ -60,11 +57,3 @@ def inverse(matrix: Array) -> Array:
     """
     half = inverse_lower(cholesky(matrix))
     return jnp.einsum("...ki,...kj->...ij", half, half)
-
-
-def _stacked(rows: _Rows) -> Array:
-    """Lower triangular matrices from their elements."""
-    zero = jnp.zeros_like(rows[0][0])
-    p = len(rows)
-    full = [jnp.stack([*row, *[zero] * (p - len(row))], axis=-1) for row in rows]
-    return jnp.stack(full, axis=-2)

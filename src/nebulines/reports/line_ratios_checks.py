@@ -19,12 +19,13 @@ from nebulines.networks.line_ratio_ann import RATIOS
 from nebulines.reports.kinematics import Section
 from nebulines.reports.line_ratios_sections import Workshop
 from nebulines.training.line_ratio_priors import reddening_of_decrement
+from nebulines.training.line_ratio_spectra import paper_objects
 
 _WHOLE_CUBE = 4_000_000
 _DUST_AV = (0.0, 1.0, 2.0, 3.0)
 _RV = 3.1
 _DUST_SNR = 30.0
-_DUST_OBJECTS = 1500
+_DUST_OBJECTS = 800
 _THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -130,7 +131,6 @@ def cross_validation(work: Workshop) -> Section:
     """``line_ratio_ann`` (one member) on all parts of a set but one, scored on that one."""
     from nebulines.training.config import TrainConfig
     from nebulines.training.line_ratio_ann import labelled, line_ratio_ann_task
-    from nebulines.training.line_ratio_spectra import paper_objects
     from nebulines.training.several import cross_validate
 
     plan = work.plan
@@ -158,7 +158,7 @@ def cross_validation(work: Workshop) -> Section:
 def timing(work: Workshop) -> Section:
     """Objects per second, beside the 18 h of the paper's network for a whole field."""
     n = work.plan.n_timing
-    objects = draw_ratio_set(n, seed=work.plan.seed, stream=30).objects
+    objects = paper_objects(n, held_out_seed(work.plan.seed, 71))
     fluxes, dense = work.ours.fluxes(objects), dense_ensemble(work.ann)
     jobs: dict[str, Callable[[], Any]] = {
         "line_ratios, from the spectra": lambda: work.ours.fluxes(objects),
