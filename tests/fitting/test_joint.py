@@ -80,6 +80,16 @@ def test_ratios_across_bands_have_honest_errors(objects, fitted):
     assert np.median(fitted["BLUE_chi2"]) == pytest.approx(1.0, abs=0.05)
 
 
+def test_dust_from_two_bands_has_honest_errors(objects):
+    truth, bands = objects
+    config = replace(CONFIG, reddening="CCM89")
+    found = fit_joint_block(bands, resolve_bands(bands, config)).columns
+    told = coverage(np.asarray(truth["ebv"]), found["ebv"], found["ebv_err"])
+    assert np.isfinite(found["ebv"]).mean() > 0.9
+    # the prior's decrement scatters a little about that of 10^4 K
+    assert abs(told.fraction - 0.6827) < 0.05 + 3 * told.uncertainty
+
+
 def test_one_band_is_the_plain_fit(objects):
     _, (_, red) = objects
     red = red[:48]
@@ -91,6 +101,7 @@ def test_one_band_is_the_plain_fit(objects):
         np.testing.assert_allclose(joint[f"{name}_err"], error, rtol=0.03)
     # windows follow the start, which differs a little
     np.testing.assert_allclose(joint["chi2"], alone["chi2"], atol=0.1)
+    red = replace(red, instrument=None)
     plain, listed = (nl.fit(data, CONFIG, method="fit") for data in (red, [red]))
     np.testing.assert_array_equal(plain["velocity"], listed["velocity"])
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.joint_columns import links_of
 from nebulines.fitting.joint_links import Link, impose, redden
+from nebulines.fitting.joint_problem import JointPlan
 from nebulines.lines import load_catalogue
 from nebulines.lines.recombination import case_b_ratio
 from nebulines.models.dust import transmission
@@ -80,3 +83,15 @@ def test_fixed_ratios_hold_and_move_correlated_lines():
     np.testing.assert_allclose(found.value[1], flux[1])
     assert found.chi2[1] == 0
     assert found.covariance[0, 0, 0] < 1.0
+
+
+def test_links_between_bands():
+    names = ["OIII4959", "HALPHA6563", "OIII5007", "HALPHA6563"]
+    shown = (("OIII4959", "HALPHA6563"), ("OIII5007", "HALPHA6563"))
+    free = JointPlan(FitConfig(lines=tuple(names[:3])), ("A", "B"), shown)
+    assert links_of(names, free) == [Link(1, 3, 1.0)]
+    config = FitConfig(lines=tuple(names[:3]), amplitudes="tied")
+    tied = JointPlan(config, ("A", "B"), shown)
+    assert links_of(names, tied) == [Link(1, 3, 1.0), Link(2, 0, 2.98)]
+    together = JointPlan(config, ("A", "B"), (("OIII4959", "OIII5007"), ("HALPHA6563",)))
+    assert links_of(["OIII4959", "OIII5007", "HALPHA6563"], together) == []
