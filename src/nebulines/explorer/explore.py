@@ -57,9 +57,11 @@ def explore(
         InputError: the file is neither a population nor maps.
 
     Example:
-        >>> page = explore("galaxies", "galaxies.html", n=300)
-        >>> page.name, page.stat().st_size > 100_000
-        ('galaxies.html', True)
+        >>> import numpy as np
+        >>> from nebulines.fitting.result import Result
+        >>> result = Result({"velocity": np.arange(6.0), "flags": np.zeros(6, int)}, shape=(2, 3))
+        >>> explore(result.write_maps("gas_MAPS.fits")).name
+        'gas_EXPLORER.html'
     """
     from nebulines.io.atomic import check_writable
 

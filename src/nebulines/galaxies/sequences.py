@@ -54,9 +54,9 @@ def fit_sequences(colours: Any) -> Sequences:
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> overall = np.concatenate([rng.normal(0.0, 0.1, 500), rng.normal(0.8, 0.1, 500)])
+        >>> overall = np.concatenate([rng.normal(0.2, 0.1, 500), rng.normal(0.8, 0.1, 500)])
         >>> np.round(fit_sequences(overall[:, None] / 11 * np.ones(11)).mean, 1).tolist()
-        [0.0, 0.8]
+        [0.2, 0.8]
     """
     overall = overall_colour(colours)
     overall = overall[np.isfinite(overall)]

@@ -20,7 +20,7 @@ class ColourScale {
   constructor(low, high, { warp = "linear", map = "viridis", soft = 1 } = {}) {
     const unit = warp === "asinh" ? soft : 1;
     this.forward = (v) => WARP[warp](v / unit);
-    this.soft = unit;
+    this.inverse = (v) => unit * (warp === "asinh" ? Math.sinh(v) : v);
     this.low = this.forward(low);
     this.high = this.forward(high);
     if (!(this.high > this.low)) {
@@ -87,6 +87,7 @@ class ColourScale {
       const clear = kept.every((other) => Math.abs(this.forward(other) - at) > room);
       if (at >= this.low && at <= this.high && clear) kept.push(value);
     }
+    if (kept.length < 3) return niceTicks(this.inverse(this.low), this.inverse(this.high), 5);
     return kept.sort((a, b) => a - b);
   }
 }
