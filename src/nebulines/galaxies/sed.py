@@ -3,7 +3,7 @@
 L_lambda = L_nu c / lambda^2. Everything is JAX, so that a model and its lines can be compiled,
 vectorised over and differentiated together. Equivalent widths need only the mean fluxes in a few
 bins, which are linear in the templates: with templates binned once (`binned_templates`) a model
-gives the widths of a galaxy in about a tenth of the time that its whole spectrum takes.
+gives the widths of a galaxy in about a quarter of the time that its whole spectrum takes.
 
 Source of DSPS: Hearin et al. 2023, MNRAS 521, 1741.
 """
