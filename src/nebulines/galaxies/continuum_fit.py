@@ -21,10 +21,13 @@ from nebulines.models.continuum import legendre_basis
 
 POLYNOMIAL_ORDER = 6
 """Of the multiplicative polynomial that stands for errors of the flux calibration."""
-CLIP_SIGMA = 4.0
 START_VARIANCE = 4.0
 START_REDDENING = 0.1
 TILE_ROWS = 32
+FIRST_REACH = 7200.0
+FIRST_VECTORS = 14
+"""The first fit goes up to this rest wavelength [Angstrom] with this many vectors of the basis,
+which is enough for kinematics and reddening and takes half the time."""
 Plan = tuple[tuple[str, int], ...]
 
 
@@ -50,6 +53,22 @@ class Starlight(NamedTuple):
     weights: np.ndarray
     chi2: np.ndarray
     used: np.ndarray
+
+
+def no_starlight(data: OnGrid, basis: StellarBasis, n_lines: int) -> Starlight:
+    """What stands for the starlight of spectra that are too short for any."""
+    n, p = data.flux.shape
+    dark = np.zeros((n, p), np.float32)
+    return Starlight(
+        dark,
+        dark,
+        np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32),
+        np.zeros((n, 3)),
+        np.zeros((n, n_lines)),
+        np.zeros((n, len(basis.mixing))),
+        np.zeros(n),
+        np.zeros((n, p), bool),
+    )
 
 
 def locate(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int) -> OnGrid:
@@ -79,13 +98,15 @@ def fit_starlight(
     Returns:
         `Starlight`.
     """
-    tables = _tables(basis)
+    first = start is None
     n, p = data.flux.shape
+    reach_p = _first_channels(basis) if first else p
+    tables = _tables(basis, reach_p, FIRST_VECTORS if first else len(basis.vectors))
     weight = np.where(used, data.weight, 0.0)
     scale = _scale(weight)
-    flux = (data.flux / scale[:, None]).astype(np.float32)
+    flux = (data.flux[:, :reach_p] / scale[:, None]).astype(np.float32)
     weight = (weight * scale[:, None] ** 2).astype(np.float32)
-    near = np.arange(p) if near is None else near
+    near = np.arange(reach_p) if near is None else near
     reach = [jnp.asarray(x, jnp.float32) for x in (near, np.diff(basis.grid.edges)[near])]
     if start is None:
         start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
@@ -99,8 +120,10 @@ def fit_starlight(
         if places is not None:
             here = (jnp.asarray(x[rows], jnp.float32) for x in places)
             gas = Gas(line_profiles(*here, *reach), near)
-        done, kept = _run(_shape(start[rows]), tables, flux[rows], weight[rows], gas, plan)
-        return (*_arrays(done), np.asarray(kept))
+        here_weight = weight[rows, :reach_p]
+        done, kept = _run(_shape(start[rows]), tables, flux[rows], here_weight, gas, plan)
+        kept = np.concatenate([kept, weight[rows, reach_p:]], axis=1)
+        return (*_arrays(done, p), kept)
 
     parts = _in_tiles(work, n)
     return _in_units(parts, scale)
@@ -116,10 +139,10 @@ def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> l
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
-_FROM_START: Plan = (("kinematics", 2), ("clip", 1), ("kinematics", 1), ("polynomial", 2))
-_REFINING: Plan = (("polynomial", 1), ("clip", 1), ("judge", 1))
-"""What moves in how many steps: kinematics with reddening, kinematics with the polynomial; the
-last step of all says how sure the answer is."""
+_FROM_START: Plan = (("kinematics", 2), ("clip", 6), ("kinematics", 2))
+_REFINING: Plan = (("polynomial", 2), ("clip", 4), ("judge", 1))
+"""What moves in how many steps: kinematics with reddening, kinematics with the polynomial; from
+how many sigma channels are left out; the last step of all says how sure the answer is."""
 
 
 class Gas(NamedTuple):
@@ -137,7 +160,7 @@ def _run(
     step: Any = None
     for what, times in plan:
         if what == "clip":
-            weight = _clipped(flux, weight, step)
+            weight = _clipped(flux, weight, step, times)
             continue
         for _ in range(times):
             step = take_step(shape, tables, flux, weight, *gas, _free(what), with_gas=with_gas)
@@ -152,12 +175,12 @@ def _free(what: str) -> jnp.ndarray:
     return jnp.array(kinematics + dust + polynomial, jnp.float32)
 
 
-def _clipped(flux: Any, weight: Any, step: Stepped) -> np.ndarray:
-    """Weights without channels whose residual is beyond `CLIP_SIGMA`, and their neighbours."""
+def _clipped(flux: Any, weight: Any, step: Stepped, sigma: float) -> np.ndarray:
+    """Weights without channels whose residual is beyond ``sigma``, and their neighbours."""
     weight = np.asarray(weight)
     residual = (flux - np.asarray(step.stars) - np.asarray(step.gas)) * np.sqrt(weight)
     spread = 1.4826 * np.median(np.abs(residual), axis=1, keepdims=True)
-    bad = np.abs(residual) > CLIP_SIGMA * np.maximum(spread, 1.0)
+    bad = np.abs(residual) > sigma * np.maximum(spread, 1.0)
     wide = bad.copy()
     wide[:, 1:] |= bad[:, :-1]
     wide[:, :-1] |= bad[:, 1:]
@@ -176,11 +199,14 @@ def _shape(flat: np.ndarray) -> Shape:
     return Shape(values[:, 0], values[:, 1], values[:, 2], values[:, 3:])
 
 
-def _arrays(step: Stepped) -> tuple[np.ndarray, ...]:
+def _arrays(step: Stepped, p: int) -> tuple[np.ndarray, ...]:
+    """The arrays of a step, spectra continued to p channels with their last value."""
     first = np.stack([np.asarray(step.shape[i]) for i in range(3)], axis=1)
     flat = np.concatenate([first, np.asarray(step.shape.polynomial)], axis=1)
-    rest = [step.stars, step.gas, step.covariance, step.amplitude_variance, step.weights, step.chi2]
-    return (flat, *(np.asarray(part) for part in rest))
+    missing = ((0, 0), (0, p - step.stars.shape[1]))
+    stars, gas = (np.pad(np.asarray(x), missing, mode="edge") for x in (step.stars, step.gas))
+    rest = [step.covariance, step.amplitude_variance, step.weights, step.chi2]
+    return (flat, stars, gas, *(np.asarray(part) for part in rest))
 
 
 def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
@@ -200,11 +226,17 @@ def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
     )
 
 
-@lru_cache(maxsize=4)
-def _tables(basis: StellarBasis) -> Tables:
-    """What the compiled step needs of a basis."""
+def _first_channels(basis: StellarBasis) -> int:
+    """Channels up to `FIRST_REACH`, or all where few lie below it."""
+    last = int(basis.grid.channel(np.array(FIRST_REACH)))
+    return last if basis.grid.size > last > 0.5 * basis.grid.size else basis.grid.size
+
+
+@lru_cache(maxsize=8)
+def _tables(basis: StellarBasis, p: int, r: int) -> Tables:
+    """What the compiled step needs of the first p channels and r vectors of a basis."""
     along = np.linspace(-1.0, 1.0, basis.grid.size)
-    polynomials = legendre_basis(along, POLYNOMIAL_ORDER)[1:]
-    single = [basis.vectors, basis.mixing, basis.dust, polynomials]
+    polynomials = legendre_basis(along, POLYNOMIAL_ORDER)[1:, :p]
+    single = [basis.vectors[:r, :p], basis.mixing[:, :r], basis.dust[:p], polynomials]
     vectors, mixing, dust, rows = (jnp.asarray(part, jnp.float32) for part in single)
     return Tables(shift_table(vectors), mixing, dust, rows)

@@ -20,11 +20,17 @@ import numpy as np
 
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
-from nebulines.galaxies.continuum_fit import Starlight, fit_starlight, locate
+from nebulines.galaxies.continuum_fit import Starlight, fit_starlight, locate, no_starlight
 from nebulines.galaxies.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
 from nebulines.galaxies.stellar_columns import Judged, add_stellar_columns, judge
 from nebulines.galaxies.stellar_lines import known_lines, line_places, reached_by
-from nebulines.galaxies.stellar_setup import StellarSetup, basis_for, line_sigma, noise_known
+from nebulines.galaxies.stellar_setup import (
+    LEAST_CHANNELS,
+    StellarSetup,
+    basis_for,
+    line_sigma,
+    noise_known,
+)
 from nebulines.lines import load_catalogue
 from nebulines.spectra import Flag, Spectra
 
@@ -115,6 +121,9 @@ def find_stars(
     rest = catalogue.wavelength(spectra.axis.medium)
     fitted = reached_by(setup.basis.grid, rest)
     free = ~(fitted | reached_by(setup.basis.grid, known_lines(spectra.axis.medium)))
+    if not (((data.weight > 0) & free).sum(axis=1) >= LEAST_CHANNELS).any():
+        dark = no_starlight(data, setup.basis, len(rest))
+        return Stars(data, dark, judge(data, dark, setup), setup, np.zeros(spectra.flux.shape))
     data = locate(data, np.broadcast_to(free, data.flux.shape), setup.basis, most=_most(config))
     free, fitted = (np.stack([np.roll(part, -k) for k in data.moved]) for part in (free, fitted))
     first = fit_starlight(data, free, setup.basis)
