@@ -139,6 +139,7 @@ def test_shell_examples_run(inputs):
         ("fit_row_stacked", ["spectra.fits", "good.ecsv"], ["good.ecsv"]),
         ("own_lines", ["spectra.fits"], []),
         ("paint", [], []),
+        ("denoise", ["clean.fits"], ["clean.fits"]),
         ("explore", ["300"], ["galaxies.html", "galaxies.png"]),
     ],
 )
@@ -154,5 +155,5 @@ def test_example_scripts_run(inputs, script, arguments, made, capsys):
 
 
 def test_every_example_script_is_tested():
-    tested = {"fit_cube", "fit_row_stacked", "own_lines", "paint", "explore"}
+    tested = {"denoise", "fit_cube", "fit_row_stacked", "own_lines", "paint", "explore"}
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -84,9 +86,9 @@ def test_a_short_training_learns(learned):
     basis, spectra, _ = learned
     coefficients = spectra @ np.asarray(basis.vectors).T
     task = denoise_task(basis, line_profiles(NAMES), [coefficients[:400], coefficients[400:]], 0)
-    config = TrainConfig(**{**task.learning, "steps": 40, "batch": 64, "validate_every": 20,
+    config = TrainConfig(**{**task.learning, "steps": 24, "batch": 32, "validate_every": 12,
                             "validation": 128})  # fmt: skip
-    trained = train(task, config, size={"width": 24, "depth": 1}, progress=False)
+    trained = train(task, config, size={"width": 16, "depth": 1, "components": 1}, progress=False)
     assert trained.history[-1]["validation"] < trained.history[0]["validation"]
     np.testing.assert_array_equal(trained.network.basis.vectors, basis.vectors)
     assert float(trained.network.most_noise) == pytest.approx(0.15)
@@ -125,13 +127,7 @@ def test_the_paper_s_recipe_learns_and_ends():
     assert len(losses) == 4
     assert losses[-1] < losses[0]
     with pytest.raises(UsageError, match="cannot be resumed"):
-        train(task, config, size={"layers": [16]}, out=None or _nowhere(), resume=True)
-
-
-def _nowhere():
-    from pathlib import Path
-
-    return Path("nowhere")
+        train(task, config, size={"layers": [16]}, out=Path("nowhere"), resume=True)
 
 
 def test_pca_is_trained_by_the_same_verb():
@@ -147,17 +143,22 @@ def test_names_with_dimensions():
         latent_of("vae-many")
 
 
-def test_the_random_search_follows_the_paper():
+def test_the_random_search_follows_the_paper(monkeypatch):
     pytest.importorskip("optuna")
-    from nebulines.training.denoise_search import search_layers
+    from nebulines.training import denoise_search
 
+    class Done:
+        def __init__(self, size):
+            self.history = [{"validation": sum(size["layers"]) * (1 + size["dropout"])}]
+
+    monkeypatch.setattr(denoise_search, "train", lambda task, config, *, size, progress: Done(size))
     seen: list[dict] = []
-    best = search_layers(
-        "ae", 2, pairs(64, 1), pairs(32, 2), trials=2, epochs=1, report=seen.append
-    )
-    assert len(seen) == 2
+    options = {"trials": 30, "report": seen.append}
+    best = denoise_search.search_layers("ae", 2, pairs(64, 1), pairs(32, 2), **options)
+    assert len(seen) == 30
     assert best["loss"] == min(row["loss"] for row in seen)
+    assert {len(row["layers"]) for row in seen} == {2, 3, 4}
     for row in seen:
-        assert 2 <= len(row["layers"]) <= 4
         assert all(a >= b for a, b in zip(row["layers"], row["layers"][1:], strict=False))
+        assert all(100 <= units <= 1000 and units % 100 == 0 for units in row["layers"])
         assert 0.0 <= row["dropout"] <= 0.9
