@@ -1,6 +1,7 @@
-"""The galaxy population beside DESI's bright galaxies: equivalent widths, ratios, predictability.
+r"""The galaxy population beside DESI's bright galaxies: equivalent widths, ratios, predictability.
 
-    python -m benchmarks.galaxy_population --widths desi_bgs_line_ews.npz
+    python -m benchmarks.galaxy_population --widths desi_bgs_line_ews.npz \
+        --weights khederlarian2024_weights.npz
 
 writes ``benchmarks/results/galaxy_population/``: README.md, numbers.json and figures. The file
 holds measured equivalent widths above zero of DESI bright galaxies (Khederlarian et al. 2024).
@@ -182,6 +183,23 @@ def predictability(drawn: Drawn) -> dict[str, float]:
     return {name: float(value) for name, value in zip(LINES, scores.spearman, strict=True)}
 
 
+def compare_colours(drawn: Drawn, weights: Path) -> dict[str, list[float]]:
+    """Mean colours less those of DESI in units of their spread, and the ratio of the spreads.
+
+    ``weights`` are the published networks, whose scalers keep mean and spread (with noise) of the
+    colours that they learned from.
+    """
+    stored = np.load(weights)
+    mean, spread = (
+        np.mean([np.ravel(stored[f"{name}_{key}"]) for name in published_names()], axis=0)
+        for key in ("mu", "sc")
+    )
+    return {
+        "offset": ((drawn.colours.mean(axis=0) - mean) / spread).round(3).tolist(),
+        "spread": (drawn.colours.std(axis=0) / spread).round(3).tolist(),
+    }
+
+
 def speed(n: int) -> dict[str, float]:
     """Galaxies a second, by the clock and by processor time."""
     draw_population(n, 0)
@@ -248,6 +266,13 @@ def page(facts: dict[str, Any]) -> str:
     ]
     head = ["line", "rank correlation", "of an earlier population"]
     parts += ["## Widths from eleven colours, PCA 6 + 50 neighbours", table(head, rows), ""]
+    if "colours" in facts:
+        rows = [
+            [f"{1 + k} to {2 + k}", f"{offset:.2f}", f"{spread:.2f}"]
+            for k, (offset, spread) in enumerate(zip(*facts["colours"].values(), strict=True))
+        ]
+        head = ["colour, bins", "mean less DESI's [spread]", "spread over DESI's (with noise)"]
+        parts += ["## Colours of the continua, without noise", table(head, rows), ""]
     rows = [
         [what, *(f"{value:,.0f}" for value in rates.values())]
         for what, rates in facts["speed"].items()
@@ -264,17 +289,19 @@ def _three(values: list[float]) -> str:
 
 @click.command()
 @click.option("--widths", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Published, .npz.")
 @click.option("--n", default=60_000, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--speed-of", default=4096, show_default=True, help="Galaxies that speed is of.")
-def main(widths: Path, n: int, seed: int, speed_of: int) -> None:
+def main(widths: Path, weights: Path | None, n: int, seed: int, speed_of: int) -> None:
     """Measure and write."""
     folder = RESULTS / "galaxy_population"
     folder.mkdir(parents=True, exist_ok=True)
     desi, drawn = read_desi(widths), draw(n, seed)
     gap = np.abs(rank_correlations(drawn.seen) - rank_correlations(desi))
     known = environment()
-    known["command"] = known["command"].replace(str(widths), widths.name)
+    for path in (widths, weights):
+        known["command"] = known["command"].replace(str(path), path.name if path else "")
     facts: dict[str, Any] = {
         "environment": known,
         "galaxies": n,
@@ -289,6 +316,8 @@ def main(widths: Path, n: int, seed: int, speed_of: int) -> None:
         "predictability": predictability(drawn),
         "speed": speed(speed_of),
     }
+    if weights is not None:
+        facts["colours"] = compare_colours(drawn, weights)
     facts["figures"] = draw_figures(folder, drawn, desi)
     (folder / "numbers.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(page(facts), encoding="utf-8")
