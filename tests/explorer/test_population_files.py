@@ -107,6 +107,27 @@ def test_drawn_widths_are_shown_as_such(tmp_path):
     assert not np.allclose(arrays["ew-predicted"], 5.0, atol=0.1)
 
 
+def test_mock_galaxies_show_their_truth(tmp_path):
+    from nebulines.fitting.result import Result
+
+    write_spectra(tmp_path / "mock.fits")
+    known = {f"{name}_ew": np.full(N, 2.0 + k) for k, name in enumerate(LINES) if k}
+    known |= {"OII3726_ew": np.full(N, 3.0), "OII3729_ew": np.full(N, 4.0)}
+    known |= {"class_number": np.arange(N) % 2, "log_mass": np.linspace(9, 11, N)}
+    meta = {"CLASSES": '["emission", "quiescent"]', "LINES": "{}"}
+    truth = Result({**known, "broadening": np.full(N, 70.0)}, "", meta)
+    truth.write(tmp_path / "mock_TRUTH.fits")
+    document, arrays = read_page(explore(tmp_path / "mock.fits"))
+    assert [v["key"] for v in document["variants"]] == ["true", "predicted", "noisy"]
+    assert arrays["ew-true"][:2, 0] == pytest.approx([7.0, 3.0], abs=0.02)
+    assert arrays["broadening"] == pytest.approx(np.full(N, 70.0))
+    names = [column["name"] for column in document["columns"]]
+    assert document["columns"][names.index("kind")]["names"] == ["emission", "quiescent"]
+    write_spectra(tmp_path / "mock.fits", continua()[:110])
+    with pytest.raises(InputError, match="truth of another file"):
+        explore(tmp_path / "mock.fits")
+
+
 def test_the_grid_conserves_flux():
     rng = np.random.default_rng(0)
     wave = np.sort(rng.uniform(3300.0, 7100.0, 3000))

@@ -15,7 +15,12 @@ from nebulines.galaxies.equivalent_widths import LINES
 from nebulines.galaxies.sequences import CLASSES, Sequences, overall_colour, sequence_of
 from nebulines.nebular.diagnostics import Bpt, bpt_class
 
-VARIANTS = {"observed": "observed", "predicted": "predicted", "noisy": "predicted + noise"}
+VARIANTS = {
+    "true": "true",
+    "observed": "observed",
+    "predicted": "predicted",
+    "noisy": "predicted + noise",
+}
 """Kinds of widths: key -> how the page calls it, in its order."""
 _DETECTION = 3.0
 
@@ -139,9 +144,8 @@ def basic_columns(
 
     card = load("continuum_map").card
     sequences = Sequences(**card["sequences"])
-    observed = widths.get("observed", widths["predicted"])
-    bpt = _bpt(observed, errors if "observed" in widths else None)
-    kind = "observed" if "observed" in widths else "predicted"
+    kind = next(kind for kind in VARIANTS if kind in widths)
+    bpt = _bpt(widths[kind], errors if kind == "observed" else None)
     return [
         Column("colour", "log F(6850)/F(3550)", overall_colour(colours), "dex"),
         Column("sequence", "sequence", sequence_of(colours, sequences), names=CLASSES),

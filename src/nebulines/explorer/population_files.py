@@ -3,8 +3,9 @@
 Table ``LINES``, one row a spectrum: ``EW_NAME`` (predicted, as `paint` writes it),
 ``EW_NAME_observed`` with ``EW_NAME_observed_err`` (measured), ``EW_NAME_noisy`` (drawn),
 [Angstrom, rest frame, positive in emission]. What is missing of the last two kinds is left out;
-predictions that are missing come from the network of the package. Numbers in the table ``SPECTRA``
-become columns, and one of ``id``, ``targetid``, ``name`` names the galaxies.
+predictions that are missing come from the network of the package. The truth of mock galaxies
+is read from ``NAME_TRUTH.fits`` beside them. Numbers in the table ``SPECTRA`` become columns, and
+one of ``id``, ``targetid``, ``name`` names the galaxies.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.explorer.galaxies import (
+    VARIANTS,
     Column,
     Population,
     basic_columns,
@@ -26,6 +28,7 @@ from nebulines.explorer.galaxies import (
     predicted_widths,
 )
 from nebulines.explorer.rest_frame import grid_mask, rest_blocks, source_of, without_lines
+from nebulines.explorer.truth_tables import Truth, read_truth
 from nebulines.galaxies.bins import require_coverage
 from nebulines.galaxies.equivalent_widths import LINES
 from nebulines.io import read
@@ -51,7 +54,7 @@ class Tables(NamedTuple):
     widths: dict[str, np.ndarray]
     errors: np.ndarray | None
     drawn: bool
-    broadening_kms: float
+    broadening_kms: Any
     columns: list[Column]
     ids: list[str] | None
 
@@ -84,7 +87,7 @@ def read_population(
         raise InputError(f"{path} holds no spectrum: there is nothing to show")
     source = source_of(spectra, frame)
     require_coverage(source.wavelength)
-    tables = read_tables(path, len(spectra))
+    tables = with_truth(read_tables(path, len(spectra)), read_truth(path, len(spectra)))
     mask = grid_mask()
     small, colours = continua(without_lines(block, mask) for block in rest_blocks(source))
     predictor = default_predictor()
@@ -113,7 +116,18 @@ def _complete(tables: Tables, own: Mapping[str, np.ndarray]) -> dict[str, np.nda
     if tables.drawn and "noisy" not in known and "predicted" in known:
         known["noisy"] = known.pop("predicted")
     found = {**own, **known}
-    return {kind: found[kind] for kind in ("observed", "predicted", "noisy") if kind in found}
+    return {kind: found[kind] for kind in VARIANTS if kind in found}
+
+
+def with_truth(tables: Tables, truth: Truth | None) -> Tables:
+    """The tables with what is known of simulated galaxies."""
+    if truth is None:
+        return tables
+    return tables._replace(
+        widths={"true": truth.widths, **tables.widths},
+        broadening_kms=truth.broadening_kms,
+        columns=[*truth.columns, *tables.columns],
+    )
 
 
 def read_tables(path: Path, n: int) -> Tables:
@@ -189,4 +203,5 @@ def _about(path: Path, tables: Tables, card: Mapping[str, Any], loss: float) -> 
         "spectra": "emission lines replaced by straight lines; principal components, which "
         f"leave out {100 * loss:.2g} % rms (noise included)",
     }
-    return {**about, **({"observed": given} if "observed" in tables.widths else {})}
+    known = {"observed": given, "true": "from the file _TRUTH.fits beside it"}
+    return {**about, **{kind: text for kind, text in known.items() if kind in tables.widths}}

@@ -181,8 +181,8 @@ class PopulationPage {
   extent() {
     const panel = this.panels.find((p) => p.visible);
     const spread = (values) => {
-      const [low, high] = quantiles(values, [0.0005, 0.9995]);
-      const room = 0.06 * (high - low) || 1;
+      const [low, high] = quantiles(values, [0.002, 0.998]);
+      const room = 0.1 * (high - low) || 1;
       return [low - room, high + room];
     };
     return [...spread(panel.x), ...spread(panel.y)];
