@@ -124,6 +124,7 @@ def field(size: str, seed: int) -> dict[str, Any]:
             for name in names}  # fmt: skip
     derived = ("ebv", "electron_density", "oxygen_abundance", "log_u", "p_hii")
     return {
+        "size": size,
         "spaxels": int(one.size),
         "one_component": int(one.sum()),
         "coverage": {k: float(np.mean(v[np.isfinite(v)] < 1)) for k, v in miss.items()},
@@ -184,7 +185,7 @@ def page(facts: dict[str, Any]) -> str:
     lines = [
         "# Joint fit of three filters",
         "",
-        f"`python -m benchmarks.joint benchmarks/results/joint --n {facts['n']}`: {facts['n']} "
+        f"`{_command(facts)}`: {facts['n']} "
         "objects in SITELLE SN1, SN2, SN3, fitted together. RMS (clipped at 6 bounds) and 1.48 MAD "
         "in units of the Cramer-Rao bound of the joint fit; share of objects within the stated "
         "1 sigma (68.3 % expected). Ratios where both lines exceed 3 bounds.",
@@ -207,6 +208,11 @@ def page(facts: dict[str, Any]) -> str:
     if "field" in facts:
         lines += _field_lines(facts["field"])
     return "\n".join(lines) + "\n"
+
+
+def _command(facts: dict[str, Any]) -> str:
+    field = f" --field {facts['field']['size']}" if "field" in facts else ""
+    return f"python -m benchmarks.joint benchmarks/results/joint --n {facts['n']}{field}"
 
 
 def _field_lines(field: dict[str, Any]) -> list[str]:
