@@ -74,10 +74,12 @@ def estimate_ratios(
 
     Example:
         >>> from nebulines.synthetic import simulate
-        >>> truth, bands = simulate(["sitelle-sn2", "sitelle-sn3"], n=3, seed=1, prior="hii")
-        >>> result = estimate_ratios(bands, velocity_range=(-300.0, 300.0), prior="hii")
-        >>> result["ratio_HALPHA6563_HBETA4861"].shape
-        (3,)
+        >>> truth, spectra = simulate("sitelle-sn3", n=4, seed=1, snr=(20.0, 30.0))
+        >>> result = estimate_ratios([spectra], velocity_range=(-300.0, 300.0))
+        >>> true = truth["NII6583_flux"] / truth["HALPHA6563_flux"]
+        >>> miss = result["ratio_NII6583_HALPHA6563"] - true
+        >>> bool((abs(miss) < 5.0 * result["ratio_NII6583_HALPHA6563_err"]).all())
+        True
     """
     try:
         config = replace(config or FitConfig(amplitudes="tied"), **options)

@@ -74,11 +74,6 @@ def draw_ratio_set(
         seed, stream: see `nebulines.evaluation.held_out.held_out_seed`.
         kind: of nebulae.
         **options: of `paper_objects`.
-
-    Example:
-        >>> held_out = draw_ratio_set(2, seed=1)
-        >>> held_out.bound.shape
-        (2, 9)
     """
     objects = paper_objects(n, held_out_seed(seed, 40 + stream), kind=kind, **options)
     bound, detected = ratio_bounds(objects)
