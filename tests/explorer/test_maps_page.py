@@ -15,7 +15,7 @@ from nebulines.errors import UsageError
 from nebulines.explorer import explore
 from nebulines.explorer import maps_page as module
 from nebulines.explorer.explore import ExploreConfig, cube_view
-from nebulines.explorer.maps import line_windows
+from nebulines.explorer.fit_facts import line_windows
 from nebulines.explorer.pack import Packed, unpack_rows
 from nebulines.explorer.page import read_page
 from nebulines.explorer.server import address, make_server

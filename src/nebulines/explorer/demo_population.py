@@ -14,8 +14,8 @@ from nebulines.explorer.galaxies import (
     continua,
     continuum_plane,
     latent_plane,
-    predicted_widths,
 )
+from nebulines.explorer.predictions import predicted_widths
 from nebulines.explorer.rest_frame import BLOCK, grid_colours, resampled
 from nebulines.galaxies.equivalent_widths import LINES
 from nebulines.galaxies.population import CLASSES, population_blocks

@@ -11,15 +11,9 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.explorer.cube_spectra import CubeSpectra, Row
+from nebulines.explorer.fit_facts import facts, sky_offsets, windows_and_lines
 from nebulines.explorer.labels import plain_unit
-from nebulines.explorer.maps import (
-    MapColumn,
-    facts,
-    flags_present,
-    map_columns,
-    sky_offsets,
-    windows_and_lines,
-)
+from nebulines.explorer.maps import MapColumn, flags_present, map_columns
 from nebulines.explorer.pack import Packed, pack, quantise, quantise_rows
 from nebulines.explorer.page import assemble, colour_maps, table_html, write_page
 from nebulines.fitting.result import Result

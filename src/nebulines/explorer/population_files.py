@@ -25,8 +25,8 @@ from nebulines.explorer.galaxies import (
     continua,
     continuum_plane,
     latent_plane,
-    predicted_widths,
 )
+from nebulines.explorer.predictions import predicted_widths
 from nebulines.explorer.rest_frame import grid_mask, rest_blocks, source_of, without_lines
 from nebulines.explorer.truth_tables import Truth, read_truth
 from nebulines.galaxies.bins import require_coverage
