@@ -4,8 +4,8 @@ A measured width o = EW + noise of known error e, EW = sinh(x(t)), t ~ N(0, S) g
 (`LineWidths`). Linearised at a point t0 with h = sinh(x(t0)) and slope h' = dEW/dt, o says
 z = t0 + (o - h) / h' with error e / h', so that
 log p(o) = log N(z; 0, S + diag(e / h')^2) - sum log h'. t0 is moved to the most probable t in a
-few steps: for strong lines it is what gives o, for undetected ones near 0. A few draws t_k of the
-posterior that belongs to the straight line mend it where it bends within the noise: log p gains
+few steps: for strong lines it is what gives o, for undetected ones near 0. Draws t_k of the
+posterior that belongs to the straight line can mend it where it bends within the noise: log p gains
 log mean_k exp(sum [(z - t_k)^2 h'^2 - (o - sinh(x(t_k)))^2] / 2 e^2). Nothing is cut, so weak
 and negative widths teach as much as their errors allow; widths that were not measured (error not
 finite) are left out line by line.
@@ -35,7 +35,8 @@ from nebulines.training.task import Task, pick
 
 _STEPS = 4
 _UNMEASURED = 1e8  # variance of a width that was not measured
-_MOST_EXCESS = 30.0
+_MOST_EXCESS = 30.0  # of a draw; beyond it teaches nothing
+_LARGEST = 12.0  # of |asinh EW| of a draw
 _REACH = 8.0  # standard deviations of the scatter that a width may lie away
 
 
@@ -84,7 +85,7 @@ def measured(colours: Any, ew: Any, ew_err: Any) -> Measured:
 
 
 def log_likelihood(
-    widths: LineWidths, ew: Any, ew_err: Any, *, key: Array | None = None, pairs: int = 4
+    widths: LineWidths, ew: Any, ew_err: Any, *, key: Array | None = None, pairs: int = 0
 ) -> Array:
     """log p (n,) of measured widths under a prediction, see the head of the module.
 
@@ -92,7 +93,7 @@ def log_likelihood(
         widths: with scatter.
         ew, ew_err: (n, 10) [Angstrom].
         key: of the draws; None = always the same.
-        pairs: of draws that mend the linearisation; 0 = none.
+        pairs: of draws that mend the linearisation; 0 = none, as in training.
 
     Example:
         >>> sure = LineWidths(jnp.zeros((1, 10)), jnp.zeros((1, 10, 1)), jnp.full((1, 10), 0.01))
@@ -121,10 +122,12 @@ def log_likelihood(
     moved = _posterior_draws(key, widths, variance, pairs)
     gain = jax.scipy.linalg.cho_solve((lower, True), (z - moved.sum(axis=0)).swapaxes(0, 1).mT).mT
     drawn = moved[0] + (gain @ covariance).swapaxes(0, 1)
-    seen = jnp.square((ew - jnp.sinh(widths.at(drawn))) / ew_err)
+    most = _REACH * widths.scatter()
+    x = jnp.clip(widths.at(jnp.clip(drawn, -most, most)), -_LARGEST, _LARGEST)
+    seen = jnp.square((ew - jnp.sinh(x)) / ew_err)
     expected = jnp.square((z - drawn) * slope / ew_err)
     excess = 0.5 * jnp.sum(jnp.where(used, expected - seen, 0.0), axis=-1)
-    mended = jax.nn.logsumexp(jnp.minimum(excess, _MOST_EXCESS), axis=0)
+    mended = jax.nn.logsumexp(jnp.clip(excess, -_MOST_EXCESS, _MOST_EXCESS), axis=0)
     return linear + mended - np.log(2 * pairs)
 
 
@@ -180,7 +183,7 @@ def _linearised(
 def loss(network: Any, batch: Measured, key: Array | None = None) -> Array:
     """Mean of -log p over a batch and its lines."""
     widths = network.predict(batch.colours)
-    return -jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err, key=key)) / len(LINES)
+    return -jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err)) / len(LINES)
 
 
 def equivalent_width_task(

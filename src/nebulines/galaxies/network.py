@@ -51,6 +51,7 @@ class EquivalentWidth(eqx.Module):
     spread: Array
     layers: list[eqx.nn.Linear]
     support: ColourSupport
+    calibration: Array
     rank: int = eqx.field(static=True)
     skewed: bool = eqx.field(static=True)
 
@@ -61,7 +62,7 @@ class EquivalentWidth(eqx.Module):
         width: int = 64,
         depth: int = 2,
         rank: int = 3,
-        skewed: bool = True,
+        skewed: bool = False,
         inputs: int = N_COLOURS,
     ):
         outputs = len(LINES) * (2 + rank + 2 * skewed)
@@ -72,6 +73,7 @@ class EquivalentWidth(eqx.Module):
         ]
         self.mean, self.spread = jnp.zeros(inputs), jnp.ones(inputs)
         self.support = published_support(np.zeros(N_COLOURS), np.ones(N_COLOURS))
+        self.calibration = jnp.ones(len(LINES))
         self.rank, self.skewed = rank, skewed
 
     def __call__(self, inputs: Any) -> Array:
@@ -104,6 +106,8 @@ class EquivalentWidth(eqx.Module):
         mean = jnp.arcsinh(with_doublets(jnp.sinh(mean)))
         own = _LEAST_SCATTER + _START_SCATTER * jnp.exp(jnp.clip(raw[:, n : 2 * n], -5.0, 2.0))
         factor = 0.5 * raw[:, 2 * n : (2 + self.rank) * n].reshape(-1, n, self.rank)
+        scale = jax.lax.stop_gradient(self.calibration)
+        own, factor = own * scale, factor * scale[:, None]
         if not self.skewed:
             return LineWidths(mean, factor, own)
         skew, tail = jnp.split(raw[:, (2 + self.rank) * n :], 2, axis=1)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +15,14 @@ from nebulines.errors import InputError
 from nebulines.galaxies.equivalent_widths import LINES, LineWidths
 from nebulines.galaxies.learning import Measured, equivalent_width_task
 from nebulines.galaxies.samples import TEST, TRAINING, VALIDATION, Sample, View, draw_sample
-from nebulines.galaxies.scores import coverage, line_scores
+from nebulines.galaxies.scores import CENTRAL, coverage, line_scores
 from nebulines.training.task import Task
 
-N_VALIDATION, N_TEST = 4096, 10_000
+N_VALIDATION, N_TEST = 4096, 8192
 SHARES = (0.7, 0.15)
 """Of a user's galaxies that train and that validate; the rest tests."""
+SCALES = (0.7, 0.8, 0.9, 1.0, 1.15)
+"""Trial factors of the scatter."""
 SIZE = {"width": 64, "depth": 2, "rank": 3}
 RANGES = {"colours": "region of 99.9 % of the training colours (support)"}
 
@@ -59,6 +62,7 @@ def make_task(name: str, *, seed: int, spectra: int, data: tuple[Path, Path] | N
         size=SIZE,
         about=about,
         score=partial(score, test=test),
+        finish=partial(calibrated, validation=validation),
     )
 
 
@@ -99,6 +103,26 @@ def score(network: Any, test: Sample) -> dict[str, Any]:
     if np.isfinite(test.true_ew).all():
         table["spearman_true"] = by_line(line_scores(widths.ew(), test.true_ew).spearman)
     return table
+
+
+def calibrated(network: Any, validation: Sample) -> Any:
+    """The network with the scatter of each line scaled so that 68.27 % of the measured widths of
+    the validation set lie in the central interval of prediction and noise."""
+    galaxies = validation.galaxies
+    inside = []
+    for scale in SCALES:
+        tried = _scaled(network, np.full(len(LINES), scale))
+        widths = predict_in_blocks(tried, galaxies.colours)
+        inside.append(coverage(widths, galaxies.ew, galaxies.ew_err, draws=32))
+    columns = np.maximum.accumulate(np.array(inside), axis=0).T
+    return _scaled(network, [np.interp(CENTRAL, column, SCALES) for column in columns])
+
+
+def _scaled(network: Any, scale: Any) -> Any:
+    def place(net: Any) -> Any:
+        return getattr(net, "trunk", net).calibration
+
+    return eqx.tree_at(place, network, jnp.asarray(scale, jnp.float32))
 
 
 def predict_in_blocks(network: Any, inputs: Any, *, block: int = 20_000) -> LineWidths:
