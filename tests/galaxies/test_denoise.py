@@ -120,18 +120,20 @@ def test_information_is_kept_when_channels_are_narrow():
     assert np.median(weight) == pytest.approx(wide / step, rel=0.02)
 
 
-def awkward(galaxies, change) -> np.ndarray:
+def awkward(galaxies, change, sigma=0.01) -> np.ndarray:
     """Flags of galaxies with clear lines after a change of their spectra."""
-    strong = np.flatnonzero(galaxies.ew[:, HALPHA] > 8.0)[:20]
-    return nl.denoise(change(noisy(galaxies.spectra[strong], SIGMA, 3))).flags
+    strong = np.flatnonzero(galaxies.ew[:, HALPHA] > 20.0)[:20]
+    return nl.denoise(change(noisy(galaxies.spectra[strong], sigma, 3))).flags
 
 
 def test_a_wrong_redshift_is_flagged(galaxies):
     def moved(flux):
         axis = SpectralAxis(1.03 * bin_centres(), "wavelength", "air")
-        return Spectra(flux, axis, np.full(flux.shape, SIGMA**2), redshift=0.0)
+        return Spectra(flux, axis, np.full(flux.shape, 0.01**2), redshift=0.0)
 
     assert np.mean((awkward(galaxies, moved) & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0) > 0.8
+    right = awkward(galaxies, lambda flux: on_bins(flux, 0.01))
+    assert np.mean((right & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0) < 0.3
 
 
 def test_sky_residuals_are_flagged(galaxies):

@@ -15,6 +15,8 @@ RESIDUAL_SIGMAS, RESIDUAL_CHI2 = 6.0, 1.3
 """POOR_FIT: chi2 stands so many of its own deviations above the bins, and so far above 1."""
 LINE_SIGMAS, LINE_SHARE = 5.0, 0.1
 """A line is refused where its residual is so many sigmas and this share of its flux."""
+FEATURE_SIGMAS = 5.5
+"""POOR_FIT: a line-like residual at any wavelength (wrong redshift, sky, cosmic ray)."""
 RANGE_SIGMAS = 3.0
 """OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on."""
 LEAST_SIGNAL = 3.0
@@ -23,6 +25,7 @@ LEAST_BINS, FEW_BINS = 0.3, 0.7
 """NO_DATA below the first share of the bins, OUT_OF_RANGE below the second."""
 _NOISE_MARGIN = 1.05
 _NEAR = 2
+_LINE_SHAPE = np.array([0.2, 0.6, 0.2])  # of a line, bin by bin
 
 
 class Gate(NamedTuple):
@@ -64,7 +67,8 @@ def judge(network: Denoise, flux: Any, weight: Any, mean: Any, found: Statistics
     sigmas, flux_left = lines
     line_flux = mean @ np.asarray(basis.coordinates)[: basis.n_lines].T
     wrong = (np.abs(sigmas) > LINE_SIGMAS) & (np.abs(flux_left) > LINE_SHARE * np.abs(line_flux))
-    poor = ((chi2 - 1.0) * np.sqrt(count / 2.0) > RESIDUAL_SIGMAS) & (chi2 > RESIDUAL_CHI2)
+    poor = _unknown_feature(residual, weight)
+    poor |= ((chi2 - 1.0) * np.sqrt(count / 2.0) > RESIDUAL_SIGMAS) & (chi2 > RESIDUAL_CHI2)
     outside, noisy = _outside(network, found, n), _noise(network, found, weight, n)
     share = seen.mean(axis=1)
     signal = _signal(basis, flux, weight)
@@ -89,6 +93,16 @@ def _line_residuals(
     information = weight @ np.square(profiles).T
     flux = (weight * residual) @ profiles.T / np.maximum(information, 1e-30)
     return flux * np.sqrt(information), np.where(information > 0, flux, 0.0)
+
+
+def _unknown_feature(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Whether a residual (n,) as wide as a line stands out anywhere."""
+    from scipy.ndimage import correlate1d
+
+    signal = correlate1d(weight * residual, _LINE_SHAPE, axis=1, mode="constant")
+    information = correlate1d(weight, np.square(_LINE_SHAPE), axis=1, mode="constant")
+    sigmas = np.abs(signal) / np.sqrt(np.maximum(information, 1e-30))
+    return np.any(sigmas > FEATURE_SIGMAS, axis=1)
 
 
 def _outside(network: Denoise, found: Statistics, n: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from nebulines.networks.denoise_posterior import Posterior, draw
 
 CENTRAL = (15.87, 84.13)
 """Percentiles between which 68.27 % should lie."""
-_DRAWS = 100
+_DRAWS = 300
 
 
 def score_reconstruction(network: Any, test: Any) -> dict[str, Any]:
@@ -66,9 +66,10 @@ def mean_of(network: Denoise, posterior: Posterior) -> np.ndarray:
 
 
 def line_draws(network: Denoise, posterior: Posterior, seed: int) -> np.ndarray:
-    """Line fluxes (draw, n, L) of 100 posterior draws of spectra of unit norm."""
-    drawn = np.asarray(draw(network.basis, posterior, jax.random.key(seed), _DRAWS))
-    return unit_norm(drawn) @ np.asarray(network.basis.coordinates)[: network.basis.n_lines].T
+    """Line fluxes (draw, n, L) of 300 posterior draws, in the unit of the data."""
+    drawn = draw(network.basis, posterior, jax.random.key(seed), _DRAWS)
+    rows = network.basis.coordinates[: network.basis.n_lines]
+    return np.asarray((posterior.scale[:, None] * drawn) @ rows.T)
 
 
 def covered(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:

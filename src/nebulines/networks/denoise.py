@@ -25,7 +25,8 @@ class Denoise(eqx.Module):
 
     Attributes that are learned without gradients: the basis; centre and spread of the
     coordinates y; the ranges of u in the training set; profiles (L, channel) of lines of unit
-    flux; the largest noise, relative to the norm of a spectrum.
+    flux; the largest noise, relative to the norm of a spectrum; a factor (K,) on the width of
+    the posterior, from validation.
 
     Args:
         key: of the initial weights.
@@ -43,6 +44,7 @@ class Denoise(eqx.Module):
     u_high: Array
     line_profile: Array
     most_noise: Array
+    widening: Array
     inward: eqx.nn.Linear
     blocks: list[tuple[eqx.nn.Linear, eqx.nn.Linear]]
     to_mean: eqx.nn.Linear
@@ -66,6 +68,7 @@ class Denoise(eqx.Module):
         self.y_centre, self.y_spread = jnp.zeros(basis), jnp.ones(basis)
         self.u_low, self.u_high = -jnp.ones(basis), jnp.ones(basis)
         self.line_profile, self.most_noise = jnp.zeros((lines, channels)), jnp.ones(())
+        self.widening = jnp.ones(basis)
         self.inward = eqx.nn.Linear(2 * basis + 2, width, key=keys[0])
         self.blocks = [
             (
@@ -99,6 +102,7 @@ class Denoise(eqx.Module):
             centre.reshape(n, self.components, size),
             jnp.clip(spread.reshape(n, self.components, size) + fan, -_SPREAD_LIMIT, _SPREAD_LIMIT),
             lower,
+            self.widening,
         )
 
     def _mean(self, found: Statistics, hidden: Array) -> Array:

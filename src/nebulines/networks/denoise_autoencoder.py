@@ -3,10 +3,6 @@
 Dense layers with leaky ReLU (0.3) and dropout; a latent layer without activation, or for the
 variational one mean and log variance of normal distributions; the same layers in reverse order;
 a last dense layer without activation.
-
-Spectra of unit norm have values about 825^-1/2; the network works on them times 825^1/2, values
-about 1, for which the initial weights are made. The paper leaves this open; without it the
-variational one stays at the mean spectrum for tens of epochs.
 """
 
 from __future__ import annotations
@@ -71,7 +67,7 @@ class Autoencoder(eqx.Module):
     def encode(self, spectra: Array, *, key: Array | None = None) -> tuple[Array, Array | None]:
         """Latent means (n, latent), and log variances (n, latent) where there are any; ``key``
         turns dropout on."""
-        hidden = self._through(self.encoder, spectra * self._unit, key)
+        hidden = self._through(self.encoder, spectra, key)
         raw = jax.vmap(self.bottleneck)(hidden)
         if not self.variational:
             return raw, None
@@ -79,11 +75,7 @@ class Autoencoder(eqx.Module):
 
     def decode(self, latent: Array, *, key: Array | None = None) -> Array:
         """Spectra (n, channel) of latent values (n, latent)."""
-        return jax.vmap(self.outward)(self._through(self.decoder, latent, key)) / self._unit
-
-    @property
-    def _unit(self) -> float:
-        return float(self.outward.out_features) ** 0.5
+        return jax.vmap(self.outward)(self._through(self.decoder, latent, key))
 
     def _through(self, layers: list[eqx.nn.Linear], x: Array, key: Array | None) -> Array:
         for number, layer in enumerate(layers):

@@ -5,7 +5,8 @@ a first guess, t = (y - guess) / width,
 
     p(t) = sum_j p_j N(t; c_j, (U^T D_j^-2 U)^-1),
 
-U unit lower triangular, shared, D_j diagonal.
+U unit lower triangular, shared, D_j diagonal; then every coordinate is stretched about the mean of
+the mixture by a factor that makes the intervals of a validation set cover what they should.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Posterior(NamedTuple):
         centre: (n, J, K) c_j.
         log_spread: (n, J, K) log of the diagonal of D_j.
         lower: (n, K (K - 1) / 2) U below its diagonal.
+        widening: (K,) the stretch.
     """
 
     scale: Array
@@ -49,6 +51,12 @@ class Posterior(NamedTuple):
     centre: Array
     log_spread: Array
     lower: Array
+    widening: Array
+
+    @property
+    def middle(self) -> Array:
+        """Mean (n, K) of the mixture in units of t."""
+        return jnp.sum(jnp.exp(self.log_weight)[..., None] * self.centre, axis=1)
 
 
 def warp(basis: Basis, u: Array) -> Array:
@@ -109,14 +117,21 @@ def log_prob(posterior: Posterior, y: Array) -> Array:
     """Log density (n,) of t at y (n, K)."""
     t = (y - posterior.guess.y) / posterior.guess.width
     upper = lower_matrix(posterior.lower, t.shape[-1])
+    t = posterior.middle + (t - posterior.middle) / posterior.widening
     away = t[:, None, :] - posterior.centre
     white = jnp.einsum("nab,njb->nja", upper, away) * jnp.exp(-posterior.log_spread)
     terms = -0.5 * jnp.square(white) - posterior.log_spread - _HALF_LOG_TWO_PI
-    return jax.nn.logsumexp(posterior.log_weight + jnp.sum(terms, axis=-1), axis=-1)
+    density = jax.nn.logsumexp(posterior.log_weight + jnp.sum(terms, axis=-1), axis=-1)
+    return density - jnp.sum(jnp.log(posterior.widening))
 
 
 def draw(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> Array:
     """Coefficients (draw, n, K) in units of the scale."""
+    return unwarp(basis, draw_y(posterior, key, n_draws)) @ basis.inverse.T
+
+
+def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
+    """Coordinates y (draw, n, K)."""
     choose, spread = jax.random.split(key)
     n, size = posterior.guess.y.shape
     chosen = jax.random.categorical(choose, posterior.log_weight, shape=(n_draws, n))
@@ -126,5 +141,5 @@ def draw(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> Array:
     inverse = unit_inverse(lower_matrix(posterior.lower, size))
     around = jnp.einsum("nab,dnb->dna", inverse, scaled)
     t = posterior.centre[row, chosen] + around
-    y = posterior.guess.y + posterior.guess.width * t
-    return unwarp(basis, y) @ basis.inverse.T
+    t = posterior.middle + posterior.widening * (t - posterior.middle)
+    return posterior.guess.y + posterior.guess.width * t

@@ -78,6 +78,8 @@ class Bench:
         models: dict[str, Any] = {
             f"pca-{latent}": fit_pca(training.noisy, latent) for latent in LATENT
         }
+        pairs = noise_added(test.spectra, [seed, TEST, 7])
+        library = clean_set(n_library, seed, LIBRARY)
         missing = []
         for kind in ("ae", "vae"):
             for latent in LATENT:
@@ -87,8 +89,6 @@ class Bench:
                     models[name] = load(str(path)).network
                 else:
                     missing.append(name)
-        pairs = noise_added(test.spectra, [seed, TEST, 7])
-        library = clean_set(n_library, seed, LIBRARY)
         return cls(folder, seed, network, card, pairs, test, training, library, models,
                    tuple(missing), spectra, weights)  # fmt: skip
 

@@ -16,6 +16,7 @@ from nebulines.galaxies.denoise_scores import covered, line_draws, mean_of, nois
 from nebulines.galaxies.denoise_sets import LINES
 from nebulines.galaxies.denoise_tasks import PAPER_NOISE
 from nebulines.galaxies.population import CLASSES
+from nebulines.networks.weights import load
 from nebulines.reports.denoising import Bench
 from nebulines.reports.kinematics import Section
 from nebulines.reports.page import pictures
@@ -63,23 +64,24 @@ def autoencoders(bench: Bench) -> Section:
     from nebulines.plots.denoising import history_figure
     from nebulines.plots.style import save_figure
 
-    header = ["kind", "dimensions", "dropout", "layers", "epochs here", "validation loss"]
+    header = ["network", "paper: dropout", "layers", "here: dropout", "layers", "epochs",
+              "validation loss"]  # fmt: skip
     rows: list[list[Any]] = []
     histories: dict[str, Any] = {}
     for kind, by_latent in LAYERS.items():
         for latent, (dropout, layers) in by_latent.items():
             name = f"{kind}-{latent}"
-            history = _history(bench, name)
-            histories.update({name: history} if history else {})
-            epochs = str(len(history)) if history else "not trained"
-            loss = f"{history[-1]['validation']:.0f}" if history else ""
-            rows.append(
-                [kind, str(latent), str(dropout), ", ".join(map(str, layers)), epochs, loss]
-            )
+            row: list[Any] = [name, str(dropout), ", ".join(map(str, layers))]
+            if name in bench.models:
+                size, history = _card(bench, name)["size"], _history(bench, name)
+                histories.update({name: history} if history else {})
+                row += [str(size["dropout"]), ", ".join(map(str, size["layers"])),
+                        str(len(history)), f"{history[-1]['validation']:.0f}" if history else ""]  # fmt: skip
+            rows.append(row + ["not trained", "", "", ""][: 7 - len(row)])
     text = (
-        "Dropout and layers are the paper's, found by its random search; "
-        "`nebulines.training.denoise_search.search_layers` repeats that search. The paper trains "
-        "for up to 200 epochs."
+        "The paper's dropout and layers were found by its random search, which "
+        "`nebulines.training.denoise_search.search_layers` repeats; it trains for up to 200 epochs. "
+        "What was trained here, and for how long, stands beside it."
     )
     paths: list[Path] = []
     if histories:
@@ -87,6 +89,10 @@ def autoencoders(bench: Bench) -> Section:
         paths = save_figure(figure, bench.folder / "history", formats=("png",))
     return Section([text, markdown(header, rows), pictures(paths)],
                    {"epochs": {n: len(h) for n, h in histories.items()}}, paths)  # fmt: skip
+
+
+def _card(bench: Bench, name: str) -> dict[str, Any]:
+    return load(str(bench.weights / f"{name}.safetensors")).card if bench.weights else {}
 
 
 def _history(bench: Bench, name: str) -> list[dict[str, float]]:

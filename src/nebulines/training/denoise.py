@@ -21,12 +21,14 @@ from jax import Array
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import log_prob, warp
+from nebulines.networks.denoise_posterior import draw_y, log_prob, warp
 from nebulines.training.task import Task
 
 NOISE_RANGE = (0.002, 0.15)
 """Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""
 N_SHAPES = 400
+_CALIBRATION = 1500  # examples, and draws of each
+_CALIBRATION_DRAWS = 300
 _RANGE = (0.02, 99.98)  # percentiles of the coordinates of a training set
 
 
@@ -88,7 +90,9 @@ def sample(truth: np.ndarray, shapes: Shapes, key: Array, n: int) -> Noisy:
     """n examples from clean coefficients (N, K)."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     rows = truth[rng.integers(0, len(truth), n)].astype(np.float32)
-    sigma = np.exp(rng.uniform(np.log(NOISE_RANGE[0]), np.log(NOISE_RANGE[1]), n)).astype(np.float32)
+    sigma = np.exp(rng.uniform(np.log(NOISE_RANGE[0]), np.log(NOISE_RANGE[1]), n)).astype(
+        np.float32
+    )
     half, normal = n // 2, rng.normal(size=rows.shape).astype(np.float32)
     weight = sigma[:half] ** -2
     white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]
@@ -133,6 +137,7 @@ def fixed_parts(network: Denoise) -> tuple[Any, ...]:
         network.u_high,
         network.line_profile,
         network.most_noise,
+        network.widening,
     )
 
 
@@ -141,9 +146,27 @@ def fitted_to(network: Denoise, basis: Basis, profiles: np.ndarray, truth: np.nd
     u = truth @ np.asarray(basis.coordinates).T
     y = np.asarray(warp(basis, jnp.asarray(u, jnp.float32)))
     parts = (basis, y.mean(axis=0), y.std(axis=0), *np.percentile(u, _RANGE, axis=0), profiles,
-             NOISE_RANGE[1])  # fmt: skip
+             NOISE_RANGE[1], np.ones(basis.size))  # fmt: skip
     as_arrays = jax.tree.map(lambda part: jnp.asarray(part, jnp.float32), parts)
     return eqx.tree_at(fixed_parts, network, as_arrays)
+
+
+def calibrated(network: Denoise, batch: Noisy) -> Denoise:
+    """The network with posteriors as wide as a validation batch shows that they have to be.
+
+    For each coordinate y: the 68.27 % percentile of |truth - median| over half the width of the
+    central 68.27 % of the posterior.
+    """
+    seen = found(network.basis, jax.tree.map(jnp.asarray, batch))
+    usable = np.asarray((seen.first > 0.3) & (seen.first < 3.0))
+    truth = network.coordinates(batch.truth / seen.scale[:, None])
+    drawn = np.asarray(draw_y(network(seen), jax.random.key(0), _CALIBRATION_DRAWS))
+    low, middle, high = np.percentile(drawn, [15.87, 50.0, 84.13], axis=0)
+    ratio = np.abs(np.asarray(truth) - middle) / (0.5 * (high - low))
+    factor = np.percentile(ratio[usable], 68.27, axis=0)
+    return eqx.tree_at(
+        lambda net: net.widening, network, network.widening * jnp.asarray(factor, jnp.float32)
+    )
 
 
 def denoise_task(basis: Basis, profiles: np.ndarray, sets: Sequence[np.ndarray], seed: int) -> Task:
@@ -171,4 +194,6 @@ def denoise_task(basis: Basis, profiles: np.ndarray, sets: Sequence[np.ndarray],
         partial(sample, validation, shapes[1]),
         {"basis": basis.size, "lines": basis.n_lines, "width": 224, "depth": 3, "components": 4,
          "channels": basis.vectors.shape[1]},
+        lambda network: calibrated(network, sample(validation, shapes[1], jax.random.key(seed),
+                                                   _CALIBRATION)),
     )  # fmt: skip

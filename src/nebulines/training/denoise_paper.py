@@ -5,7 +5,7 @@ Weighted mean square error of spectra of unit norm,
     L = 1/2 sum_k w_k (x'_k - y_k)^2,    w_k = 1 / (error_k^2 + 2e-6),
 
 plus, for the variational one, D = -1/2 sum_j (1 + log s_j^2 - mu_j^2 - s_j^2) of the latent
-distributions. Adam from 1e-4 in batches of 64; where the validation loss has not dropped by a
+distributions. Adam from 1e-4 in batches of 64; where the loss has not dropped by a
 tenth in five epochs the rate is divided by ten, and after five more without the training ends.
 """
 
@@ -167,7 +167,7 @@ def _recipe(
             record = {"step": (epoch + 1) * per_epoch, "loss": loss, "validation": judged}
             history.append({**record, "rate": rule.rate, "seconds": bar.format_dict["elapsed"]})
             bar.update(per_epoch)
-            if not rule.goes_on(judged):
+            if not rule.goes_on(loss):
                 break
     return Trained(learner.network, history, min(row["validation"] for row in history))
 
