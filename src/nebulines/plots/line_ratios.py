@@ -13,7 +13,12 @@ from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#009E73", FIT_COLOUR, "#CC79A7", LINE_COLOUR)
+COLOURS = {
+    "band by band": "#009E73",
+    "joint fit": FIT_COLOUR,
+    "line_ratio_ann": "#CC79A7",
+    "line_ratios": LINE_COLOUR,
+}
 """One for each method, of the colour-blind-safe palette of Okabe & Ito (2008)."""
 _MOST = 4000
 _SPECIES = {"SII": "[S II]", "NII": "[N II]", "OII": "[O II]", "OIII": "[O III]"}
@@ -50,11 +55,12 @@ def density_figure(
         panel = axes.flat[k]
         reach = 4.0 * max(_robust(values[:, k]) for values in relative.values())
         grid = np.linspace(-reach, reach, 201)
-        for colour, (name, values) in zip(COLOURS, relative.items(), strict=False):
+        for name, values in relative.items():
             good = values[np.abs(values[:, k]) < 3.0 * reach, k]
             if np.ptp(good) < 1e-3:
                 continue
-            panel.plot(grid, gaussian_kde(good[:_MOST])(grid), color=colour, lw=1.1, label=name)
+            density = gaussian_kde(good[:_MOST])(grid)
+            panel.plot(grid, density, color=COLOURS.get(name), lw=1.1, label=name)
         panel.axvline(0.0, color="0.6", lw=0.5, zorder=0)
         panel.set_xlim(-reach, reach)
         panel.set_ylim(0, None)
@@ -84,17 +90,19 @@ def against_snr_figure(
         title: of the figure.
     """
     rows = (len(ratios) + 1) // 2
+    height = 1.45 * rows + 0.9
     figure, axes = new_figure(
-        7.1, 1.45 * rows + 0.9, rows, 2, left=0.075, right=0.985, top=1.0 - 0.5 / (1.45 * rows + 0.9),
-        bottom=0.42 / (1.45 * rows + 0.9), wspace=0.16, hspace=0.42,
+        7.1, height, rows, 2, left=0.075, right=0.985, top=1.0 - 0.5 / height,
+        bottom=0.42 / height, wspace=0.16, hspace=0.42,
     )  # fmt: skip
     edges = np.linspace(snr.min(), snr.max(), 13)
     middle = 0.5 * (edges[1:] + edges[:-1])
     for k, ratio in enumerate(ratios):
         panel = axes.flat[k]
         reach = 0.0
-        for colour, (name, values) in zip(COLOURS, relative.items(), strict=False):
+        for name, values in relative.items():
             bands = _quantiles(values[:, k], np.digitize(snr, edges[1:-1]), len(middle))
+            colour = COLOURS.get(name, DATA_COLOUR)
             panel.fill_between(middle, bands[0], bands[2], color=colour, alpha=0.18, lw=0)
             panel.plot(middle, bands[1], color=colour, lw=1.1, label=name)
             reach = max(reach, float(np.nanpercentile(np.abs(bands), 90)))
@@ -139,8 +147,8 @@ def activation_figure(
     for k, (name, wave, spectrum) in enumerate(bands):
         panel = axes[k, 0]
         panel.plot(wave, spectrum / spectrum.max(), color=DATA_COLOUR, lw=0.6, label="spectrum")
-        for colour, (method, values) in zip(COLOURS[1:], saliency.items(), strict=False):
-            panel.plot(wave, values[k], color=colour, lw=0.9, label=method)
+        for method, values in saliency.items():
+            panel.plot(wave, values[k], color=FIT_COLOUR, lw=0.9, label=method)
         panel.set_xlim(wave.min(), wave.max())
         panel.set_ylabel(name)
     axes[0, 0].legend(frameon=False, fontsize=6.5, loc="upper right")
