@@ -41,8 +41,11 @@ from nebulines.fitting.joint_problem import JointProblem
 from nebulines.fitting.small_solve import solve
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
+from nebulines.small_tiles import map_small_tiles
 
 TILE_ROWS = 32
+CALL_ROWS = 16 * TILE_ROWS
+"""Objects in one call of the compiled fit, which works on a tile at a time."""
 FIRST_STEPS = 4
 MORE_STEPS = 15
 """Steps that most objects converge in; the others go on, ..."""
@@ -82,20 +85,40 @@ class _State(NamedTuple):
 
 @partial(jax.jit, static_argnames="options")
 def minimise(
-    theta: Array, tiles: tuple[Tile, ...], options: tuple[FitOptions, ...], n_steps: Array | int
+    theta: Array,
+    tiles: tuple[Tile, ...],
+    options: tuple[FitOptions, ...],
+    n_steps: Array | int,
+    n_tiles: Array | int | None = None,
 ) -> tuple[Array, Array, Array]:
     """Levenberg-Marquardt on the sum of the bands' chi2.
 
     Args:
-        theta: (n, 2 G) start.
+        theta: (n, 2 G) start; n is at most `TILE_ROWS`, or a multiple of it.
         tiles: of each band, expanded around the same velocities, with the same broadening scale.
         options: of each band (static).
         n_steps: points tried, the start among them.
+        n_tiles: times `TILE_ROWS` objects are fitted, what is behind them is zero; None = all.
 
     Returns:
         The best point tried (n, 2 G), the small step (n, 2 G) that is left to the minimum, and
         whether it is small enough to be taken to first order (n,).
     """
+    own = tuple(tile._replace(templates=None, group=None) for tile in tiles)
+
+    def improve(part: tuple[Array, tuple[Tile, ...]]) -> tuple[Array, Array, Array]:
+        whole = tuple(
+            few._replace(templates=tile.templates, group=tile.group)
+            for few, tile in zip(part[1], tiles, strict=True)
+        )
+        return _minimise_few(part[0], whole, options, n_steps)
+
+    return map_small_tiles(improve, (theta, own), TILE_ROWS, n_tiles)
+
+
+def _minimise_few(
+    theta: Array, tiles: tuple[Tile, ...], options: tuple[FitOptions, ...], n_steps: Array | int
+) -> tuple[Array, Array, Array]:
     lower, upper = tiles[0].lower, tiles[0].upper
     slack = CONVERGED + ROUNDING * sum(
         jnp.sum(tile.weight * tile.data**2, axis=(1, 2)) for tile in tiles
@@ -139,13 +162,18 @@ def minimise(
 
 
 def _described(
-    band: int, problem: JointProblem, piece: Piece, theta: Array, left: Array
+    band: int,
+    problem: JointProblem,
+    piece: Piece,
+    theta: Array,
+    left: Array,
+    n_tiles: int | None = None,
 ) -> tuple[Fitted, np.ndarray, np.ndarray]:
     """One band at theta, moved by the last small step to first order: its fit with the areas'
     covariance at fixed theta, response, curvature."""
     direct = problem.direct[band]
     frozen = piece.tile._replace(lower=theta, upper=theta)
-    solution = fit_tile(theta, frozen, direct.options, 0)
+    solution = fit_tile(theta, frozen, direct.options, 0, n_tiles)
     inverse = np.asarray(solution.inverse_curvature, float)
     at_end = solution._replace(theta=theta + left, inverse_curvature=np.zeros_like(inverse))
     fitted = direct.collect(at_end, piece)
@@ -184,7 +212,7 @@ def fit_jointly(problem: JointProblem, start: Start) -> Joint:
     Returns:
         `Joint`.
     """
-    size = tile_size(problem.n_rows, TILE_ROWS)
+    size = tile_size(problem.n_rows, CALL_ROWS)
 
     def fit(
         rows: np.ndarray,
@@ -195,7 +223,8 @@ def fit_jointly(problem: JointProblem, start: Start) -> Joint:
         def work(index: np.ndarray) -> tuple[np.ndarray, ...]:
             around = start.velocity[rows[index]]
             begin = velocity[index], broadening[index]
-            return _flat(_fit_tile(problem, rows[index], around, begin, steps))
+            n_tiles = -(-(int(index[-1] - index[0]) + 1) // TILE_ROWS)
+            return _flat(_fit_tile(problem, rows[index], around, begin, steps, n_tiles))
 
         return _joint(run_tiles(work, len(rows), size), len(problem.direct))
 
@@ -246,12 +275,15 @@ def _fit_tile(
     around: np.ndarray,
     begin: tuple[np.ndarray, np.ndarray],
     steps: int,
+    n_tiles: int,
 ) -> Joint:
     pieces = shared_scale([direct.piece(rows, around) for direct in problem.direct], problem)
     options = tuple(direct.options for direct in problem.direct)
     tiles = tuple(piece.tile for piece in pieces)
-    theta, left, converged = minimise(pieces[0].theta(*begin), tiles, options, steps)
-    described = [_described(band, problem, piece, theta, left) for band, piece in enumerate(pieces)]
+    theta, left, converged = minimise(pieces[0].theta(*begin), tiles, options, steps, n_tiles)
+    described = [
+        _described(band, problem, piece, theta, left, n_tiles) for band, piece in enumerate(pieces)
+    ]
     bands, response, curvature = (tuple(part) for part in zip(*described, strict=True))
     chi2 = np.sum([fitted.chi2 for fitted in bands], axis=0)
     return Joint(bands, response, curvature, chi2, np.asarray(converged))
