@@ -51,7 +51,7 @@ class _Models:
 
     def write(self, piece: Piece) -> None:
         """Copy the models of a piece."""
-        models = [band.model for band in piece.bands]
+        models = [band.model for band in piece.bands if band.model is not None]
         if self.arrays is None:
             self.arrays = [np.full((self.n, len(m)), np.nan, np.float32) for m in models]
         for array, model in zip(self.arrays, models, strict=True):

@@ -158,12 +158,12 @@ def _noises(measured: Measured) -> list[Noise]:
 def _kinematics(measured: Measured, noises: list[Noise]) -> _Kinematics:
     """S^-1 (sum f_b^2 S_b) S^-1, see `joint_direct`."""
     joint = measured.joint
-    inverse = _inverse(sum(joint.curvature))
+    inverse = _inverse(np.sum(joint.curvature, axis=0))
     scaled = [
         curvature * noise.factor[:, None, None] ** 2
         for curvature, noise in zip(joint.curvature, noises, strict=True)
     ]
-    own = inverse @ sum(scaled) @ inverse
+    own = inverse @ np.sum(scaled, axis=0) @ inverse
     n_groups = measured.problem.n_groups
     doppler = 1.0 + measured.start.velocity / SPEED_OF_LIGHT_KMS
     unit = np.ones((len(doppler), 2 * n_groups))
@@ -187,7 +187,9 @@ def _fluxes(
 ) -> tuple[Fluxes, list[str], np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     """Fluxes of all lines with their full covariance, laws imposed; their names in the order of
     the plan; by how much the laws raise chi2; E(B-V) and its error, or None."""
-    parts, follow, names = [], [], []
+    parts: list[Fluxes] = []
+    follow: list[np.ndarray] = []
+    names: list[str] = []
     for band, own in enumerate(measured.problem.prepared):
         fitted = measured.joint.bands[band]
         coverage = np.where(dead[band][:, None], 0.0, fitted.coverage)
@@ -354,7 +356,7 @@ def _flags(
     joint, prepared = measured.joint, measured.problem.prepared
     bits = np.zeros(len(snr), np.int64)
 
-    def mark(flag: Flag, where: np.ndarray) -> None:
+    def mark(flag: Flag, where: np.ndarray | np.bool) -> None:
         bits[where] |= int(flag)
 
     detected = snr >= measured.plan.config.detection
@@ -365,7 +367,7 @@ def _flags(
     mark(Flag.AT_BOUND, joint.bands[0].at_bound.any(axis=1))
     mark(Flag.LINE_OUTSIDE_BAND, ~np.isfinite(fluxes.value).all(axis=1))
     mark(Flag.AMBIGUOUS_VELOCITY, detected & has_rival(measured.start))
-    mark(Flag.POOR_FIT, chi2 > _highest_chi2(sum(f.n_used for f in joint.bands)))
+    mark(Flag.POOR_FIT, chi2 > _highest_chi2(np.sum([f.n_used for f in joint.bands], axis=0)))
     for band, fitted in enumerate(joint.bands):
         alive = ~dead[band]
         another = alive & detected & asks_for_another(fitted, prepared[band].geometry)

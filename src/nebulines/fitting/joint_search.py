@@ -64,7 +64,7 @@ def find_joint_start(prepared: Sequence[Prepared]) -> Start:
 
     def work(index: np.ndarray) -> Start:
         bands = zip(prepared, plans, strict=True)
-        return _best(sum(_scores(own, plan, index) for own, plan in bands), plans[0])
+        return _best(np.sum([_scores(own, plan, index) for own, plan in bands], axis=0), plans[0])
 
     found = Start(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
     return found._replace(broadening=_broadening(prepared, plans, found.velocity))
