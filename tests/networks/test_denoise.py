@@ -13,7 +13,7 @@ from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_autoencoder import Autoencoder
 from nebulines.networks.denoise_basis import Basis, inverse, project, statistics, white_statistics
 from nebulines.networks.denoise_pca import PCA, fit_pca
-from nebulines.networks.denoise_posterior import draw, log_prob, unwarp, warp
+from nebulines.networks.denoise_posterior import draw, draw_y, log_prob, unwarp, warp
 from nebulines.networks.weights import load, save
 
 K, L, CHANNELS = 6, 2, 30
@@ -105,11 +105,22 @@ def test_draws_have_the_density_that_is_stated(network, basis, spectra):
     single = eqx.tree_at(lambda net: net.basis, single, basis)
     found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
     posterior = single(found)
-    drawn = draw(basis, posterior, jax.random.key(0), 4000)
-    y = single.coordinates(drawn.reshape(-1, K)).reshape(4000, 5, K)
+    wide = jnp.full((5, K), 1e3)
+    posterior = posterior._replace(guess=posterior.guess._replace(low=-wide, high=wide))
+    y = draw_y(posterior, jax.random.key(0), 4000)
     density = jax.vmap(lambda one: log_prob(posterior, one))(y).mean(axis=0)
     entropy = 0.5 * K * (1 + np.log(2 * np.pi)) + posterior.log_spread[:, 0].sum(axis=1)
     np.testing.assert_allclose(density, -entropy, atol=0.12)
+
+
+def test_draws_have_the_lines_of_the_mixture(network, basis, spectra):
+    """and are centred on the posterior mean in what is no line."""
+    found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
+    posterior, key = network(found), jax.random.key(3)
+    profiles = jnp.asarray(np.random.default_rng(1).normal(size=(L, CHANNELS)), jnp.float32)
+    drawn = draw(basis, profiles, posterior, key, 2000)
+    lines = unwarp(basis, draw_y(posterior, jax.random.split(key)[0], 2000))[..., :L]
+    np.testing.assert_allclose(drawn @ basis.coordinates[:L].T, lines, atol=2e-4)
 
 
 def test_batch_equals_loop(network, basis, spectra):

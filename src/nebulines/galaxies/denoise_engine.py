@@ -19,7 +19,6 @@ from nebulines.networks.denoise_basis import (
     statistics,
     white_statistics,
 )
-from nebulines.networks.denoise_posterior import draw
 
 BLOCK = 1024
 _INNER_DRAWS = 48
@@ -152,7 +151,7 @@ def _general(basis: Basis, flux: Array, weight: Array) -> Statistics:
 def _answer(network: Denoise, found: Statistics, key: Array, n: int) -> tuple[Array, Array]:
     """Posterior means (n, K) and draws (draw, n, K) in the unit of the data."""
     posterior = network(found)
-    drawn = draw(network.basis, posterior, key, n)
+    drawn = network.draws(posterior, key, n)
     return found.scale[:, None] * posterior.mean, found.scale[:, None] * drawn
 
 

@@ -12,7 +12,7 @@ from nebulines.galaxies.denoise_sets import LINES, CleanSet
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import white_statistics
 from nebulines.networks.denoise_grid import unit_norm
-from nebulines.networks.denoise_posterior import Posterior, draw
+from nebulines.networks.denoise_posterior import Posterior
 
 CENTRAL = (15.87, 84.13)
 """Percentiles between which 68.27 % should lie."""
@@ -67,7 +67,7 @@ def mean_of(network: Denoise, posterior: Posterior) -> np.ndarray:
 
 def line_draws(network: Denoise, posterior: Posterior, seed: int) -> np.ndarray:
     """Line fluxes (draw, n, L) of 300 posterior draws, in the unit of the data."""
-    drawn = draw(network.basis, posterior, jax.random.key(seed), _DRAWS)
+    drawn = network.draws(posterior, jax.random.key(seed), _DRAWS)
     rows = network.basis.coordinates[: network.basis.n_lines]
     return np.asarray((posterior.scale[:, None] * drawn) @ rows.T)
 

@@ -14,7 +14,7 @@ from jax import Array
 
 from nebulines.networks.denoise_basis import Basis, Statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import Posterior, first_guess, warp
+from nebulines.networks.denoise_posterior import Posterior, draw, first_guess, warp
 
 _OUTPUT_GAIN = 0.1
 _SPREAD_LIMIT = 5.0
@@ -103,7 +103,12 @@ class Denoise(eqx.Module):
             jnp.clip(spread.reshape(n, self.components, size) + fan, -_SPREAD_LIMIT, _SPREAD_LIMIT),
             lower,
             self.widening,
+            found.variance,
         )
+
+    def draws(self, posterior: Posterior, key: Array, n_draws: int) -> Array:
+        """Coefficients (draw, n, K) of posterior draws, in units of the scale."""
+        return draw(self.basis, self.line_profile, posterior, key, n_draws)
 
     def _mean(self, found: Statistics, hidden: Array) -> Array:
         shift = _OUTPUT_GAIN * jax.vmap(self.to_mean)(hidden)

@@ -20,14 +20,18 @@ from jax import Array
 
 from nebulines.networks.denoise_basis import Basis, Statistics
 
+_RANGE_SIGMAS = 3.0
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
 class Guess(NamedTuple):
-    """Where the posterior is looked for: y (n, K) and its width (n, K)."""
+    """Where the posterior is looked for: y (n, K), its width (n, K), and the range (n, K) that the
+    data leave to draws: three errors about the linear answer."""
 
     y: Array
     width: Array
+    low: Array
+    high: Array
 
 
 class Posterior(NamedTuple):
@@ -42,6 +46,7 @@ class Posterior(NamedTuple):
         log_spread: (n, J, K) log of the diagonal of D_j.
         lower: (n, K (K - 1) / 2) U below its diagonal.
         widening: (K,) the stretch.
+        variance: (n, K) of the coefficients in the linear posterior.
     """
 
     scale: Array
@@ -52,6 +57,7 @@ class Posterior(NamedTuple):
     log_spread: Array
     lower: Array
     widening: Array
+    variance: Array
 
     @property
     def middle(self) -> Array:
@@ -82,7 +88,8 @@ def first_guess(basis: Basis, found: Statistics, centre: Array, spread: Array) -
     width = jnp.concatenate([line_width, found.sigma_u[..., n_lines:]], axis=-1)
     trust = jnp.square(spread) / (jnp.square(spread) + jnp.square(width))
     y = centre + trust * (warp(basis, found.u) - centre)
-    return Guess(y, jnp.sqrt(trust) * width)
+    ends = (warp(basis, found.u + side * _RANGE_SIGMAS * found.sigma_u) for side in (-1, 1))
+    return Guess(y, jnp.sqrt(trust) * width, *ends)
 
 
 def lower_matrix(packed: Array, size: int) -> Array:
@@ -125,9 +132,32 @@ def log_prob(posterior: Posterior, y: Array) -> Array:
     return density - jnp.sum(jnp.log(posterior.widening))
 
 
-def draw(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> Array:
-    """Coefficients (draw, n, K) in units of the scale."""
-    return unwarp(basis, draw_y(posterior, key, n_draws)) @ basis.inverse.T
+def draw(basis: Basis, profiles: Array, posterior: Posterior, key: Array, n_draws: int) -> Array:
+    """Coefficients (draw, n, K) in units of the scale.
+
+    Line fluxes u_l come from the mixture. The rest differs from the posterior mean as the linear
+    posterior says, with what it would change of the lines taken out:
+
+        a = mean + G (u_l - M mean) + (1 - G M) z,    z ~ N(0, variance),
+
+    M the first rows of the coordinates, G the lines' profiles in the basis, scaled to M G = 1.
+
+    Args:
+        basis: K vectors, L lines.
+        profiles: (L, channel) of lines of unit flux.
+        posterior: of n spectra.
+        key: of the random numbers.
+        n_draws: how many.
+    """
+    lines, around = jax.random.split(key)
+    rows = basis.coordinates[: basis.n_lines]
+    shapes = basis.vectors @ profiles.T
+    shapes = shapes @ jnp.linalg.inv(rows @ shapes)
+    flux = unwarp(basis, draw_y(posterior, lines, n_draws))[..., : basis.n_lines]
+    normal = jax.random.normal(around, (n_draws, *posterior.mean.shape))
+    other = normal * jnp.sqrt(posterior.variance)
+    change = flux - (posterior.mean + other) @ rows.T
+    return posterior.mean + other + change @ shapes.T
 
 
 def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
@@ -142,4 +172,12 @@ def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
     around = jnp.einsum("nab,dnb->dna", inverse, scaled)
     t = posterior.centre[row, chosen] + around
     t = posterior.middle + posterior.widening * (t - posterior.middle)
-    return posterior.guess.y + posterior.guess.width * t
+    return _reflected(posterior.guess.y + posterior.guess.width * t, posterior.guess)
+
+
+def _reflected(y: Array, guess: Guess) -> Array:
+    """Draws y mirrored at the ends of the range: a normal tail of asinh flux would be fluxes that
+    the data rule out."""
+    inside = jnp.where(y > guess.high, 2.0 * guess.high - y, y)
+    inside = jnp.where(inside < guess.low, 2.0 * guess.low - inside, inside)
+    return jnp.clip(inside, guess.low, guess.high)

@@ -75,13 +75,14 @@ def autoencoders(bench: Bench) -> Section:
             if name in bench.models:
                 size, history = _card(bench, name)["size"], _history(bench, name)
                 histories.update({name: history} if history else {})
-                row += [str(size["dropout"]), ", ".join(map(str, size["layers"])),
-                        str(len(history)), f"{history[-1]['validation']:.0f}" if history else ""]  # fmt: skip
+                loss = f"{history[-1]['validation']:.0f}" if history else ""
+                units = ", ".join(map(str, size["layers"]))
+                row += [str(size["dropout"]), units, str(len(history)), loss]
             rows.append(row + ["not trained", "", "", ""][: 7 - len(row)])
     text = (
         "The paper's dropout and layers were found by its random search, which "
-        "`nebulines.training.denoise_search.search_layers` repeats; it trains for up to 200 epochs. "
-        "What was trained here, and for how long, stands beside it."
+        "`nebulines.training.denoise_search.search_layers` repeats; it trains for up to 200 "
+        "epochs. What was trained here, and for how long, stands beside it."
     )
     paths: list[Path] = []
     if histories:
