@@ -37,7 +37,7 @@ _STEPS = 4
 _UNMEASURED = 1e8  # variance of a width that was not measured
 _MOST_EXCESS = 30.0  # of a draw; beyond it teaches nothing
 _LARGEST = 12.0  # of |asinh EW| of a draw
-_REACH = 8.0  # standard deviations of the scatter that a width may lie away
+_RANGE = (-7.0, 8.5)  # of asinh EW
 
 
 class Measured(NamedTuple):
@@ -122,8 +122,7 @@ def log_likelihood(
     moved = _posterior_draws(key, widths, variance, pairs)
     gain = jax.scipy.linalg.cho_solve((lower, True), (z - moved.sum(axis=0)).swapaxes(0, 1).mT).mT
     drawn = moved[0] + (gain @ covariance).swapaxes(0, 1)
-    most = _REACH * widths.scatter()
-    x = jnp.clip(widths.at(jnp.clip(drawn, -most, most)), -_LARGEST, _LARGEST)
+    x = jnp.clip(widths.at(drawn), -_LARGEST, _LARGEST)
     seen = jnp.square((ew - jnp.sinh(x)) / ew_err)
     expected = jnp.square((z - drawn) * slope / ew_err)
     excess = 0.5 * jnp.sum(jnp.where(used, expected - seen, 0.0), axis=-1)
@@ -146,22 +145,24 @@ def _posterior_draws(key: Array, widths: LineWidths, variance: Array, pairs: int
 
 
 def _most_probable(widths: LineWidths, covariance: Array, ew: Array, ew_err: Array) -> Array:
-    """t of the largest posterior density (n, 10), a constant for the gradient."""
+    """t of the largest posterior density (n, 10); the width there is a constant for the gradient,
+    so that a moving prediction does not move the point at which it is judged."""
+    live = widths
     widths, covariance = jax.lax.stop_gradient((widths, covariance))
-    most = _REACH * widths.scatter()
-    at = jnp.clip(_scatter_of(widths, ew), -most, most)
+    low, high = (_scatter_of(widths, jnp.full_like(ew, x)) for x in _RANGE)
+    at = jnp.clip(_scatter_of(widths, jnp.arcsinh(ew)), low, high)
     for _ in range(_STEPS):
         z, variance, _, _ = _linearised(widths, at, ew, ew_err)
         total = covariance + variance[..., None] * jnp.eye(len(LINES), dtype=variance.dtype)
         lower = jnp.linalg.cholesky(total)
         weighted = jax.scipy.linalg.cho_solve((lower, True), z[..., None])
-        at = jnp.clip((covariance @ weighted)[..., 0], -most, most)
-    return jax.lax.stop_gradient(at)
+        at = jnp.clip((covariance @ weighted)[..., 0], low, high)
+    return _scatter_of(live, jax.lax.stop_gradient(widths.at(at)))
 
 
-def _scatter_of(widths: LineWidths, ew: Array) -> Array:
-    """The t at which a width lies."""
-    t = jnp.arcsinh(ew) - widths.mean
+def _scatter_of(widths: LineWidths, x: Array) -> Array:
+    """The t at which asinh EW is x."""
+    t = x - widths.mean
     if widths.skew is None or widths.tail is None:
         return t
     scatter = widths.scatter()
