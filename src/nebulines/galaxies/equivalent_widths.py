@@ -48,6 +48,7 @@ class LineWidths(NamedTuple):
         factor: (n, 10, r) or None when the network states no scatter.
         own: (n, 10) scatter that each line has by itself, or None.
         skew, tail: (n, 10) of the bend, or None: w(u) = u, the scatter is normal.
+        tied: (n, 1), or None when draws need not keep the ratios of fixed doublets.
     """
 
     mean: jax.Array
@@ -55,6 +56,7 @@ class LineWidths(NamedTuple):
     own: jax.Array | None = None
     skew: jax.Array | None = None
     tail: jax.Array | None = None
+    tied: jax.Array | None = None
 
     def ew(self) -> jax.Array:
         """Median equivalent widths (n, 10) [Angstrom]."""
@@ -80,8 +82,7 @@ class LineWidths(NamedTuple):
 
     def draw(self, key: jax.Array) -> jax.Array:
         """One equivalent width of each line and galaxy (n, 10) [Angstrom], lines correlated; with
-        the weak lines of fixed doublets at their ratio to the strong ones, unless the scatter is
-        the estimate that goes with published weights.
+        the weak lines of fixed doublets at their ratio to the strong ones where they are tied.
 
         Args:
             key: one for all, or (n,) one for each galaxy.
@@ -101,7 +102,7 @@ class LineWidths(NamedTuple):
         alone = jax.random.normal(own, self.mean.shape)
         together = jnp.einsum("...lr,...r->...l", self.factor, normal.astype(self.mean.dtype))
         ew = jnp.sinh(self.at(together + self.own * alone.astype(self.mean.dtype)))
-        return ew if self.skew is None else with_doublets(ew)
+        return ew if self.tied is None else with_doublets(ew)
 
 
 def with_doublets(ew: Any) -> jax.Array:

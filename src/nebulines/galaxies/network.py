@@ -108,11 +108,12 @@ class EquivalentWidth(eqx.Module):
         factor = 0.5 * raw[:, 2 * n : (2 + self.rank) * n].reshape(-1, n, self.rank)
         scale = jax.lax.stop_gradient(self.calibration)
         own, factor = own * scale, factor * scale[:, None]
+        tied = jnp.ones((len(mean), 1), bool)
         if not self.skewed:
-            return LineWidths(mean, factor, own)
+            return LineWidths(mean, factor, own, tied=tied)
         skew, tail = jnp.split(raw[:, (2 + self.rank) * n :], 2, axis=1)
         tail = jnp.exp(_MOST_TAIL * jnp.tanh(tail))
-        return LineWidths(mean, factor, own, _MOST_SKEW * jnp.tanh(skew), tail)
+        return LineWidths(mean, factor, own, _MOST_SKEW * jnp.tanh(skew), tail, tied)
 
 
 def _dense(layer: eqx.nn.Linear, hidden: Array) -> Array:
