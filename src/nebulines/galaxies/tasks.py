@@ -54,7 +54,14 @@ def make_task(name: str, *, seed: int, spectra: int, data: tuple[Path, Path] | N
         text = f"{len(training.true_ew)} galaxies of {data[0].name} and {data[1].name}"
         options = ["--data", data[0].name, data[1].name]
     held_out = f"{len(test.true_ew)} galaxies of the same kind that neither train nor validate"
-    about = {"data": text, "held_out": held_out, "trained_ranges": RANGES, "options": options}
+    source = "galaxies of the package's population" if data is None else "galaxies of a user"
+    about = {
+        "source": source,
+        "data": text,
+        "held_out": held_out,
+        "trained_ranges": RANGES,
+        "options": options,
+    }
     return equivalent_width_task(
         training.galaxies,
         validation.galaxies,
