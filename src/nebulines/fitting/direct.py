@@ -375,7 +375,7 @@ def _advance(state: _State, tile: Tile, fixed: _Fixed, options: FitOptions) -> _
     return _State(theta, at, damping, _newton_step(theta, at, damping, tile))
 
 
-TILE_ROWS = 32
+TILE_ROWS = 8
 """Spectra fitted at once."""
 
 

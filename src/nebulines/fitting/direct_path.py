@@ -30,7 +30,7 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 
-CALL_ROWS = 16 * TILE_ROWS
+CALL_ROWS = 64 * TILE_ROWS
 """Spectra given to one call."""
 FIRST_STEPS = 3
 """Steps that most spectra converge in; the others go on, ..."""
