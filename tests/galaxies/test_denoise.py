@@ -26,7 +26,7 @@ HALPHA = LINES.index("HALPHA6563")
 
 @pytest.fixture(scope="module")
 def galaxies():
-    return clean_set(300, 77, TEST)
+    return clean_set(200, 77, TEST)
 
 
 def on_bins(flux, sigma=SIGMA, **options) -> Spectra:
@@ -51,7 +51,7 @@ def test_rendered_galaxies_hold_their_lines(galaxies):
 
 def test_sets_are_balanced_and_apart(galaxies):
     counts, _ = np.histogram(galaxies.log_halpha, np.linspace(0.2, 3.4, 11))
-    assert np.all(counts == 30)
+    assert np.all(counts == 20)
     other = clean_set(100, 77, TEST + 1)
     assert not np.isin(other.log_mass, galaxies.log_mass).any()
 

@@ -37,15 +37,18 @@ def evaluate(
     """Judge a method on synthetic spectra that it was not trained on.
 
     NAME is fit (least squares), kinematics or starnet (networks), both (network and least
-    squares), line_ratios (--n objects in SITELLE's SN1, SN2 and SN3), equivalent_width or
-    equivalent_width_spectrum (--n galaxies). Accuracy beside its bound, calibration of the errors,
-    answers out of range, figures, and the published numbers go to a folder.
+    squares), line_ratios (--n objects in SITELLE's SN1, SN2 and SN3), equivalent_width,
+    equivalent_width_spectrum or denoise (--n galaxies). Accuracy beside its bound, calibration of
+    the errors, answers out of range, figures, and the published numbers go to a folder.
     """
     from nebulines.runtime import configure
 
     configure()
     if name == "line_ratios":
         _line_ratios(output or Path("nebulines-line_ratios"), number, seed, weights, quiet)
+        return
+    if name == "denoise":
+        _denoise(output or Path("nebulines-denoise"), number, seed, weights, quiet)
         return
     if name.startswith("equivalent_width"):
         _equivalent_width(name, output or Path(f"nebulines-{name}"), number, seed, weights, quiet)
@@ -91,6 +94,19 @@ def _equivalent_width(
     if weights is not None:
         shown += f" --weights {weights.name}"
     paths = evaluate_equivalent_width(name, folder, n=n, seed=seed, weights=weights, command=shown)
+    if not quiet:
+        click.echo(paths[0].read_text(encoding="utf-8"))
+        click.echo(f"wrote {', '.join(str(path) for path in paths)}")
+
+
+def _denoise(folder: Path, n: int, seed: int, weights: Path | None, quiet: bool) -> None:
+    from nebulines.reports.denoising import JUDGED, Bench, reproduce_denoising
+
+    shown = f"nebulines evaluate denoise --n {n} --seed {seed}"
+    if weights is not None:
+        shown += f" --weights {weights.name}"
+    bench = Bench.of(folder, seed=seed, n=n, network=str(weights or "denoise"))
+    paths = reproduce_denoising(bench, command=shown, sections=JUDGED, stem="denoise")
     if not quiet:
         click.echo(paths[0].read_text(encoding="utf-8"))
         click.echo(f"wrote {', '.join(str(path) for path in paths)}")

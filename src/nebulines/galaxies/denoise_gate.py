@@ -13,12 +13,13 @@ from nebulines.spectra import Flag
 
 RESIDUAL_SIGMAS, RESIDUAL_CHI2 = 6.0, 1.3
 """POOR_FIT: chi2 stands so many of its own deviations above the bins, and so far above 1."""
-LINE_SIGMAS, LINE_SHARE = 5.0, 0.1
+LINE_SIGMAS, LINE_SHARE = 4.0, 0.1
 """A line is refused where its residual is so many sigmas and this share of its flux."""
 FEATURE_SIGMAS = 5.5
 """POOR_FIT: a line-like residual at any wavelength (wrong redshift, sky, cosmic ray)."""
-RANGE_SIGMAS = 3.0
-"""OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on."""
+RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 0.0
+"""OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on; a line above
+the strongest of the training, none."""
 LEAST_SIGNAL = 3.0
 """LOW_SNR: the whole continuum is fewer sigmas than this."""
 LEAST_BINS, FEW_BINS = 0.3, 0.7
@@ -109,7 +110,9 @@ def _outside(network: Denoise, found: Statistics, n: int) -> np.ndarray:
     """Whether a coordinate (n,) lies outside what was trained on, its error considered."""
     u, sigma = np.asarray(found.u)[:n], np.asarray(found.sigma_u)[:n]
     low, high = np.asarray(network.u_low), np.asarray(network.u_high)
-    beyond = (u - RANGE_SIGMAS * sigma > high) | (u + RANGE_SIGMAS * sigma < low)
+    upwards = np.full(u.shape[1], RANGE_SIGMAS)
+    upwards[: network.basis.n_lines] = STRONG_SIGMAS
+    beyond = (u - upwards * sigma > high) | (u + RANGE_SIGMAS * sigma < low)
     return np.asarray(beyond.any(axis=1))
 
 

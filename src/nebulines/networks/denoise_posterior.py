@@ -20,13 +20,13 @@ from jax import Array
 
 from nebulines.networks.denoise_basis import Basis, Statistics
 
-_RANGE_SIGMAS = 3.0
+_RANGE_SIGMAS = 4.0
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
 class Guess(NamedTuple):
     """Where the posterior is looked for: y (n, K), its width (n, K), and the range (n, K) that the
-    data leave to draws: three errors about the linear answer."""
+    data leave to draws: four errors about the linear answer."""
 
     y: Array
     width: Array

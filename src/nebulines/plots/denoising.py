@@ -58,7 +58,7 @@ def latent_figure(latent: np.ndarray, kind: np.ndarray, *, title: str) -> Figure
     """Pairs of latent dimensions (n, d), coloured by class (Figure 6)."""
     size = min(latent.shape[1], 6)
     figure, axes = new_figure(
-        7.1, 6.6, size - 1, size - 1, left=0.07, right=0.99, top=0.94, bottom=0.06,
+        5.2, 5.0, size - 1, size - 1, left=0.07, right=0.99, top=0.94, bottom=0.06,
         wspace=0.06, hspace=0.06,
     )  # fmt: skip
     limits = np.percentile(latent, [0.5, 99.5], axis=0)
@@ -106,7 +106,7 @@ def _dimensions(name: str) -> int:
 def example_figure(truth: np.ndarray, noisy: np.ndarray, found: Mapping[str, Any]) -> Figure:
     """One spectrum (825,), noisy, true and de-noised, whole and about H-alpha (Figure 8)."""
     figure, axes = new_figure(
-        7.1, 1.5 * len(found), len(found), 2, left=0.07, right=0.99, top=0.97, bottom=0.11,
+        5.8, 1.3 * len(found), len(found), 2, left=0.08, right=0.99, top=0.97, bottom=0.11,
         wspace=0.12,
     )  # fmt: skip
     wave = bin_centres()
@@ -129,10 +129,10 @@ def flux_figure(found: Mapping[str, np.ndarray], truth: np.ndarray, lines: Seque
     from nebulines.galaxies.denoise_sets import LINES
 
     figure, axes = new_figure(
-        7.1, 1.6 * len(found), len(found), len(lines), left=0.08, right=0.99, top=0.94,
+        6.2, 1.4 * len(found), len(found), len(lines), left=0.12, right=0.99, top=0.94,
         bottom=0.12, wspace=0.08, hspace=0.08,
     )  # fmt: skip
-    for row, (name, flux) in zip(axes, found.items(), strict=True):
+    for number, (row, (name, flux)) in enumerate(zip(axes, found.items(), strict=True)):
         for panel, line in zip(row, lines, strict=True):
             k = LINES.index(line)
             top = float(np.log10(np.percentile(truth[:, k], 99.9)))
@@ -141,11 +141,11 @@ def flux_figure(found: Mapping[str, np.ndarray], truth: np.ndarray, lines: Seque
             panel.plot(x, y, ".", ms=1.0, color=LINE_COLOUR, alpha=0.4, rasterized=True)
             panel.plot([top - 3, top + 0.3], [top - 3, top + 0.3], color=DATA_COLOUR, lw=0.6)
             panel.set(xlim=(top - 3, top + 0.3), ylim=(top - 3.3, top + 0.6))
-            if row is axes[0]:
+            if number == 0:
                 panel.set_title(line, fontsize=8)
             if panel is not row[0]:
                 panel.set_yticklabels([])
-            if row is not axes[-1]:
+            if number < len(found) - 1:
                 panel.set_xticklabels([])
         row[0].set_ylabel(f"{name}\nlog flux", fontsize=7)
     axes[-1, len(lines) // 2].set_xlabel("log true flux [unit norm times $\\AA$]")
@@ -157,7 +157,7 @@ def metallicity_figure(
 ) -> Figure:
     """Mass-metallicity relations, coloured by star-formation rate (Figure 10)."""
     figure, axes = new_figure(
-        7.1, 2.4, 1, len(panels), left=0.07, right=0.9, top=0.9, bottom=0.18, wspace=0.06
+        7.1, 2.4, 1, len(panels), left=0.07, right=0.88, top=0.9, bottom=0.18, wspace=0.06
     )
     low, high = np.percentile(log_mass, [1, 99])
     grid = np.linspace(low, high, 50)
@@ -170,6 +170,7 @@ def metallicity_figure(
         if panel is not axes[0, 0]:
             panel.set_yticklabels([])
     axes[0, 0].set_ylabel("12 + log(O/H), O3N2")
-    bar = figure.colorbar(dots, cax=figure.add_axes((0.915, 0.18, 0.012, 0.72)))
+    bar = figure.colorbar(dots, cax=figure.add_axes((0.895, 0.18, 0.012, 0.72)))
     bar.set_label("log SFR", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,10 @@ class Bench:
         *,
         seed: int = 1,
         quick: bool = False,
+        n: int | None = None,
         weights: Path | None = None,
         spectra: Path | None = None,
+        network: str = "denoise",
     ) -> Bench:
         """Draw the sets and collect the networks.
 
@@ -67,12 +69,14 @@ class Bench:
             folder: of the report.
             seed: of the galaxies that judge.
             quick: half of the test set and two fifths of the library.
+            n: galaxies of the test set, in place of the usual number.
             weights: folder with ``vae-6.safetensors`` and so on, made by ``nebulines train``.
             spectra: folder of real spectra.
+            network: name or path of ours.
         """
-        network, card = load("denoise")
+        ours, card = load(network)
         n_test, n_library = (1000, 20_000) if quick else (PAPER_SIZES[2], 50_000)
-        test = clean_set(n_test, seed, TEST)
+        test = clean_set(n or n_test, seed, TEST)
         drawn = clean_set(PAPER_SIZES[0], 0, TRAINING)
         training = noise_added(drawn.spectra, [0, TRAINING, 7])
         models: dict[str, Any] = {
@@ -89,35 +93,56 @@ class Bench:
                     models[name] = load(str(path)).network
                 else:
                     missing.append(name)
-        return cls(folder, seed, network, card, pairs, test, training, library, models,
+        return cls(folder, seed, ours, card, pairs, test, training, library, models,
                    tuple(missing), spectra, weights)  # fmt: skip
 
 
 SectionMaker = Callable[[Bench], Section]
 
 
-def reproduce_denoising(bench: Bench, *, command: str, progress: bool = False) -> list[Path]:
+JUDGED = (
+    "Coverage",
+    "Mass and metallicity (Figure 10)",
+    "Lines stronger than any in training",
+    "Noise that changes, and gaps",
+    "Speed",
+)
+"""Sections of ``nebulines evaluate denoise``."""
+
+
+def reproduce_denoising(
+    bench: Bench,
+    *,
+    command: str,
+    progress: bool = False,
+    sections: Sequence[str] | None = None,
+    stem: str = "denoising",
+) -> list[Path]:
     """Make every table and figure, and one page that shows them.
 
     Args:
         bench: what to work on.
         command: that was given, for the page.
         progress: show a bar on stderr.
+        sections: titles of the sections to make; None = all.
+        stem: name of the page and of its numbers, without their endings.
 
     Returns:
-        The files, ``denoising.md`` first. A section that cannot be made says why.
+        The files, the page first. A section that cannot be made says why.
     """
     from tqdm import tqdm
 
     folder = prepare_folder(bench.folder)
-    makers, sections = _sections(), []
-    for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
-        sections.append(_made(title, make, bench))
-    parts = [_introduction(bench), *(part for section in sections for part in section.parts)]
-    numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
-    page = write_page(folder / "denoising.md", "De-noising: the paper and here", command, parts)
-    record = write_numbers(folder / "denoising.json", command, numbers)
-    return [page, record, *(path for section in sections for path in section.paths)]
+    chosen = {t: make for t, make in _sections().items() if sections is None or t in sections}
+    made = [
+        _made(title, make, bench)
+        for title, make in tqdm(chosen.items(), desc=stem, disable=not progress)
+    ]
+    parts = [_introduction(bench), *(part for section in made for part in section.parts)]
+    numbers = {title: section.numbers for title, section in zip(chosen, made, strict=True)}
+    page = write_page(folder / f"{stem}.md", "De-noising: the paper and here", command, parts)
+    record = write_numbers(folder / f"{stem}.json", command, numbers)
+    return [page, record, *(path for section in made for path in section.paths)]
 
 
 def _sections() -> dict[str, SectionMaker]:
@@ -157,7 +182,8 @@ def _introduction(bench: Bench) -> str:
         "whose noise-free spectra are known, on 825 bins from 3700 to 7900 Angstrom, with Gaussian "
         f"noise of {PAPER_NOISE} on spectra of unit norm. Training, validation and test sets and "
         f"the library of the Bayes bound ({len(bench.library):,} galaxies) come from different "
-        f"seeds. Ours is the shipped network `denoise` (`{steps.get('command', '')}`)."
+        "seeds, if not said otherwise. Ours is the shipped network `denoise` "
+        f"(`{steps.get('command', '')}`)."
     )
     if bench.missing:
         text += (
