@@ -32,7 +32,7 @@ _TITLES = {
 }
 _TICKS = (-10.0, -1.0, 0.0, 1.0, 10.0, 100.0)
 _REACH = (np.arcsinh(-12.0), np.arcsinh(300.0))
-_WIDE = {"left": 0.06, "right": 0.99, "top": 0.93, "bottom": 0.11, "wspace": 0.28, "hspace": 0.42}
+_WIDE = {"left": 0.06, "right": 0.99, "top": 0.88, "bottom": 0.11, "wspace": 0.28, "hspace": 0.42}
 
 
 def predicted_against_measured(ew: np.ndarray, measured: np.ndarray, *, title: str) -> Figure:
@@ -43,20 +43,21 @@ def predicted_against_measured(ew: np.ndarray, measured: np.ndarray, *, title: s
         x, y = np.arcsinh(ew[:, k]), np.arcsinh(measured[:, k])
         low, high = np.quantile(x, [0.001, 0.999])
         reach = (min(low, np.quantile(y, 0.005)), max(high, np.quantile(y, 0.995)))
-        ax.hexbin(x, y, gridsize=45, extent=(*reach, *reach), bins="log", cmap="Greys", mincnt=1,
+        ax.hexbin(x, y, gridsize=32, extent=(*reach, *reach), bins="log", cmap="Greys", mincnt=1,
                   linewidths=0.1)  # fmt: skip
         ax.plot(reach, reach, color=LINE_COLOUR, lw=0.8)
         centres, low, middle, high = _running(x, y)
         ax.errorbar(centres, middle, [middle - low, high - middle], fmt="o", ms=2.2, lw=0.8,
                     color=FIT_COLOUR)  # fmt: skip
-        ax.set(title=_TITLES[name], xlim=reach, ylim=reach)
+        ax.set(xlim=reach, ylim=reach)
+        ax.set_title(_TITLES[name], fontsize=8, pad=3)
         _asinh_ticks(ax.xaxis, reach)
         _asinh_ticks(ax.yaxis, reach)
     for ax in axes[-1]:
         ax.set_xlabel("predicted EW [Å]", labelpad=1)
     for ax in axes[:, 0]:
         ax.set_ylabel("measured EW [Å]", labelpad=1)
-    figure.suptitle(title, fontsize=9, x=0.06, ha="left", y=0.995)
+    figure.suptitle(title, fontsize=9, x=0.06, ha="left", y=0.985)
     return figure
 
 
@@ -72,12 +73,13 @@ def width_distributions(sets: Mapping[str, np.ndarray], *, title: str) -> Figure
             ax.stairs(count, edges, color=colour, lw=1.0, ls=style, label=label)
     for name, ax in zip(LINES, axes.ravel(), strict=True):
         top = max(patch.get_data().values.max() for patch in ax.patches)
-        ax.set(title=_TITLES[name], yticks=[], xlim=_REACH, ylim=(0.0, min(1.05 * top, 1.6)))
+        ax.set(yticks=[], xlim=_REACH, ylim=(0.0, min(1.05 * top, 1.6)))
+        ax.set_title(_TITLES[name], fontsize=8, pad=3)
         _asinh_ticks(ax.xaxis, _REACH)
     for ax in axes[-1]:
         ax.set_xlabel("EW [Å]", labelpad=1)
     axes[0, 0].legend(fontsize=5.5, frameon=False, loc="upper left")
-    figure.suptitle(title, fontsize=9, x=0.06, ha="left", y=0.995)
+    figure.suptitle(title, fontsize=9, x=0.06, ha="left", y=0.985)
     return figure
 
 
@@ -95,7 +97,8 @@ def bpt_figure(sets: Mapping[str, tuple[np.ndarray, np.ndarray]], *, title: str)
         for name, style in (("Kauffmann03", "--"), ("Kewley01", "-")):
             y = demarcation(x, name)
             ax.plot(x[np.isfinite(y)], y[np.isfinite(y)], style, color=FIT_COLOUR, lw=0.9)
-        ax.set(xlim=(-1.6, 0.6), ylim=(-1.3, 1.3), title=f"{label} ({len(points):,})")
+        ax.set(xlim=(-1.6, 0.6), ylim=(-1.3, 1.3))
+        ax.set_title(f"{label} ({len(points):,})", fontsize=8, pad=3)
         ax.set_xlabel("log [N II] 6583 / Hα", labelpad=1)
     axes[0, 0].set_ylabel("log [O III] 5007 / Hβ", labelpad=1)
     figure.suptitle(title, fontsize=9, x=0.07, ha="left", y=0.99)
