@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.fitting.tiles import run_tiles, tile_indices, tile_size
+from nebulines.fitting.tiles import tile_indices, tile_size
 from nebulines.galaxies.continuum_search import find_shift
 from nebulines.galaxies.continuum_step import Shape, Stepped, Tables, take_step
 from nebulines.galaxies.rest_grid import OnGrid
@@ -130,12 +130,9 @@ def fit_starlight(
 
 
 def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> list[Any]:
-    """`run_tiles`, one after the other where JAX queues programs of several threads (they would
-    wait for each other for ever)."""
-    size = tile_size(n, TILE_ROWS)
-    if not jax.config.read("jax_cpu_enable_async_dispatch"):
-        return run_tiles(work, n, size)
-    pieces = [work(rows) for rows in tile_indices(n, size)]
+    """``work`` on tiles of rows, one after the other: the matrix products of a tile use all cores
+    by themselves, and those of two tiles at once can wait for each other's threads for ever."""
+    pieces = [work(rows) for rows in tile_indices(n, tile_size(n, TILE_ROWS))]
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
