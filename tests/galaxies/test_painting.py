@@ -271,6 +271,7 @@ def test_quantities_are_converted(wavelength, flat, random_file):
 
 @pytest.fixture
 def parquet(wavelength, continua, tmp_path):
+    pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
 
     path = tmp_path / "continua.parquet"
@@ -313,6 +314,7 @@ def test_parquet_is_painted_by_blocks_as_in_memory(
 
 
 def test_parquet_that_is_not_continua_is_refused(tmp_path, random_file):
+    pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
 
     config, out = PaintConfig(weights=random_file), tmp_path / "out.parquet"

@@ -82,7 +82,7 @@ def half_width(values: np.ndarray) -> float:
 
     Example:
         >>> half_width(np.linspace(0.0, 1.0, 10001)).__round__(3)
-        0.342
+        0.341
     """
     low, high = np.percentile(values, [15.87, 84.13])
     return float(0.5 * (high - low))

@@ -58,7 +58,7 @@ def latent_figure(latent: np.ndarray, kind: np.ndarray, *, title: str) -> Figure
     """Pairs of latent dimensions (n, d), coloured by class (Figure 6)."""
     size = min(latent.shape[1], 6)
     figure, axes = new_figure(
-        5.2, 5.0, size - 1, size - 1, left=0.07, right=0.99, top=0.94, bottom=0.06,
+        4.8, 4.6, size - 1, size - 1, left=0.07, right=0.99, top=0.94, bottom=0.06,
         wspace=0.06, hspace=0.06,
     )  # fmt: skip
     limits = np.percentile(latent, [0.5, 99.5], axis=0)
