@@ -43,8 +43,9 @@ def predicted_against_measured(ew: np.ndarray, measured: np.ndarray, *, title: s
         x, y = np.arcsinh(ew[:, k]), np.arcsinh(measured[:, k])
         low, high = np.quantile(x, [0.001, 0.999])
         reach = (min(low, np.quantile(y, 0.005)), max(high, np.quantile(y, 0.995)))
-        ax.hexbin(x, y, gridsize=32, extent=(*reach, *reach), bins="log", cmap="Greys", mincnt=1,
-                  linewidths=0.1)  # fmt: skip
+        count = np.histogram2d(x, y, 50, range=(reach, reach))[0].T
+        ax.imshow(np.log1p(count), origin="lower", extent=(*reach, *reach), aspect="auto",
+                  cmap="Greys", interpolation="nearest")  # fmt: skip
         ax.plot(reach, reach, color=LINE_COLOUR, lw=0.8)
         centres, low, middle, high = _running(x, y)
         ax.errorbar(centres, middle, [middle - low, high - middle], fmt="o", ms=2.2, lw=0.8,
