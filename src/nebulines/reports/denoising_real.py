@@ -37,7 +37,7 @@ def real_spectra(bench: Bench) -> Section:
         try:
             found = _judged(bench, path)
         except (InputError, UsageError) as error:
-            numbers[path.name] = {"refused": str(error)[:120]}
+            numbers[path.name] = {"refused": str(error).replace(str(path), path.name)[:120]}
             continue
         if found["spectra"]:
             numbers[path.name] = found
