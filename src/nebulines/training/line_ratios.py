@@ -64,7 +64,6 @@ def line_ratios_task(seed: int) -> Task:
     count = settings()["library"]["sources"]
     learn = jax.tree.map(jnp.asarray, library(count, 2 * seed))
     judge = jax.tree.map(jnp.asarray, library(count // 4, 2 * seed + 1))
-    test = jax.tree.map(jnp.asarray, library(_TEST // 4, (seed, _TEST_STREAM)))
     prior = Gaussians(*(jnp.asarray(part) for part in gaussians(Library(*learn))))
     return Task(
         "line_ratios",
@@ -74,7 +73,7 @@ def line_ratios_task(seed: int) -> Task:
         {"steps": 12_000, "batch": 1024, "learning_rate": 1.5e-3, "weight_decay": 0.0},
         partial(sample, judge),
         about={"data": _DATA, "trained_ranges": _trained_ranges(learn)},
-        score=partial(_score, test),
+        score=partial(_score, seed),
     )
 
 
@@ -100,8 +99,9 @@ def _trained_ranges(sources: Library) -> dict[str, Any]:
 _TAILS = (0.0005, 0.9995)
 
 
-def _score(sources: Library, network: LineRatios) -> dict[str, Any]:
+def _score(seed: int, network: LineRatios) -> dict[str, Any]:
     """Loss on sources that neither trained nor validated, and that of the first guess alone."""
+    sources = jax.tree.map(jnp.asarray, library(_TEST // 4, (seed, _TEST_STREAM)))
     batch = sample(sources, jax.random.key(_TEST_STREAM), _TEST)
     guess = network.centre(batch.flux, batch.covariance, batch.present, batch.kind)
     away = jnp.einsum("nij,nj->ni", inverse_lower(guess.lower), batch.truth - guess.middle)
