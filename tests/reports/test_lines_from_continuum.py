@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -65,7 +66,8 @@ def test_scores_of_the_truth_with_its_own_scatter_cover():
     rng = np.random.default_rng(0)
     scatter = np.full(test.true_ew.shape, 0.3)
     mean = np.arcsinh(test.true_ew) + scatter * rng.normal(size=scatter.shape)
-    widths = LineWidths(mean, np.zeros((*scatter.shape, 1)), scatter)
+    arrays = (mean, np.zeros((*scatter.shape, 1)), scatter)
+    widths = LineWidths(*(jnp.asarray(part, jnp.float32) for part in arrays))
     judged = judge_predictions("truth", np.sinh(mean), test, widths)
     np.testing.assert_allclose(judged.coverage, 0.6827, atol=0.035)
 
