@@ -73,8 +73,10 @@ class LineRatioAnn(eqx.Module):
         last = len(self.weight) - 1
         layers = zip(self.weight, self.bias, strict=True)
         for number, (weight, bias) in enumerate(layers):
-            hidden = jnp.einsum("...ni,moi->mno", hidden, weight) if hidden.ndim == 2 else (
-                jnp.einsum("mni,moi->mno", hidden, weight)
+            hidden = (
+                jnp.einsum("...ni,moi->mno", hidden, weight)
+                if hidden.ndim == 2
+                else (jnp.einsum("mni,moi->mno", hidden, weight))
             )
             hidden = hidden + bias[:, None]
             if number < last:
