@@ -54,7 +54,7 @@ def train(
     """
     from nebulines.runtime import configure
 
-    configure()
+    configure(inline=False)
     from nebulines.training.config import TrainConfig, read_training_file
     from nebulines.training.tasks import get_task, task_names
 
