@@ -2,8 +2,7 @@
 
     python -m benchmarks.galaxy_lines [--n 400] [--snr 20] [--arc FILE] [--templates mastar]
 
-Synthetic galaxies come from `nebulines.galaxies.population` with a seed that nothing else uses,
-on SDSS's axis at redshifts of 0.02 to 0.09, with noise of constant S/N at the median of the
+Synthetic galaxies come from `nebulines.galaxies.population` with a seed that nothing else uses, on SDSS's axis at redshifts of 0.02 to 0.09, with noise of constant S/N at the median of the
 continuum. ``--templates`` fits them with other templates than those they are made of. FILE is the
 table of 107 spectra of the arc in Abell 370 (Patricio et al. 2018, MNRAS 477, 18) with the line
 fluxes published there. Writes ``benchmarks/results/galaxy_lines/``.
@@ -20,9 +19,9 @@ import numpy as np
 
 import nebulines as nl
 from benchmarks.reporting import judged, save, table
-from nebulines.galaxies.galaxy_spectra import render
-from nebulines.galaxies.population import Population, draw_population
-from nebulines.galaxies.starlight import load_starlight
+from nebulines.galaxies.population.drawing import Population, draw_population
+from nebulines.galaxies.population.spectra import render
+from nebulines.galaxies.starlight.basis import load_starlight
 from nebulines.instruments import get_instrument
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.spectra import Spectra

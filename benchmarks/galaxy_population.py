@@ -5,7 +5,7 @@ r"""The galaxy population beside DESI's bright galaxies: equivalent widths, rati
 
 writes ``benchmarks/results/galaxy_population/``: README.md, numbers.json and figures. The file
 holds measured equivalent widths above zero of DESI bright galaxies (Khederlarian et al. 2024).
-Drawn galaxies get the errors of such measurements (`nebulines.galaxies.width_errors`), and their
+Drawn galaxies get the errors of such measurements (`nebulines.galaxies.widths.errors`), and their
 widths at or below zero are left out as in the file. The numbers of ``data/population.toml`` were
 tuned to the same file with other seeds of the same population.
 """
@@ -22,13 +22,18 @@ import numpy as np
 
 from benchmarks.population_figures import draw_figures
 from benchmarks.reporting import RESULTS, environment, table
-from nebulines.galaxies.baselines import nearest_neighbours
-from nebulines.galaxies.bins import bin_weights, colours
-from nebulines.galaxies.equivalent_widths import LINES, published_names
-from nebulines.galaxies.population import CLASSES, draw_population, observe, population_blocks
-from nebulines.galaxies.scores import line_scores
-from nebulines.galaxies.surveys import survey_names
-from nebulines.galaxies.width_errors import measure
+from nebulines.galaxies.population.drawing import (
+    CLASSES,
+    draw_population,
+    observe,
+    population_blocks,
+)
+from nebulines.galaxies.population.surveys import survey_names
+from nebulines.galaxies.widths.baselines import nearest_neighbours
+from nebulines.galaxies.widths.bins import bin_weights, colours
+from nebulines.galaxies.widths.equivalent_widths import LINES, published_names
+from nebulines.galaxies.widths.errors import measure
+from nebulines.galaxies.widths.scores import line_scores
 from nebulines.nebular.diagnostics import Bpt, bpt_class
 from nebulines.spectral_axis import air_to_vacuum
 

@@ -1,7 +1,8 @@
 """Make the stellar basis that the package ships, from published population models.
 
     pip download --no-deps sdss-mangadap==4.5.0 && unzip -d mangadap sdss_mangadap-4.5.0*.whl
-    python -m benchmarks.learn_starlight mangadap src/nebulines/galaxies/data/starlight.safetensors
+    python -m benchmarks.learn_starlight mangadap \\
+        src/nebulines/galaxies/starlight/data/starlight.safetensors
 
 MANGADAP is the folder of the unpacked package (BSD-3). Used of it: ``mastar_ssp_v1.0``, single
 stellar populations of MaStar stars (Maraston et al. 2020, MNRAS 496, 2962; Salpeter, nine ages,

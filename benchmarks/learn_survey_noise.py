@@ -1,6 +1,7 @@
 """Learn how the noise of surveys depends on wavelength, from a few of their spectra.
 
-    python -m benchmarks.learn_survey_noise SPECTRA src/nebulines/galaxies/data/survey_noise.toml
+    python -m benchmarks.learn_survey_noise SPECTRA \\
+        src/nebulines/galaxies/population/data/survey_noise.toml
 
 SPECTRA holds ``sdss/`` (spectra of the SDSS and BOSS spectrographs with ivar), ``desi/`` (coadds)
 and ``manga/`` (binned spectra with ivar). For each spectrum the errors are averaged in steps of 20

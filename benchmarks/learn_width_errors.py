@@ -2,7 +2,7 @@
 
     python -m benchmarks.learn_width_errors desi_bgs_line_ews.npz
 
-writes ``src/nebulines/galaxies/data/width_errors.toml``. The file holds, for every line, widths,
+writes ``src/nebulines/galaxies/widths/data/width_errors.toml``. It holds, for every line, widths,
 inverse variances and target ids of the DESI BGS test set of Khederlarian et al. 2024.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from nebulines.galaxies.equivalent_widths import LINES, published_names
+from nebulines.galaxies.widths.equivalent_widths import LINES, published_names
 
-TARGET = Path("src/nebulines/galaxies/data/width_errors.toml")
+TARGET = Path("src/nebulines/galaxies/widths/data/width_errors.toml")
 HEAD = """# Errors of equivalent widths as DESI's bright galaxies have them, for
-# `nebulines.galaxies.width_errors`: learned by `python -m benchmarks.learn_width_errors` from the
+# `nebulines.galaxies.widths.errors`: learned by `python -m benchmarks.learn_width_errors` from the
 # test set of Khederlarian et al. 2024 (MIT; widths above zero only).
 #
 # ln(error / Angstrom) = level + slope asinh(EW / Angstrom) + residual, the residual normal with

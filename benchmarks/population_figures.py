@@ -11,8 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nebulines.galaxies.equivalent_widths import LINES
-from nebulines.galaxies.population import CLASSES, draw_population, observe, render
+from nebulines.galaxies.population.drawing import CLASSES, draw_population, observe, render
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.nebular.diagnostics import demarcation
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, RC
 

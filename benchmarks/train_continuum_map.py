@@ -19,8 +19,8 @@ import click
 import numpy as np
 
 from benchmarks.reporting import command
-from nebulines.galaxies.embedding import CONTINUUM_MAP, place
-from nebulines.galaxies.embedding_learning import (
+from nebulines.galaxies.embedding.continuum_map import CONTINUUM_MAP, place
+from nebulines.galaxies.embedding.learning import (
     LEAST_DISTANCE,
     NEIGHBOURS,
     explained,
@@ -61,7 +61,7 @@ def speed(network: Any, colours: np.ndarray) -> float:
 def main(output: Path, n: int, steps: int, seed: int) -> None:
     """Place, train, score, write the weights and their card."""
     import nebulines
-    from nebulines.galaxies.sequences import fit_sequences
+    from nebulines.galaxies.embedding.sequences import fit_sequences
     from nebulines.networks.weights import save
     from nebulines.training import TrainConfig, train
 

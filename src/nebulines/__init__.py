@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nebulines.cubes.measure import estimate as estimate
     from nebulines.cubes.measure import fit as fit
     from nebulines.galaxies import paint as paint
-    from nebulines.galaxies.denoise import denoise as denoise
+    from nebulines.galaxies.denoising.denoise import denoise as denoise
     from nebulines.io import read as read
     from nebulines.spectra import Cube as Cube
     from nebulines.spectra import Spectra as Spectra
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 # public name -> module that defines it; imported on first use, so that `import nebulines`
 # and `nebulines --help` stay fast
 _HOMES = {
-    "denoise": "nebulines.galaxies.denoise",
+    "denoise": "nebulines.galaxies.denoising.denoise",
     "estimate": "nebulines.cubes.measure",
     "fit": "nebulines.cubes.measure",
     "paint": "nebulines.galaxies",

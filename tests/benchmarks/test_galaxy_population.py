@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import galaxy_population as bench
-from nebulines.galaxies.equivalent_widths import LINES, published_names
+from nebulines.galaxies.widths.equivalent_widths import LINES, published_names
 
 
 @pytest.fixture(scope="module")

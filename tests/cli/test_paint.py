@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from nebulines.cli.main import cli
 from nebulines.galaxies import LINES
-from nebulines.galaxies.equivalent_widths import published_names
+from nebulines.galaxies.widths.equivalent_widths import published_names
 from nebulines.io import read, write_row_stacked
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis

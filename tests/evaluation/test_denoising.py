@@ -13,7 +13,7 @@ from nebulines.evaluation.denoising import (
 )
 from nebulines.evaluation.denoising_metals import abundances, relation, true_curve
 from nebulines.evaluation.published import published
-from nebulines.galaxies.denoise_sets import LINES, CleanSet
+from nebulines.galaxies.denoising.training_sets import LINES, CleanSet
 
 
 def library(spectra: np.ndarray, flux: np.ndarray) -> CleanSet:

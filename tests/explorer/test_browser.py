@@ -12,7 +12,7 @@ from benchmarks.browser import wait_until_ready
 from nebulines.explorer import explore
 from nebulines.explorer.explore import ExploreConfig, cube_view
 from nebulines.explorer.server import address, make_server
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 
 from .conftest import NX, WAVELENGTH
 

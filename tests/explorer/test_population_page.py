@@ -10,7 +10,7 @@ import pytest
 from nebulines.errors import InputError, UsageError
 from nebulines.explorer.page import read_page
 from nebulines.explorer.population_page import SCRIPTS, write_population
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 
 
 def test_the_page_decodes_to_the_population(population, population_html):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from nebulines.galaxies.equivalent_widths import published_names
+from nebulines.galaxies.widths.equivalent_widths import published_names
 
 WEIGHTS = Path(__file__).parents[3] / "shared/data/desi_bgs_ew/khederlarian2024_weights.npz"
 SHAPES = ((64, 11), (128, 64), (64, 128), (1, 64))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.baselines import linear, nearest_neighbours
-from nebulines.galaxies.scores import line_scores
+from nebulines.galaxies.widths.baselines import linear, nearest_neighbours
+from nebulines.galaxies.widths.scores import line_scores
 
 
 @pytest.mark.parametrize("options", [{"k": 30}, {"k": 30, "components": 6}, {}])

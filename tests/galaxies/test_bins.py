@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError
-from nebulines.galaxies.bins import (
+from nebulines.galaxies.widths.bins import (
     BIN_EDGES,
     bin_flux,
     bin_weights,

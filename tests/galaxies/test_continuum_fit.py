@@ -8,14 +8,20 @@ import pytest
 from scipy.optimize import nnls
 
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.continuum_fit import fit_starlight, locate
-from nebulines.galaxies.indices import lick_index
-from nebulines.galaxies.nnls import solve_nonnegative
-from nebulines.galaxies.rest_grid import CHANNEL_KMS, OnGrid, RestGrid, off_grid, onto_grid
-from nebulines.galaxies.stellar_basis import grid_for, prepare_basis
-from nebulines.galaxies.stellar_lines import line_places, line_profiles
-from nebulines.galaxies.templates import Templates, load_templates
-from nebulines.galaxies.velocity_kernel import TAPS, curvature, kernel, slope
+from nebulines.galaxies.denoising.rest_grid import (
+    CHANNEL_KMS,
+    OnGrid,
+    RestGrid,
+    off_grid,
+    onto_grid,
+)
+from nebulines.galaxies.starlight.continuum_fit import fit_starlight, locate
+from nebulines.galaxies.starlight.indices import lick_index
+from nebulines.galaxies.starlight.lines import line_places, line_profiles
+from nebulines.galaxies.starlight.nnls import solve_nonnegative
+from nebulines.galaxies.starlight.stellar_basis import grid_for, prepare_basis
+from nebulines.galaxies.starlight.templates import Templates, load_templates
+from nebulines.galaxies.starlight.velocity_kernel import TAPS, curvature, kernel, slope
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
 

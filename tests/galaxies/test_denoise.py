@@ -9,10 +9,10 @@ import pytest
 
 import nebulines as nl
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.denoise_axis import to_bins, to_channels
-from nebulines.galaxies.denoise_lines import beside_lines, line_rows
-from nebulines.galaxies.denoise_scores import covered, noisy
-from nebulines.galaxies.denoise_sets import LINES, TEST, clean_set
+from nebulines.galaxies.denoising.axis import to_bins, to_channels
+from nebulines.galaxies.denoising.lines import beside_lines, line_rows
+from nebulines.galaxies.denoising.scores import covered, noisy
+from nebulines.galaxies.denoising.training_sets import LINES, TEST, clean_set
 from nebulines.networks.denoise_grid import bin_centres
 from nebulines.networks.weights import load
 from nebulines.spectra import Flag, Spectra

@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.embedding import EmbeddingMap, continuum_map, latent_features, place
-from nebulines.galaxies.embedding_learning import distil, explained, fit_umap, standardise
-from nebulines.galaxies.sequences import Sequences, fit_sequences, sequence_of
+from nebulines.galaxies.embedding.continuum_map import (
+    EmbeddingMap,
+    continuum_map,
+    latent_features,
+    place,
+)
+from nebulines.galaxies.embedding.learning import distil, explained, fit_umap, standardise
+from nebulines.galaxies.embedding.sequences import Sequences, fit_sequences, sequence_of
 from nebulines.networks.weights import load
 
 
@@ -85,7 +90,7 @@ def test_standardised_features_have_unit_spread():
 
 
 def test_latent_features_are_the_last_hidden_layer():
-    from nebulines.galaxies.network import EquivalentWidth
+    from nebulines.galaxies.widths.network import EquivalentWidth
 
     network = EquivalentWidth(key=jax.random.key(1), width=16)
     colours = np.random.default_rng(3).normal(0.0, 0.1, (7, 11)).astype(np.float32)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.equivalent_widths import LINES, LineWidths, doublets, with_doublets
-from nebulines.galaxies.learning import equivalent_width_task, log_likelihood, measured
-from nebulines.galaxies.network import EquivalentWidth
-from nebulines.galaxies.predictors import load_predictor
-from nebulines.galaxies.scores import coverage, line_scores
-from nebulines.galaxies.skewed_scatter import bend, bend_slope, unbend
+from nebulines.galaxies.population.skewed_scatter import bend, bend_slope, unbend
+from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths, doublets, with_doublets
+from nebulines.galaxies.widths.learning import equivalent_width_task, log_likelihood, measured
+from nebulines.galaxies.widths.network import EquivalentWidth
+from nebulines.galaxies.widths.predictors import load_predictor
+from nebulines.galaxies.widths.scores import coverage, line_scores
 from nebulines.networks.weights import save
 from nebulines.training import TrainConfig, train
 

@@ -7,9 +7,9 @@ import pytest
 
 import nebulines as nl
 from nebulines.errors import InputError
-from nebulines.galaxies.galaxy_spectra import render
-from nebulines.galaxies.population import draw_population
-from nebulines.galaxies.starlight import load_starlight
+from nebulines.galaxies.population.drawing import draw_population
+from nebulines.galaxies.population.spectra import render
+from nebulines.galaxies.starlight.basis import load_starlight
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis

@@ -11,10 +11,10 @@ from astropy import units
 import nebulines as nl
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies import LINES, Painter, load_predictor
-from nebulines.galaxies.bins import bin_flux, bin_weights, colours
-from nebulines.galaxies.config import PaintConfig
-from nebulines.galaxies.files import paint_file
-from nebulines.galaxies.parquet import ParquetContinua, read_columns
+from nebulines.galaxies.widths.bins import bin_flux, bin_weights, colours
+from nebulines.galaxies.widths.config import PaintConfig
+from nebulines.galaxies.widths.files import paint_file
+from nebulines.galaxies.widths.parquet import ParquetContinua, read_columns
 from nebulines.instruments import LineSpread
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis, vacuum_to_air
@@ -145,7 +145,7 @@ def test_vectorised_over_equals_a_batch(wavelength, continua, random_file, doubl
 
 def test_blocks_do_not_change_the_answer(wavelength, continua, random_file, monkeypatch, double):
     whole = nl.paint(continua, wavelength, weights=random_file)
-    monkeypatch.setattr("nebulines.galaxies.painting._BLOCK_VALUES", 2 * 2 * len(wavelength))
+    monkeypatch.setattr("nebulines.galaxies.widths.painting._BLOCK_VALUES", 2 * 2 * len(wavelength))
     parts = nl.paint(continua, wavelength, weights=random_file)
     np.testing.assert_allclose(parts.flux, whole.flux, rtol=1e-12)
     assert len(parts.flags) == 5
@@ -292,7 +292,7 @@ def test_parquet_is_painted_by_blocks_as_in_memory(
     parquet, wavelength, continua, random_file, tmp_path, monkeypatch, double, ending
 ):
     """Two rows a block: the answer, draws and noise included, is that of all rows at once."""
-    monkeypatch.setattr("nebulines.galaxies.files._BLOCK_VALUES", 2 * len(wavelength))
+    monkeypatch.setattr("nebulines.galaxies.widths.files._BLOCK_VALUES", 2 * len(wavelength))
     config = PaintConfig(weights=random_file, scatter=True, seed=3, snr=20.0)
     counted = []
     out = tmp_path / f"painted{ending}"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.ionised_gas import Gas, hii_regions
-from nebulines.galaxies.ionising_photons import halpha_luminosity, photon_rate
-from nebulines.galaxies.population import CLASSES, LINES, draw_population, population_blocks
-from nebulines.galaxies.star_formation import (
+from nebulines.galaxies.population.drawing import CLASSES, LINES, draw_population, population_blocks
+from nebulines.galaxies.population.ionised_gas import Gas, hii_regions
+from nebulines.galaxies.population.ionising_photons import halpha_luminosity, photon_rate
+from nebulines.galaxies.population.star_formation import (
     AGE_EDGES,
     AGES,
     History,
@@ -17,7 +17,7 @@ from nebulines.galaxies.star_formation import (
     metallicities,
     population_weights,
 )
-from nebulines.galaxies.starlight import load_starlight
+from nebulines.galaxies.starlight.basis import load_starlight
 from nebulines.lines import tied_groups
 from nebulines.nebular.density import electron_density
 from nebulines.nebular.extinction import balmer_ebv

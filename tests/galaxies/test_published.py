@@ -11,8 +11,8 @@ import pytest
 
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies import convert_published, load_predictor
-from nebulines.galaxies.equivalent_widths import LINES, published_names
-from nebulines.galaxies.published import published_network
+from nebulines.galaxies.widths.equivalent_widths import LINES, published_names
+from nebulines.galaxies.widths.published import published_network
 
 
 def by_hand(arrays, colours: np.ndarray) -> np.ndarray:

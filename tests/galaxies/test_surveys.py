@@ -11,10 +11,10 @@ import nebulines as nl
 from nebulines.cli.main import cli
 from nebulines.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
-from nebulines.galaxies.galaxy_spectra import channel_edges
-from nebulines.galaxies.mocks import GalaxyConfig, simulate_galaxies
-from nebulines.galaxies.population import LINES, draw_population, observe, render
-from nebulines.galaxies.surveys import get_survey, noise_shape, survey_names
+from nebulines.galaxies.population.drawing import LINES, draw_population, observe, render
+from nebulines.galaxies.population.mocks import GalaxyConfig, simulate_galaxies
+from nebulines.galaxies.population.spectra import channel_edges
+from nebulines.galaxies.population.surveys import get_survey, noise_shape, survey_names
 from nebulines.lines import load_catalogue
 
 

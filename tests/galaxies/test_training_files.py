@@ -9,11 +9,11 @@ from astropy.table import Table
 
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies import LINES
-from nebulines.galaxies.bins import bin_flux, bin_rows, bin_weights
-from nebulines.galaxies.samples import TEST, TRAINING, draw_sample
-from nebulines.galaxies.tasks import make_task, split
-from nebulines.galaxies.training_files import galaxies_of, read_galaxies
-from nebulines.galaxies.width_catalogues import catalogue_of, read_width_catalogue
+from nebulines.galaxies.widths.bins import bin_flux, bin_rows, bin_weights
+from nebulines.galaxies.widths.catalogues import catalogue_of, read_width_catalogue
+from nebulines.galaxies.widths.samples import TEST, TRAINING, draw_sample
+from nebulines.galaxies.widths.tasks import make_task, split
+from nebulines.galaxies.widths.training_files import galaxies_of, read_galaxies
 from nebulines.io import write_row_stacked
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
@@ -168,8 +168,8 @@ def test_streams_are_independent_and_views_agree():
 
 
 def test_the_task_trains_the_network_of_its_view(monkeypatch):
-    monkeypatch.setattr("nebulines.galaxies.tasks.N_VALIDATION", 200)
-    monkeypatch.setattr("nebulines.galaxies.tasks.N_TEST", 300)
+    monkeypatch.setattr("nebulines.galaxies.widths.tasks.N_VALIDATION", 200)
+    monkeypatch.setattr("nebulines.galaxies.widths.tasks.N_TEST", 300)
     task = make_task("equivalent_width_spectrum", seed=0, spectra=400)
     import jax
 

@@ -13,8 +13,8 @@ from nebulines.cli.main import cli
 from nebulines.evaluation.equivalent_width import judge_predictions, kolmogorov_smirnov
 from nebulines.evaluation.line_leakage import leakage
 from nebulines.evaluation.width_diagrams import bpt_points, class_shares
-from nebulines.galaxies.equivalent_widths import LINES, LineWidths
-from nebulines.galaxies.samples import TEST, draw_sample
+from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.widths.samples import TEST, draw_sample
 from nebulines.reports import lines_from_continuum as report
 from nebulines.reports.lines_from_continuum import WidthPlan, reproduce_lines_from_continuum
 

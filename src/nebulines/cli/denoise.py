@@ -39,7 +39,7 @@ def denoise(
     check_writable(output)
     if output.resolve() == spectra.resolve():
         raise UsageError(f"the output would replace the input {spectra}: choose another name")
-    from nebulines.galaxies.denoise import denoise as run
+    from nebulines.galaxies.denoising.denoise import denoise as run
     from nebulines.io import read
 
     result = run(read(spectra, instrument=instrument), **options)

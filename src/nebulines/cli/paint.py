@@ -41,8 +41,8 @@ def paint(continua: Path, output: Path, quiet: bool, **options: Any) -> None:
     configure()
     import jax
 
-    from nebulines.galaxies.config import PaintConfig
-    from nebulines.galaxies.files import paint_file
+    from nebulines.galaxies.widths.config import PaintConfig
+    from nebulines.galaxies.widths.files import paint_file
 
     config = PaintConfig(**{k: v for k, v in options.items() if v is not None})
     with jax.enable_x64(True):

@@ -107,8 +107,8 @@ def simulate(
 def _galaxies(
     output: Path, name: str, n: int, seed: int, options: dict[str, Any], shown: bool
 ) -> tuple[Path, ...]:
-    from nebulines.galaxies.mock_files import write_galaxies
-    from nebulines.galaxies.mocks import GalaxyConfig
+    from nebulines.galaxies.population.mock_files import write_galaxies
+    from nebulines.galaxies.population.mocks import GalaxyConfig
 
     config = GalaxyConfig.of({key: value for key, value in options.items() if value is not None})
     with _bar(n, "galaxies", shown) as bar:

@@ -63,7 +63,7 @@ def _above_starlight(engine: Engine) -> Engine:
         resolved = engine.resolve(data, config)
         if resolved.continuum != "auto":
             return resolved
-        from nebulines.galaxies.stellar_setup import stellar_applies
+        from nebulines.galaxies.starlight.setup import stellar_applies
 
         return (
             replace(resolved, continuum="stellar") if stellar_applies(data, resolved) else resolved
@@ -72,7 +72,7 @@ def _above_starlight(engine: Engine) -> Engine:
     def fit_block(spectra: Any, config: FitConfig, *, with_model: bool = True) -> Any:
         if config.continuum != "stellar":
             return engine.fit_block(spectra, config, with_model=with_model)
-        from nebulines.galaxies.stellar_stage import fit_above_starlight
+        from nebulines.galaxies.starlight.stage import fit_above_starlight
 
         return fit_above_starlight(spectra, config, with_model=with_model, measure=engine.fit_block)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nebulines.galaxies.denoise_sets import CleanSet
+from nebulines.galaxies.denoising.training_sets import CleanSet
 
 DECADES = 3.0
 """Range of true line flux that is compared, from the largest downwards."""

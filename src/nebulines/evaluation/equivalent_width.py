@@ -1,7 +1,7 @@
 """Networks of equivalent widths and what they are compared with, on galaxies of a test set.
 
 Baselines learn from other galaxies of the same population than those that judge; a network's
-training galaxies come from a stream of their own (`nebulines.galaxies.samples`).
+training galaxies come from a stream of their own (`nebulines.galaxies.widths.samples`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import jax
 import numpy as np
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.baselines import linear, nearest_neighbours
-from nebulines.galaxies.equivalent_widths import LINES, LineWidths
-from nebulines.galaxies.predictors import load_predictor
-from nebulines.galaxies.samples import TEST, TRAINING, Sample, View, draw_sample
-from nebulines.galaxies.scores import coverage, line_scores
-from nebulines.galaxies.tasks import predict_in_blocks
+from nebulines.galaxies.widths.baselines import linear, nearest_neighbours
+from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.widths.predictors import load_predictor
+from nebulines.galaxies.widths.samples import TEST, TRAINING, Sample, View, draw_sample
+from nebulines.galaxies.widths.scores import coverage, line_scores
+from nebulines.galaxies.widths.tasks import predict_in_blocks
 from nebulines.networks.weights import shipped
 
 NETWORKS: dict[str, View] = {"equivalent_width": "colours", "equivalent_width_spectrum": "spectrum"}

@@ -10,13 +10,18 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.galaxies.baselines import nearest_neighbours
-from nebulines.galaxies.bins import bin_flux, bin_weights, colours
-from nebulines.galaxies.equivalent_widths import LINES
-from nebulines.galaxies.line_masks import HALF_WIDTH_KMS, line_mask, line_windows, replace_lines
-from nebulines.galaxies.painter import Painter
-from nebulines.galaxies.predictors import default_predictor
-from nebulines.galaxies.scores import line_scores
+from nebulines.galaxies.widths.baselines import nearest_neighbours
+from nebulines.galaxies.widths.bins import bin_flux, bin_weights, colours
+from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.line_masks import (
+    HALF_WIDTH_KMS,
+    line_mask,
+    line_windows,
+    replace_lines,
+)
+from nebulines.galaxies.widths.painter import Painter
+from nebulines.galaxies.widths.predictors import default_predictor
+from nebulines.galaxies.widths.scores import line_scores
 from nebulines.spectral_axis import air_to_vacuum
 
 PARTLY_KMS = 150.0
@@ -35,7 +40,7 @@ def leakage(n: int, seed: int) -> dict[str, np.ndarray]:
         One array for ``never there``, ``masked (600 km/s)``, ``partly masked (150 km/s)`` and
         ``kept``.
     """
-    from nebulines.galaxies.population import draw_population
+    from nebulines.galaxies.population.drawing import draw_population
 
     drawn = draw_population(n, [seed, 31], wavelength=(3350.0, 7050.0))
     m = drawn.continuum.shape[1] // _EVERY * _EVERY

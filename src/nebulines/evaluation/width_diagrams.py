@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.nebular.diagnostics import demarcation
 
 _PAIRS = (("NII6583", "HALPHA6563"), ("OIII5007", "HBETA4861"))

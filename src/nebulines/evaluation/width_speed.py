@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.galaxies.baselines import nearest_neighbours
-from nebulines.galaxies.painter import Painter
-from nebulines.galaxies.predictors import widths_of_colours
-from nebulines.galaxies.samples import Sample
+from nebulines.galaxies.widths.baselines import nearest_neighbours
+from nebulines.galaxies.widths.painter import Painter
+from nebulines.galaxies.widths.predictors import widths_of_colours
+from nebulines.galaxies.widths.samples import Sample
 
 COMPONENTS, NEIGHBOURS = 6, 50
 

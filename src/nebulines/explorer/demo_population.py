@@ -17,9 +17,9 @@ from nebulines.explorer.galaxies import (
 )
 from nebulines.explorer.predictions import predicted_widths
 from nebulines.explorer.rest_frame import BLOCK, grid_colours, resampled
-from nebulines.galaxies.equivalent_widths import LINES
-from nebulines.galaxies.population import CLASSES, population_blocks
-from nebulines.galaxies.width_errors import measure
+from nebulines.galaxies.population.drawing import CLASSES, population_blocks
+from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.errors import measure
 from nebulines.spectral_axis import air_to_vacuum
 
 _RANGE = (3350.0, 7050.0)
@@ -55,7 +55,7 @@ def demo_population(n: int = 100_000, seed: int = 0, *, latent: bool = False) ->
     Returns:
         `Population`.
     """
-    from nebulines.galaxies.predictors import default_predictor
+    from nebulines.galaxies.widths.predictors import default_predictor
 
     predictor = default_predictor()
     known: list[dict[str, np.ndarray]] = []

@@ -10,9 +10,9 @@ import numpy as np
 
 from nebulines.explorer.compact import CompactSpectra, compact
 from nebulines.explorer.rest_frame import GRID, grid_colours
-from nebulines.galaxies.embedding import continuum_map, place
-from nebulines.galaxies.equivalent_widths import LINES
-from nebulines.galaxies.sequences import CLASSES, Sequences, overall_colour, sequence_of
+from nebulines.galaxies.embedding.continuum_map import continuum_map, place
+from nebulines.galaxies.embedding.sequences import CLASSES, Sequences, overall_colour, sequence_of
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.nebular.diagnostics import Bpt, bpt_class
 
 VARIANTS = {
@@ -118,8 +118,8 @@ def latent_plane(network: Any, colours: np.ndarray, *, seed: int = 0, subset: in
     Raises:
         UsageError: umap-learn is not installed.
     """
-    from nebulines.galaxies.embedding import latent_features
-    from nebulines.galaxies.embedding_learning import distil, fit_umap
+    from nebulines.galaxies.embedding.continuum_map import latent_features
+    from nebulines.galaxies.embedding.learning import distil, fit_umap
 
     good = np.flatnonzero(np.isfinite(colours).all(axis=1))
     chosen = np.random.default_rng(seed).permutation(good)[:subset]

@@ -13,7 +13,7 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.explorer.galaxies import VARIANTS, Population
 from nebulines.explorer.labels import plain_label
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

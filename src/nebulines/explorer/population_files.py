@@ -29,8 +29,8 @@ from nebulines.explorer.galaxies import (
 from nebulines.explorer.predictions import predicted_widths
 from nebulines.explorer.rest_frame import grid_mask, rest_blocks, source_of, without_lines
 from nebulines.explorer.truth_tables import Truth, read_truth
-from nebulines.galaxies.bins import require_coverage
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.bins import require_coverage
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.io import read
 from nebulines.spectra import Spectra
 
@@ -75,7 +75,7 @@ def read_population(
             from 3400 to 7000 Angstrom.
         UsageError: a cube.
     """
-    from nebulines.galaxies.predictors import default_predictor
+    from nebulines.galaxies.widths.predictors import default_predictor
 
     spectra = read(path)
     if not isinstance(spectra, Spectra):

@@ -13,7 +13,7 @@ from nebulines.explorer.labels import plain_label, plain_unit
 from nebulines.explorer.pack import Packed, pack, quantise
 from nebulines.explorer.page import assemble, colour_maps, table_html, write_page
 from nebulines.explorer.rest_frame import STEP
-from nebulines.galaxies.equivalent_widths import LINES, painted_lines, shares
+from nebulines.galaxies.widths.equivalent_widths import LINES, painted_lines, shares
 from nebulines.lines import load_catalogue
 
 SCRIPTS = (

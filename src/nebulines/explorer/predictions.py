@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 
 
 def predicted_widths(
@@ -20,7 +20,7 @@ def predicted_widths(
         seed: of draws and noise.
         errors: (n, 10) of measured widths [Angstrom]; None adds no noise.
     """
-    from nebulines.galaxies.predictors import widths_of_colours
+    from nebulines.galaxies.widths.predictors import widths_of_colours
 
     good = np.isfinite(colours).all(axis=1)
     filled = np.where(good[:, None], colours, 0.0).astype(np.float32)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nebulines.galaxies.bins import BIN_EDGES, LEAST_COVERAGE
-from nebulines.galaxies.config import PaintConfig
-from nebulines.galaxies.inputs import require_per_wavelength, rest_wavelength
-from nebulines.galaxies.line_masks import LineMask, line_mask, line_windows, replace_lines
+from nebulines.galaxies.widths.bins import BIN_EDGES, LEAST_COVERAGE
+from nebulines.galaxies.widths.config import PaintConfig
+from nebulines.galaxies.widths.inputs import require_per_wavelength, rest_wavelength
+from nebulines.galaxies.widths.line_masks import LineMask, line_mask, line_windows, replace_lines
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import air_to_vacuum
 

@@ -11,7 +11,7 @@ import numpy as np
 from nebulines.errors import InputError
 from nebulines.explorer.galaxies import Column
 from nebulines.fitting.result import Result
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.synthetic.truth_files import truth_path
 
 _COLUMNS = {

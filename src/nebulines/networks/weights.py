@@ -31,10 +31,13 @@ ARCHITECTURES = {
     "vae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),
     "line_ratios": ("nebulines.networks.line_ratios", "LineRatios"),
     "line_ratio_ann": ("nebulines.networks.line_ratio_ann", "LineRatioAnn"),
-    "equivalent_width": ("nebulines.galaxies.network", "EquivalentWidth"),
-    "equivalent_width_spectrum": ("nebulines.galaxies.spectrum_network", "EquivalentWidthSpectrum"),
-    "published_equivalent_width": ("nebulines.galaxies.published", "PublishedWidths"),
-    "continuum_map": ("nebulines.galaxies.embedding", "EmbeddingMap"),
+    "equivalent_width": ("nebulines.galaxies.widths.network", "EquivalentWidth"),
+    "equivalent_width_spectrum": (
+        "nebulines.galaxies.widths.spectrum_network",
+        "EquivalentWidthSpectrum",
+    ),
+    "published_equivalent_width": ("nebulines.galaxies.widths.published", "PublishedWidths"),
+    "continuum_map": ("nebulines.galaxies.embedding.continuum_map", "EmbeddingMap"),
 }
 """Name of an architecture -> module and class."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nebulines.galaxies.population import CLASSES
+from nebulines.galaxies.population.drawing import CLASSES
 from nebulines.networks.denoise_grid import bin_centres
 from nebulines.plots.evaluation import new_figure
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, NOISE_COLOUR
@@ -126,7 +126,7 @@ def example_figure(truth: np.ndarray, noisy: np.ndarray, found: Mapping[str, Any
 
 def flux_figure(found: Mapping[str, np.ndarray], truth: np.ndarray, lines: Sequence[str]) -> Figure:
     """Recovered against true line fluxes (n, L) of several methods (Figure 9)."""
-    from nebulines.galaxies.denoise_sets import LINES
+    from nebulines.galaxies.denoising.training_sets import LINES
 
     figure, axes = new_figure(
         6.2, 1.4 * len(found), len(found), len(lines), left=0.12, right=0.99, top=0.94,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nebulines.evaluation.width_diagrams import bpt_points
-from nebulines.galaxies.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.nebular.diagnostics import demarcation
 from nebulines.plots.evaluation import new_figure
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.denoise_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
-from nebulines.galaxies.denoise_tasks import PAPER_NOISE, PAPER_SIZES, noise_added
+from nebulines.galaxies.denoising.tasks import PAPER_NOISE, PAPER_SIZES, noise_added
+from nebulines.galaxies.denoising.training_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
 from nebulines.networks.denoise_pca import fit_pca
 from nebulines.networks.weights import load
 from nebulines.reports.kinematics import Section

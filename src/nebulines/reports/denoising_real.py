@@ -9,12 +9,12 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.evaluation.tables import markdown
-from nebulines.galaxies.denoise import redshifts
-from nebulines.galaxies.denoise_axis import Binned, to_bins
-from nebulines.galaxies.denoise_engine import denoise_bins, fit_in_basis
-from nebulines.galaxies.denoise_lines import measure_lines
-from nebulines.galaxies.denoise_sets import LINES
-from nebulines.galaxies.denoise_tasks import PAPER_NOISE
+from nebulines.galaxies.denoising.axis import Binned, to_bins
+from nebulines.galaxies.denoising.denoise import redshifts
+from nebulines.galaxies.denoising.engine import denoise_bins, fit_in_basis
+from nebulines.galaxies.denoising.lines import measure_lines
+from nebulines.galaxies.denoising.tasks import PAPER_NOISE
+from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.io import read
 from nebulines.reports.denoising import Bench
 from nebulines.reports.kinematics import Section

@@ -13,12 +13,12 @@ from nebulines.evaluation import denoising as judged
 from nebulines.evaluation import denoising_metals as metals
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.galaxies.denoise_engine import denoise_bins, fit_in_basis, posterior_means
-from nebulines.galaxies.denoise_lines import line_rows
-from nebulines.galaxies.denoise_scores import covered, line_draws
-from nebulines.galaxies.denoise_sets import LINES, TEST, CleanSet, clean_set
-from nebulines.galaxies.denoise_tasks import PAPER_NOISE
-from nebulines.galaxies.surveys import get_survey
+from nebulines.galaxies.denoising.engine import denoise_bins, fit_in_basis, posterior_means
+from nebulines.galaxies.denoising.lines import line_rows
+from nebulines.galaxies.denoising.scores import covered, line_draws
+from nebulines.galaxies.denoising.tasks import PAPER_NOISE
+from nebulines.galaxies.denoising.training_sets import LINES, TEST, CleanSet, clean_set
+from nebulines.galaxies.population.surveys import get_survey
 from nebulines.networks.denoise_basis import project, statistics
 from nebulines.networks.denoise_grid import unit_norm
 from nebulines.reports.denoising import Bench

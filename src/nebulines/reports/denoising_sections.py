@@ -11,11 +11,11 @@ import numpy as np
 from nebulines.evaluation import denoising as judged
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.galaxies.denoise_lines import line_rows
-from nebulines.galaxies.denoise_scores import covered, line_draws, mean_of, noisy, white_posterior
-from nebulines.galaxies.denoise_sets import LINES
-from nebulines.galaxies.denoise_tasks import PAPER_NOISE
-from nebulines.galaxies.population import CLASSES
+from nebulines.galaxies.denoising.lines import line_rows
+from nebulines.galaxies.denoising.scores import covered, line_draws, mean_of, noisy, white_posterior
+from nebulines.galaxies.denoising.tasks import PAPER_NOISE
+from nebulines.galaxies.denoising.training_sets import LINES
+from nebulines.galaxies.population.drawing import CLASSES
 from nebulines.networks.weights import load
 from nebulines.reports.denoising import Bench
 from nebulines.reports.kinematics import Section

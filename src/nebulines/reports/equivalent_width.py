@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nebulines.errors import UsageError
 from nebulines.evaluation.equivalent_width import ceiling, judge_network
-from nebulines.galaxies.predictors import load_predictor
-from nebulines.galaxies.samples import TEST, View, draw_sample
+from nebulines.galaxies.widths.predictors import load_predictor
+from nebulines.galaxies.widths.samples import TEST, View, draw_sample
 from nebulines.reports.page import pictures, prepare_folder, write_numbers, write_page
 from nebulines.reports.width_parts import LEGEND, distribution_parts, records, scores_table
 

@@ -11,9 +11,9 @@ from nebulines.evaluation.equivalent_width import Judged, TestSets, judge_all
 from nebulines.evaluation.line_leakage import leakage
 from nebulines.evaluation.tables import markdown
 from nebulines.evaluation.width_speed import Rate, neighbour_rates, network_rates
-from nebulines.galaxies.equivalent_widths import LINES
-from nebulines.galaxies.predictors import default_predictor, load_predictor
-from nebulines.galaxies.tasks import by_line
+from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.predictors import default_predictor, load_predictor
+from nebulines.galaxies.widths.tasks import by_line
 from nebulines.reports.page import pictures, prepare_folder, write_numbers, write_page
 from nebulines.reports.width_parts import LEGEND, distribution_parts, records, scores_table
 

@@ -11,9 +11,9 @@ import numpy as np
 from nebulines.evaluation.equivalent_width import Judged, kolmogorov_smirnov, with_noise
 from nebulines.evaluation.tables import markdown
 from nebulines.evaluation.width_diagrams import CLASSES, bpt_points, class_shares
-from nebulines.galaxies.equivalent_widths import LINES
-from nebulines.galaxies.samples import Sample
-from nebulines.galaxies.tasks import by_line
+from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.samples import Sample
+from nebulines.galaxies.widths.tasks import by_line
 from nebulines.plots.line_widths import (
     bpt_figure,
     predicted_against_measured,

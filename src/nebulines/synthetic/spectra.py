@@ -62,7 +62,7 @@ def simulate(
     the convention of Rhea et al. 2020, ApJ 901, 152.
 
     ``galaxies-sdss``, ``galaxies-desi``, ``galaxies-manga`` ... are galaxies with starlight under
-    their lines as that survey sees them, see `nebulines.galaxies.mocks.simulate_galaxies`; of the
+    their lines as that survey sees them, see `nebulines.galaxies.population.mocks.simulate_galaxies`; of the
     options they take ``redshift`` and ``snr``.
 
     With several instruments the same objects are seen in each of their bands: velocity,
@@ -105,7 +105,7 @@ def simulate(
     if n < 1:
         raise UsageError(f"simulate at least one spectrum, not {n}")
     if isinstance(instrument, str) and instrument.startswith(GALAXIES):
-        from nebulines.galaxies.mocks import GalaxyConfig, simulate_galaxies
+        from nebulines.galaxies.population.mocks import GalaxyConfig, simulate_galaxies
 
         return simulate_galaxies(instrument, n, seed, GalaxyConfig.of(options))
     if not isinstance(instrument, str | Instrument):

@@ -71,9 +71,7 @@ def train(
     if resume and out is None:
         raise UsageError("resume needs the folder of the run (--out)")
     if task.recipe is not None:
-        return task.recipe(
-            task, config, size=size or {}, out=out, resume=resume, progress=progress
-        )
+        return task.recipe(task, config, size=size or {}, out=out, resume=resume, progress=progress)
     seed = jax.random.key(config.seed)
     streams = [jax.random.fold_in(seed, k) for k in range(4)]
     size = {**task.size, **(size or {})}

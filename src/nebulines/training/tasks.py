@@ -97,13 +97,13 @@ def _elsewhere(name: str, seed: int, spectra: int) -> Task:
 
 
 _MODULES: dict[str, str] = {
-    **dict.fromkeys(("denoise", "pca", "ae", "vae"), "nebulines.galaxies.denoise_tasks"),
+    **dict.fromkeys(("denoise", "pca", "ae", "vae"), "nebulines.galaxies.denoising.tasks"),
     **dict.fromkeys(
         (f"{kind}-{latent}" for kind in ("pca", "ae", "vae") for latent in (2, 4, 6, 10)),
-        "nebulines.galaxies.denoise_tasks",
+        "nebulines.galaxies.denoising.tasks",
     ),
-    "equivalent_width": "nebulines.galaxies.tasks",
-    "equivalent_width_spectrum": "nebulines.galaxies.tasks",
+    "equivalent_width": "nebulines.galaxies.widths.tasks",
+    "equivalent_width_spectrum": "nebulines.galaxies.widths.tasks",
 }
 """Networks of rooms above this one -> module with ``make_task(name, seed=, spectra=)``."""
 

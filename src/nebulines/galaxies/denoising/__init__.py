@@ -1,0 +1,1 @@
+"""The clean spectrum behind a noisy one."""

@@ -1,0 +1,173 @@
+"""The verb ``denoise``: noisy spectra of galaxies in, the posterior of the clean ones out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nebulines.errors import InputError, UsageError
+from nebulines.galaxies.denoising.axis import to_bins, to_channels
+from nebulines.galaxies.denoising.baselines import denoise_plainly
+from nebulines.galaxies.denoising.engine import Clean, denoise_bins
+from nebulines.galaxies.denoising.lines import measure_lines
+from nebulines.networks.denoise import Denoise
+from nebulines.spectra import Cube, Flag, Spectra
+
+DEFAULT_NETWORK = "denoise"
+_MEASURING_DRAWS = 100
+_HIGHEST_REDSHIFT = 20.0
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """De-noised spectra.
+
+    Attributes:
+        flux: (n, channel) posterior mean of the noise-free flux, in the unit and on the channels
+            of the input; NaN outside the bins of the network, and in rows without an answer.
+        err: (n, channel) its standard deviation.
+        flags: (n,) bits of `Flag`.
+        draws: (draw, n, channel) posterior draws, or None.
+        spectra: the input.
+        redshift: (n,) that was used.
+        bins: the same on the rest-frame bins; None for another network than ``denoise``.
+        card: of the network.
+    """
+
+    flux: np.ndarray
+    err: np.ndarray
+    flags: np.ndarray
+    draws: np.ndarray | None
+    spectra: Spectra
+    redshift: np.ndarray
+    bins: Clean | None
+    card: dict[str, Any] = field(default_factory=dict)
+    basis: Any = None
+
+    def lines(self) -> Any:
+        """Table of line fluxes [unit times Angstrom, observed frame] and rest-frame equivalent
+        widths [Angstrom] with their posterior errors, and ``flags``.
+
+        Raises:
+            UsageError: the network gives no posterior, or no draws were asked for.
+        """
+        from astropy.table import Table
+
+        if self.bins is None or self.bins.draws is None:
+            raise UsageError("line fluxes need posterior draws: denoise(spectra, draws=100)")
+        table = measure_lines(self.basis, self.bins.coefficients, self.bins.draws)
+        stretch = 1.0 + self.redshift
+        columns = {
+            name: values * stretch if "_flux" in name else values for name, values in table.items()
+        }
+        return Table({**columns, "redshift": self.redshift, "flags": self.flags})
+
+    def write(self, path: Any) -> None:
+        """Write the row-stacked file: ``FLUX``, ``ERR``, ``FLAGS``, and ``DRAWS``, ``LINES``."""
+        from nebulines.galaxies.denoising.files import write_denoised
+
+        write_denoised(path, self)
+
+
+def denoise(
+    spectra: Any, *, redshift: Any = None, draws: int = 0, network: str | None = None, seed: int = 0
+) -> Denoised:
+    """De-noise spectra of galaxies.
+
+    Args:
+        spectra: `Spectra` or a `Cube`, observed or rest frame, air or vacuum; channels of at most
+            830 km/s. Variances are used as they are; without them the noise is estimated.
+        redshift: a number or (n,), for spectra that do not know theirs; 0 = rest frame.
+        draws: posterior draws to keep (memory: draws times the input).
+        network: ``denoise``, or the name or path of another one; None = ``denoise``.
+        seed: of the draws.
+
+    Returns:
+        `Denoised`. Spectra that the gate refuses (residuals, lines or shapes that the network
+        never met) hold a least-squares fit in its basis and POOR_FIT or OUT_OF_RANGE; rows
+        without an answer are NaN with NO_DATA, LOW_SNR or BAD_REDSHIFT.
+
+    Raises:
+        UsageError: no redshift, impossible options, an unknown network.
+        InputError: channels too wide, or spectra that miss the network's range altogether.
+
+    Source: the task: Scourfield et al. 2023, MNRAS 526, 3037.
+
+    Example:
+        >>> from nebulines.networks.denoise_grid import bin_centres
+        >>> from nebulines.spectral_axis import SpectralAxis
+        >>> wave = bin_centres()
+        >>> flux = np.random.default_rng(0).normal(1.0, 0.3, (2, len(wave)))
+        >>> spectra = Spectra(flux, SpectralAxis(wave, "wavelength", "air"), 0.09 + 0 * flux)
+        >>> clean = denoise(spectra, redshift=0.0, draws=3)
+        >>> clean.flux.shape, clean.err.shape, clean.draws.shape
+        ((2, 825), (2, 825), (3, 2, 825))
+    """
+    from nebulines.networks.weights import load
+
+    if draws < 0:
+        raise UsageError(f"draws cannot be negative, got {draws}")
+    if isinstance(spectra, Cube):
+        spectra = spectra[:, :]
+    if not isinstance(spectra, Spectra):
+        raise UsageError(
+            f"denoise takes Spectra or a Cube as nebulines.read gives them, not "
+            f"{type(spectra).__name__}"
+        )
+    found, card = load(network or DEFAULT_NETWORK)
+    z = redshifts(spectra, redshift)
+    usable = np.isfinite(z) & (z > -1.0) & (z < _HIGHEST_REDSHIFT)
+    binned = to_bins(spectra, np.where(usable, z, 0.0))
+    if not (binned.weight > 0).any():
+        raise InputError(_nothing_inside(spectra, z))
+    weight = np.where(usable[:, None], binned.weight, 0.0)
+    if not isinstance(found, Denoise):
+        return denoise_plainly(found, card, spectra, z, binned._replace(weight=weight), draws)
+    clean = denoise_bins(found, binned.flux, weight, draws=draws, seed=seed)
+    flags = clean.gate.flags | np.where(binned.bad_variance, int(Flag.BAD_VARIANCE), 0)
+    flags = flags | np.where(usable, 0, int(Flag.BAD_REDSHIFT))
+    safe = np.where(usable, z, 0.0)
+    sample = None
+    if clean.draws is not None:
+        vectors = np.asarray(found.basis.vectors)
+        sample = np.stack([to_channels(rows @ vectors, spectra, safe) for rows in clean.draws])
+    return Denoised(
+        to_channels(clean.flux, spectra, safe),
+        to_channels(clean.error, spectra, safe),
+        flags,
+        sample,
+        spectra,
+        z,
+        clean,
+        card,
+        found.basis,
+    )
+
+
+def redshifts(spectra: Spectra, given: Any) -> np.ndarray:
+    """Redshift (n,) of each spectrum: the given one, else the file's.
+
+    Raises:
+        UsageError: there is none, or not one a spectrum.
+    """
+    value = spectra.redshift if given is None else given
+    if value is None:
+        raise UsageError(
+            "the spectra give no redshift: say --redshift Z (redshift=Z), 0 for the rest frame"
+        )
+    z = np.asarray(value, float)
+    if z.ndim > 1 or (z.ndim == 1 and len(z) not in (1, len(spectra))):
+        raise UsageError(f"{z.size} redshifts for {len(spectra)} spectra: give one, or one each")
+    return np.broadcast_to(z, (len(spectra),)).copy()
+
+
+def _nothing_inside(spectra: Spectra, redshift: np.ndarray) -> str:
+    low, high = spectra.axis.wavelength_range()
+    z = redshift[np.isfinite(redshift)]
+    shown = f"{z.min():.4g}" if len(z) else "unknown"
+    return (
+        f"no usable channel lies in 3700 to 7900 Angstrom (rest frame): the spectra reach from "
+        f"{low:.0f} to {high:.0f} Angstrom at redshift {shown}; check the redshift and the mask"
+    )

@@ -1,0 +1,150 @@
+"""Tasks of ``nebulines train``: ``denoise``, ``pca``, ``ae``, ``vae`` (``vae-4`` and so on)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nebulines.errors import UsageError
+from nebulines.galaxies.denoising.scores import score_denoise, score_reconstruction
+from nebulines.galaxies.denoising.training_sets import (
+    LINES,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    CleanSet,
+    clean_set,
+)
+from nebulines.training.denoise import NOISE_RANGE, denoise_task
+from nebulines.training.denoise_basis import learn_basis, line_profiles
+from nebulines.training.denoise_paper import (
+    Pairs,
+    autoencoder_task,
+    latent_of,
+    pca_task,
+    pixel_weights,
+)
+from nebulines.training.task import Task
+
+PAPER_SIZES = (6000, 2000, 2000)
+"""Spectra that train, validate and test: the paper's 8000 and 2000."""
+PAPER_NOISE = 0.04
+"""Noise in a bin of spectra of unit norm."""
+BASIS_SIZE = 32
+_ORIGINAL_SNR = 25.0  # in a bin, of the spectra that the paper calls the originals
+_N_JUDGE = 4000
+_FLOOR = 0.1
+
+
+def make_task(name: str, *, seed: int, spectra: int, data: Any = None) -> Task:
+    """The task of one network.
+
+    Args:
+        name: ``denoise``, or ``pca``, ``ae``, ``vae`` with the number of dimensions after a dash
+            (4 for ``pca``, else 6).
+        seed: of the galaxies.
+        spectra: clean spectra that ``denoise`` learns from; the others take the paper's sets.
+        data: files of real spectra of high S/N; None = the package's population.
+
+    Raises:
+        UsageError, InputError: a file that cannot be used.
+    """
+    kind = name.partition("-")[0]
+    if kind == "denoise":
+        return _ours(*_sets(spectra, seed, data), seed, _about(data, spectra))
+    training, validation, test = paper_sets(seed, data)
+    about = {
+        "about": _about(data, sum(PAPER_SIZES[:2]))
+        | {"noise": PAPER_NOISE, "trained_ranges": {"noise": [PAPER_NOISE, PAPER_NOISE]}},
+        "score": partial(score_reconstruction, test=test),
+    }
+    latent = latent_of(name, 4 if kind == "pca" else 6)
+    if kind == "pca":
+        return pca_task(latent, training, validation, **about)
+    return autoencoder_task(kind, latent, training, validation, **about)
+
+
+def paper_sets(seed: int, data: Any = None) -> tuple[Pairs, Pairs, Pairs]:
+    """Training, validation and test sets of the paper's recipe, with its noise."""
+    sets = _split(_real(data), seed, 0.6, 0.2) if data else [
+        clean_set(n, seed, stream)
+        for n, stream in zip(PAPER_SIZES, (TRAINING, VALIDATION, TEST), strict=True)
+    ]  # fmt: skip
+    first, second, third = (
+        noise_added(galaxies.spectra, [seed, stream, 7])
+        for galaxies, stream in zip(sets, (TRAINING, VALIDATION, TEST), strict=True)
+    )
+    return first, second, third
+
+
+def noise_added(clean: np.ndarray, seed: Any, sigma: float = PAPER_NOISE) -> Pairs:
+    """Spectra with Gaussian noise; weights as for originals of S/N 25 in a bin (ours have none).
+
+    The noise-added spectra are not divided by their own norm, which the noise would make up: the
+    total variance in the paper's Table 2, 1.375, is that of such spectra.
+
+    Example:
+        >>> noise_added(np.full((2, 825), 825**-0.5), 0).noisy.shape
+        (2, 825)
+    """
+    rng = np.random.default_rng(seed)
+    noisy = clean + sigma * rng.normal(size=clean.shape)
+    level = clean.mean(axis=1, keepdims=True)
+    error = np.sqrt(level * np.maximum(clean, _FLOOR * level)) / _ORIGINAL_SNR
+    return Pairs(
+        noisy.astype(np.float32), clean.astype(np.float32), pixel_weights(error).astype(np.float32)
+    )
+
+
+def _ours(
+    training: CleanSet, validation: CleanSet, test: CleanSet, seed: int, about: dict[str, Any]
+) -> Task:
+    basis = learn_basis(training.spectra, training.line_flux, LINES, size=BASIS_SIZE)
+    vectors = np.asarray(basis.vectors)
+    coefficients = [part.spectra @ vectors.T for part in (training, validation)]
+    task = denoise_task(basis, line_profiles(LINES), coefficients, seed)
+    ranges = {"noise": list(NOISE_RANGE), "wavelength_air": [3700.0, 7900.0]}
+    about = {**about, "lines": list(LINES), "trained_ranges": ranges}
+    return task._replace(about=about, score=partial(score_denoise, test=test))
+
+
+def _sets(n: int, seed: int, data: Any) -> tuple[CleanSet, CleanSet, CleanSet]:
+    if data:
+        first, second, third = _split(_real(data), seed, 0.8, 0.1)
+        return first, second, third
+    return (
+        clean_set(n, seed, TRAINING),
+        clean_set(_N_JUDGE, seed, VALIDATION),
+        clean_set(_N_JUDGE, seed, TEST),
+    )
+
+
+def _split(galaxies: CleanSet, seed: int, *shares: float) -> list[CleanSet]:
+    n = len(galaxies)
+    order = np.random.default_rng([seed, n]).permutation(n)
+    ends = np.cumsum([round(share * n) for share in shares])
+    return [galaxies.rows(index) for index in np.split(order, ends)]
+
+
+def _real(data: Any) -> CleanSet:
+    from nebulines.galaxies.denoising.files import read_clean
+
+    galaxies = read_clean(data)
+    if len(galaxies) < 1000:
+        raise UsageError(
+            f"training needs 1000 spectra or more of S/N 10 in a bin, with redshifts; the "
+            f"files give {len(galaxies)}"
+        )
+    return galaxies
+
+
+def _about(data: Any, n: int) -> dict[str, Any]:
+    if data:
+        names = [Path(path).name for path in data]
+        return {"data": f"real spectra of {', '.join(names)}", "options": ["--clean", *names]}
+    text = f"{n} galaxies of nebulines.galaxies.population.drawing, balanced in H-alpha flux"
+    held_out = "galaxies of the same population from other seeds"
+    return {"data": text, "held_out": held_out, "options": ["--spectra", str(n)]}

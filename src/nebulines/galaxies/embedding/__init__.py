@@ -1,0 +1,1 @@
+"""Where a continuum lies on the map of all continua."""

@@ -1,0 +1,1 @@
+"""Galaxies drawn from a population of our own, and seen by surveys."""

@@ -1,0 +1,1 @@
+"""Starlight: a basis of stellar populations, and its fit under the lines."""

@@ -1,0 +1,239 @@
+"""The fit of starlight to spectra on the rest-frame grid: search, steps, clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nebulines.fitting.tiles import tile_indices, tile_size
+from nebulines.galaxies.denoising.rest_grid import OnGrid
+from nebulines.galaxies.starlight.continuum_search import find_shift
+from nebulines.galaxies.starlight.continuum_step import Shape, Stepped, Tables, take_step
+from nebulines.galaxies.starlight.lines import LinePlaces, line_profiles
+from nebulines.galaxies.starlight.stellar_basis import StellarBasis
+from nebulines.galaxies.starlight.velocity_kernel import shift_table
+from nebulines.models.continuum import legendre_basis
+
+POLYNOMIAL_ORDER = 6
+"""Of the multiplicative polynomial that stands for errors of the flux calibration."""
+START_VARIANCE = 4.0
+START_REDDENING = 0.1
+TILE_ROWS = 32
+FIRST_REACH = 7200.0
+FIRST_VECTORS = 14
+"""The first fit goes up to this rest wavelength [Angstrom] with this many vectors of the basis,
+which is enough for kinematics and reddening and takes half the time."""
+Plan = tuple[tuple[str, int], ...]
+
+
+class Starlight(NamedTuple):
+    """The stellar continuum of n spectra, in the unit of the data and channels of the grid.
+
+    Attributes:
+        stars: (n, p) model, without gas.
+        gas: (n, p) gas lines that were fitted at the same time.
+        shape: (n, 3 + P) velocity [channels], variance [channels^2], E(B-V), polynomial.
+        errors: (n, 3) 1-sigma errors of the first three, for the noise of the data.
+        amplitude_variance: (n, L) what the freedom of the starlight adds to gas fluxes.
+        weights: (n, k) of the templates (light at the mean of the grid).
+        chi2: (n,) reduced, over the used channels.
+        used: (n, p) bool, channels that took part.
+    """
+
+    stars: np.ndarray
+    gas: np.ndarray
+    shape: np.ndarray
+    errors: np.ndarray
+    amplitude_variance: np.ndarray
+    weights: np.ndarray
+    chi2: np.ndarray
+    used: np.ndarray
+
+
+def no_starlight(data: OnGrid, basis: StellarBasis, n_lines: int) -> Starlight:
+    """What stands for the starlight of spectra that are too short for any."""
+    n, p = data.flux.shape
+    dark = np.zeros((n, p), np.float32)
+    return Starlight(
+        dark,
+        dark,
+        np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32),
+        np.zeros((n, 3)),
+        np.zeros((n, n_lines)),
+        np.zeros((n, len(basis.mixing))),
+        np.zeros(n),
+        np.zeros((n, p), bool),
+    )
+
+
+def locate(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int) -> OnGrid:
+    """The spectra moved by whole channels so that their starlight lies near zero velocity."""
+    return data.move(find_shift(data, used, basis, most=most).shift)
+
+
+def fit_starlight(
+    data: OnGrid,
+    used: np.ndarray,
+    basis: StellarBasis,
+    *,
+    start: np.ndarray | None = None,
+    places: LinePlaces | None = None,
+    near: np.ndarray | None = None,
+) -> Starlight:
+    """Fit starlight, with or without gas lines.
+
+    Args:
+        data: n spectra, moved close to zero velocity by `locate`.
+        used: (n, p) bool; channels with gas lines only where ``places`` are given.
+        basis: stellar templates.
+        start: (n, 3 + P) shape of an earlier fit, which is then only refined.
+        places: of the gas lines.
+        near: numbers (m,) of the channels that these may reach; None = all.
+
+    Returns:
+        `Starlight`.
+    """
+    first = start is None
+    n, p = data.flux.shape
+    reach_p = _first_channels(basis) if first else p
+    tables = _tables(basis, reach_p, FIRST_VECTORS if first else len(basis.vectors))
+    weight = np.where(used, data.weight, 0.0)
+    scale = _scale(weight)
+    flux = (data.flux[:, :reach_p] / scale[:, None]).astype(np.float32)
+    weight = (weight * scale[:, None] ** 2).astype(np.float32)
+    near = np.arange(reach_p) if near is None else near
+    reach = [jnp.asarray(x, jnp.float32) for x in (near, np.diff(basis.grid.edges)[near])]
+    if start is None:
+        start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
+        start[:, 1:3] = START_VARIANCE, START_REDDENING
+        plan = _FROM_START
+    else:
+        plan = _REFINING
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        gas = Gas(jnp.zeros((len(rows), 0, len(near)), jnp.float32), near)
+        if places is not None:
+            here = (jnp.asarray(x[rows], jnp.float32) for x in places)
+            gas = Gas(line_profiles(*here, *reach), near)
+        here_weight = weight[rows, :reach_p]
+        done, kept = _run(_shape(start[rows]), tables, flux[rows], here_weight, gas, plan)
+        kept = np.concatenate([kept, weight[rows, reach_p:]], axis=1)
+        return (*_arrays(done, p), kept)
+
+    parts = _in_tiles(work, n)
+    return _in_units(parts, scale)
+
+
+def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> list[Any]:
+    """``work`` on tiles of rows, one after the other: the matrix products of a tile use all cores
+    by themselves, and those of two tiles at once can wait for each other's threads for ever."""
+    pieces = [work(rows) for rows in tile_indices(n, tile_size(n, TILE_ROWS))]
+    return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
+
+
+_FROM_START: Plan = (("kinematics", 2), ("clip", 6), ("kinematics", 2))
+_REFINING: Plan = (("polynomial", 2), ("clip", 4), ("judge", 1))
+"""What moves in how many steps: kinematics with reddening, kinematics with the polynomial; from
+how many sigma channels are left out; the last step of all says how sure the answer is."""
+
+
+class Gas(NamedTuple):
+    """Profiles (n, L, m) of gas lines on the channels ``near`` (m,)."""
+
+    profiles: jax.Array
+    near: np.ndarray
+
+
+def _run(
+    shape: Shape, tables: Tables, flux: Any, weight: Any, gas: Gas, plan: Plan
+) -> tuple[Stepped, np.ndarray]:
+    """The steps of a plan; returns the last one with the latest shape, and the weights it used."""
+    with_gas = gas.profiles.shape[1] > 0
+    step: Any = None
+    for what, times in plan:
+        if what == "clip":
+            weight = _clipped(flux, weight, step, times)
+            continue
+        for _ in range(times):
+            step = take_step(shape, tables, flux, weight, *gas, _free(what), with_gas=with_gas)
+            shape = shape if what == "judge" else step.shape
+    return step._replace(shape=shape), weight
+
+
+def _free(what: str) -> jnp.ndarray:
+    kinematics = [1.0, 1.0]
+    dust = [float(what in ("kinematics", "judge"))]
+    polynomial = [float(what in ("polynomial",))] * POLYNOMIAL_ORDER
+    return jnp.array(kinematics + dust + polynomial, jnp.float32)
+
+
+def _clipped(flux: Any, weight: Any, step: Stepped, sigma: float) -> np.ndarray:
+    """Weights without channels whose residual is beyond ``sigma``, and their neighbours."""
+    weight = np.asarray(weight)
+    residual = (flux - np.asarray(step.stars) - np.asarray(step.gas)) * np.sqrt(weight)
+    spread = 1.4826 * np.median(np.abs(residual), axis=1, keepdims=True)
+    bad = np.abs(residual) > sigma * np.maximum(spread, 1.0)
+    wide = bad.copy()
+    wide[:, 1:] |= bad[:, :-1]
+    wide[:, :-1] |= bad[:, 1:]
+    return np.where(wide, 0.0, weight).astype(np.float32)
+
+
+def _scale(weight: np.ndarray) -> np.ndarray:
+    """(n,) typical noise of each spectrum."""
+    count = np.maximum((weight > 0).sum(axis=1), 1)
+    mean = weight.sum(axis=1, dtype=np.float64) / count
+    return 1.0 / np.sqrt(np.where(mean > 0, mean, 1.0))
+
+
+def _shape(flat: np.ndarray) -> Shape:
+    values = jnp.asarray(flat, jnp.float32)
+    return Shape(values[:, 0], values[:, 1], values[:, 2], values[:, 3:])
+
+
+def _arrays(step: Stepped, p: int) -> tuple[np.ndarray, ...]:
+    """The arrays of a step, spectra continued to p channels with their last value."""
+    first = np.stack([np.asarray(step.shape[i]) for i in range(3)], axis=1)
+    flat = np.concatenate([first, np.asarray(step.shape.polynomial)], axis=1)
+    missing = ((0, 0), (0, p - step.stars.shape[1]))
+    stars, gas = (np.pad(np.asarray(x), missing, mode="edge") for x in (step.stars, step.gas))
+    rest = [step.covariance, step.amplitude_variance, step.weights, step.chi2]
+    return (flat, stars, gas, *(np.asarray(part) for part in rest))
+
+
+def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
+    shape, stars, gas, variance, added, weights, chi2, kept = parts
+    column = scale[:, None]
+    used = kept > 0
+    freedom = np.maximum(used.sum(axis=1) - 20, 1)
+    return Starlight(
+        stars * column,
+        gas * column,
+        shape,
+        np.sqrt(np.maximum(variance, 0.0)),
+        added * column**2,
+        weights * column,
+        chi2 / freedom,
+        used,
+    )
+
+
+def _first_channels(basis: StellarBasis) -> int:
+    """Channels up to `FIRST_REACH`, or all where few lie below it."""
+    last = int(basis.grid.channel(np.array(FIRST_REACH)))
+    return last if basis.grid.size > last > 0.5 * basis.grid.size else basis.grid.size
+
+
+@lru_cache(maxsize=8)
+def _tables(basis: StellarBasis, p: int, r: int) -> Tables:
+    """What the compiled step needs of the first p channels and r vectors of a basis."""
+    along = np.linspace(-1.0, 1.0, basis.grid.size)
+    polynomials = legendre_basis(along, POLYNOMIAL_ORDER)[1:, :p]
+    single = [basis.vectors[:r, :p], basis.mixing[:, :r], basis.dust[:p], polynomials]
+    vectors, mixing, dust, rows = (jnp.asarray(part, jnp.float32) for part in single)
+    return Tables(shift_table(vectors), mixing, dust, rows)

@@ -1,0 +1,184 @@
+"""Lines measured above starlight: starlight first without the lines, then with them, then the
+lines on what is left.
+
+1. Channels that lines may reach are left out; templates, kinematics, reddening and a polynomial
+   are fitted to the others (`continuum_fit`).
+2. The gas is fitted to the rest by the engine, which tells where the lines are and how wide.
+3. Starlight and lines are fitted at the same time, the lines with those places and widths.
+4. The engine measures the lines above that starlight, with a low polynomial in each window for
+   what templates cannot describe; what the freedom of the starlight adds to the variance of a
+   flux is added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.fit import FittedBlock, fit_block
+from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
+from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge
+from nebulines.galaxies.starlight.continuum_fit import (
+    Starlight,
+    fit_starlight,
+    locate,
+    no_starlight,
+)
+from nebulines.galaxies.starlight.lines import known_lines, line_places, reached_by
+from nebulines.galaxies.starlight.setup import (
+    LEAST_CHANNELS,
+    StellarSetup,
+    basis_for,
+    line_sigma,
+    noise_known,
+)
+from nebulines.lines import load_catalogue
+from nebulines.spectra import Flag, Spectra
+
+SLAB_ROWS = 512
+SEARCH_KMS = 700.0
+NEAR_KMS = 1000.0
+"""Reach of the profiles of gas lines beside the starlight."""
+_SURE = ("OII3726", "OII3729", "HBETA4861", "OIII5007", "HALPHA6563", "NII6583", "SII6716")
+_QUIET_BROADENING = 100.0
+
+
+class Stars(NamedTuple):
+    """Starlight of n spectra and how it was found."""
+
+    data: OnGrid
+    light: Starlight
+    judged: Judged
+    setup: StellarSetup
+    on_axis: np.ndarray
+
+
+def fit_above_starlight(
+    spectra: Spectra,
+    config: FitConfig,
+    *,
+    with_model: bool = True,
+    measure: Callable[..., FittedBlock] = fit_block,
+) -> FittedBlock:
+    """Fit the lines of n spectra above their starlight.
+
+    Args:
+        spectra: the data.
+        config: resolved options with ``continuum = "stellar"``.
+        with_model: keep the model: starlight, with the lines and what lies between.
+        measure: fits the lines in the end: (spectra, config, with_model=) -> `FittedBlock`.
+
+    Returns:
+        Columns of the fit with those of the starlight, model and notes. A spectrum whose
+        starlight cannot be fitted is measured above a polynomial, and flagged.
+    """
+    gas_config = replace(config, continuum="window", templates=None)
+    setup, pieces = basis_for(spectra, config), []
+    for start in range(0, len(spectra), SLAB_ROWS):
+        rows = slice(start, start + SLAB_ROWS)
+        stars = find_stars(spectra[rows], config, gas_config, setup.rows(rows))
+        pieces.append(_above(stars, spectra[rows], config, gas_config, measure, with_model))
+    names = pieces[0].columns
+    columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
+    model = np.concatenate([piece.model for piece in pieces])
+    return FittedBlock(columns, model, pieces[0].notes)
+
+
+def _above(
+    stars: Stars,
+    spectra: Spectra,
+    config: FitConfig,
+    gas_config: FitConfig,
+    measure: Callable[..., FittedBlock],
+    with_model: bool,
+) -> FittedBlock:
+    """The lines of n spectra above their starlight."""
+    rest = replace(spectra, flux=(spectra.flux - stars.on_axis).astype(np.float32))
+    fitted = measure(rest, gas_config, with_model=with_model)
+    columns = add_stellar_columns(fitted.columns, stars, spectra, config)
+    model = fitted.model
+    if model.shape[1]:
+        lines = np.where(np.isfinite(model), model, 0.0)
+        model = (stars.on_axis + lines).astype(np.float32)
+    notes = {**fitted.notes, "STELLAR": stars.setup.basis.templates.name}
+    return fitted._replace(columns=columns, model=model, notes=notes)
+
+
+def find_stars(
+    spectra: Spectra, config: FitConfig, gas_config: FitConfig, setup: StellarSetup
+) -> Stars:
+    """Starlight of n spectra.
+
+    Args:
+        spectra: the data.
+        config: resolved options.
+        gas_config: those of the fit of the lines.
+        setup: of the spectra, `basis_for`.
+    """
+    spectra = noise_known(spectra, config)
+    data = onto_grid(spectra, setup.redshift, setup.basis.grid)
+    data.weight[~setup.usable] = 0.0
+    catalogue = load_catalogue(config.catalogue).select(config.lines or ())
+    rest = catalogue.wavelength(spectra.axis.medium)
+    fitted = reached_by(setup.basis.grid, rest)
+    free = ~(fitted | reached_by(setup.basis.grid, known_lines(spectra.axis.medium)))
+    if not (((data.weight > 0) & free).sum(axis=1) >= LEAST_CHANNELS).any():
+        dark = no_starlight(data, setup.basis, len(rest))
+        return Stars(data, dark, judge(data, dark, setup), setup, np.zeros(spectra.flux.shape))
+    data = locate(data, np.broadcast_to(free, data.flux.shape), setup.basis, most=_most(config))
+    free, fitted = (np.stack([np.roll(part, -k) for k in data.moved]) for part in (free, fitted))
+    first = fit_starlight(data, free, setup.basis)
+    on_axis = _on_axis(first, judge(data, first, setup), data, spectra, setup)
+    gas = _gas(spectra, on_axis, config, gas_config)
+    places = line_places(
+        setup.basis.grid,
+        rest,
+        **_kinematics(gas, first, data),
+        spread=line_sigma(spectra, config, setup, catalogue),
+        offset=data.offset,
+    )
+    used = first.used | (fitted & (data.weight > 0))
+    near = np.flatnonzero(reached_by(setup.basis.grid, rest, half_width_kms=NEAR_KMS))
+    light = fit_starlight(data, used, setup.basis, start=first.shape, places=places, near=near)
+    judged = judge(data, light, setup)
+    return Stars(data, light, judged, setup, _on_axis(light, judged, data, spectra, setup))
+
+
+def _most(config: FitConfig) -> int:
+    """Channels that the search of starlight covers either way."""
+    reach = min(max(np.abs(config.velocity_range)), SEARCH_KMS)
+    return max(int(np.ceil(reach / CHANNEL_KMS)), 2)
+
+
+def _on_axis(
+    light: Starlight, judged: Judged, data: OnGrid, spectra: Spectra, setup: StellarSetup
+) -> np.ndarray:
+    """Starlight (n, channel) at the channels of the spectra; 0 where none is believed."""
+    stars = np.where(judged.none[:, None], 0.0, light.stars).astype(np.float32)
+    return off_grid(stars, data, spectra, setup.redshift)
+
+
+def _gas(
+    spectra: Spectra, on_axis: np.ndarray, config: FitConfig, gas_config: FitConfig
+) -> dict[str, np.ndarray]:
+    """A first measurement of the brightest lines above starlight."""
+    lines = config.lines or ()
+    few = tuple(name for name in lines if name in _SURE) or lines
+    quick = replace(gas_config, lines=few, components=1, ties="all")
+    rest = replace(spectra, flux=(spectra.flux - on_axis).astype(np.float32))
+    return fit_block(rest, quick, with_model=False).columns
+
+
+def _kinematics(
+    gas: dict[str, np.ndarray], stars: Starlight, data: OnGrid
+) -> dict[str, np.ndarray]:
+    """Velocity and broadening (n,) [km/s] of the gas; those of the stars where no line is seen."""
+    seen = (gas["flags"] & int(Flag.LOW_SNR | Flag.NO_DATA)) == 0
+    own = (stars.shape[:, 0] + data.offset) * CHANNEL_KMS
+    velocity = np.where(seen, np.nan_to_num(gas["velocity"]), own)
+    broadening = np.where(seen, np.nan_to_num(gas["broadening"]), _QUIET_BROADENING)
+    return {"velocity_kms": velocity, "broadening_kms": broadening}

@@ -1,0 +1,1 @@
+"""Equivalent widths from starlight, and lines painted on continua."""
