@@ -2,7 +2,8 @@
 
     python -m benchmarks.galaxy_lines [--n 400] [--snr 20] [--arc FILE] [--templates mastar]
 
-Synthetic galaxies come from `nebulines.galaxies.population` with a seed that nothing else uses, on SDSS's axis at redshifts of 0.02 to 0.09, with noise of constant S/N at the median of the
+Synthetic galaxies come from `nebulines.galaxies.population` with a seed that nothing else uses,
+on SDSS's axis at redshifts of 0.02 to 0.09, with noise of constant S/N at the median of the
 continuum. ``--templates`` fits them with other templates than those they are made of. FILE is the
 table of 107 spectra of the arc in Abell 370 (Patricio et al. 2018, MNRAS 477, 18) with the line
 fluxes published there. Writes ``benchmarks/results/galaxy_lines/``.

@@ -3,11 +3,11 @@
     python -m benchmarks.learn_galaxy_lines NEBULAR_MODELS OUTPUT
 
 OUTPUT is src/nebulines/galaxies/population/data/hii_lines.toml. NEBULAR_MODELS holds
-``izi/HII_CHIm.fits``, the photoionisation models of Perez-Montero 2014 (MNRAS 441, 2663; Cloudy, POPSTAR stars of 1 Myr),
-and those of Byler et al. 2017 (ApJ 840, 44; 1 and 2 Myr) as izi distributes them. log10 of each
-line over H-beta becomes a polynomial of fourth order in 12 + log(O/H), log(N/O) and log U; lines
-that the first grid lacks are taken relative to a Balmer line from the second, linear in
-12 + log(O/H) and log U.
+``izi/HII_CHIm.fits``, the photoionisation models of Perez-Montero 2014 (MNRAS 441, 2663; Cloudy,
+POPSTAR stars of 1 Myr), and those of Byler et al. 2017 (ApJ 840, 44; 1 and 2 Myr) as izi
+distributes them. log10 of each line over H-beta becomes a polynomial of fourth order in 12 +
+log(O/H), log(N/O) and log U; lines that the first grid lacks are taken relative to a Balmer line
+from the second, linear in 12 + log(O/H) and log U.
 """
 
 from __future__ import annotations

@@ -168,7 +168,8 @@ def _columns(
     data, geometry, model, config, *_ = prepared
 
     def of(rows: slice) -> dict[str, np.ndarray]:
-        part, begin = (type(all_)(*(x[rows] for x in all_)) for all_ in (fitted, start))
+        part = Fitted(*(values[rows] for values in fitted))
+        begin = Start(*(values[rows] for values in start))
         return build_columns(
             part, geometry.rows(rows), model, config, data.rows(rows), begin, flags[rows]
         )

@@ -92,8 +92,16 @@ def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 256) -
         for start, one in zip(starts, low, strict=True):
             if one.ndim == 0:
                 weight[start : start + slab_rows] = 1.0
-    parts = (np.concatenate(part) for part in (level, scale, bad))
-    return Normalised(data, weight, *parts, variance is None, lightest, heaviest)
+    return Normalised(
+        data,
+        weight,
+        np.concatenate(level),
+        np.concatenate(scale),
+        np.concatenate(bad),
+        variance is None,
+        lightest,
+        heaviest,
+    )
 
 
 def _normalise_slab(

@@ -84,7 +84,7 @@ def stack_lines(windows: LineWindows, trials: Array, *, shape: LineSpreadShape) 
     zero = width / SINC_FWHM_PER_WIDTH
     count = jnp.maximum(jnp.sum(present, axis=0), 1)
     scale = jnp.sum(jnp.where(present, zero, 0.0), axis=0) / count
-    nodes = _NODES[:, None] * scale
+    nodes = jnp.asarray(_NODES)[:, None] * scale
     around = windows.offset - found.offset[:, None, None]
     signal, norm = _project(windows, around, nodes, shape)
     norm = jnp.where(present, norm, 0.0)
@@ -191,13 +191,13 @@ class _Overlap(NamedTuple):
         distance: (L, L, M, n) of the nodes from line k [km/s].
         width: (L, L, n) FWHM of the line spread there, in the units of window l.
         stretch: (L, L, n), see `Neighbour`.
-        sinc: (L, L, M, n) of unit peak, None for a Gaussian line spread.
+        sinc: (L, L, M, n) of unit peak, where the line spread is one.
     """
 
     distance: Array
     width: Array
     stretch: Array
-    sinc: Array | None
+    sinc: Array
 
 
 def _overlap(others: Neighbour, nodes: Array, width: Array, shape: LineSpreadShape) -> _Overlap:
@@ -205,7 +205,7 @@ def _overlap(others: Neighbour, nodes: Array, width: Array, shape: LineSpreadSha
     distance = nodes - separation[:, :, None]
     spread = width * stretch
     if shape == "gaussian":
-        return _Overlap(distance, spread, stretch, None)
+        return _Overlap(distance, spread, stretch, distance)
     x = distance * ((np.pi * SINC_FWHM_PER_WIDTH) / spread)[:, :, None]
     near = jnp.abs(x) < 1e-2
     sinc = jnp.where(near, 1.0, sine_cosine(x)[0] / jnp.where(near, 1.0, x))

@@ -62,8 +62,9 @@ def simulate(
     the convention of Rhea et al. 2020, ApJ 901, 152.
 
     ``galaxies-sdss``, ``galaxies-desi``, ``galaxies-manga`` ... are galaxies with starlight under
-    their lines as that survey sees them, see `nebulines.galaxies.population.mocks.simulate_galaxies`; of the
-    options they take ``redshift`` and ``snr``.
+    their lines as that survey sees them, see
+    `nebulines.galaxies.population.mocks.simulate_galaxies`; of the options they take ``redshift``
+    and ``snr``.
 
     With several instruments the same objects are seen in each of their bands: velocity,
     broadening, fluxes and dust are drawn once. The S/N is that of H-alpha in the band that shows

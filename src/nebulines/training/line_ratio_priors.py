@@ -128,7 +128,7 @@ def library(n: int, seed: int | tuple[int, ...]) -> Library:
         sources = draw_sources(kind, n, (*stream, number))
         flux.append(np.log10(np.maximum(reddened(sources), 1e-8)))
         decrement.append(-np.log10(sources.flux[:, _HBETA]))
-    return Library(np.float32(flux), np.float32(decrement))
+    return Library(np.array(flux, np.float32), np.array(decrement, np.float32))
 
 
 def gaussians(sources: Library) -> Prior:
@@ -143,7 +143,7 @@ def gaussians(sources: Library) -> Prior:
         information.append(inner - np.outer(loose, loose) / loose.sum())
     return Prior(
         middle.astype(np.float32),
-        np.float32(information),
+        np.array(information, np.float32),
         sources.decrement.mean(axis=1),
         np.maximum(sources.decrement.std(axis=1), 0.002),
     )

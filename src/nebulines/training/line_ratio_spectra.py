@@ -131,11 +131,13 @@ class _View(NamedTuple):
     ) -> Spectra:
         n = len(sigma)
         flux = _rendered(self.renderer, lines, n)[0]
-        flux += generator.standard_normal(flux.shape, np.float32) * np.float32(sigma)[:, None]
+        flux += (
+            generator.standard_normal(flux.shape, np.float32) * sigma.astype(np.float32)[:, None]
+        )
         return Spectra(
             flux,
             self.renderer.axis,
-            variance=np.broadcast_to(np.float32(sigma**2)[:, None], flux.shape),
+            variance=np.broadcast_to((sigma**2).astype(np.float32)[:, None], flux.shape),
             line_spread=self.spread,
             redshift=np.zeros(n),
             instrument=self.row.name,

@@ -28,7 +28,7 @@ def task_names() -> list[str]:
 
 
 def get_task(
-    name: str, *, seed: int = 0, spectra: int = 50_000, data: tuple[Path, Path] | None = None
+    name: str, *, seed: int = 0, spectra: int = 50_000, data: tuple[Path, ...] | None = None
 ) -> Task:
     """A task by name.
 

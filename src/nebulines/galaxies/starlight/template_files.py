@@ -34,7 +34,7 @@ def find_templates(source: str | Path) -> Path:
 
     Example:
         >>> find_templates(Path(__file__).parent).name
-        'galaxies'
+        'starlight'
     """
     if str(source) in _KNOWN:
         package, inside, project = _KNOWN[str(source)]
