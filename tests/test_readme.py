@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.errors import NebulinesError
 from nebulines.io import write_row_stacked
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
@@ -132,6 +133,20 @@ def test_shell_examples_run(inputs):
     assert {"gas_MAPS.fits", "gas_MODEL.fits", "table.ecsv", "iron_MAPS.fits"} <= made
 
 
+def example(script: str):
+    """The module of an example script."""
+    path = ROOT / "examples" / f"{script}.py"
+    spec = importlib.util.spec_from_file_location(script, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_example_of_several_bands_says_what_it_lacks(tmp_path):
+    with pytest.raises(NebulinesError, match="does not exist"):
+        example("fit_three_filters").main("SN1.hdf5", "SN2.hdf5", str(tmp_path / "dust.fits"))
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "made"),
     [
@@ -144,11 +159,7 @@ def test_shell_examples_run(inputs):
     ],
 )
 def test_example_scripts_run(inputs, script, arguments, made, capsys):
-    path = ROOT / "examples" / f"{script}.py"
-    spec = importlib.util.spec_from_file_location(script, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main(*arguments)
+    example(script).main(*arguments)
     assert all((inputs / name).stat().st_size > 500 for name in made)
     if script == "own_lines":
         assert "MYSTERY6620_flux_limit" in capsys.readouterr().out
@@ -156,4 +167,5 @@ def test_example_scripts_run(inputs, script, arguments, made, capsys):
 
 def test_every_example_script_is_tested():
     tested = {"denoise", "fit_cube", "fit_row_stacked", "own_lines", "paint", "explore"}
+    tested |= {"fit_three_filters", "paint_dsps"}  # the latter in tests/galaxies/test_dsps.py
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == tested

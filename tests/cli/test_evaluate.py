@@ -48,7 +48,7 @@ def test_evaluate_writes_tables_and_figures(tmp_path):
         (("evaluate", "fit", "--n", "10"), "100 or more"),
         (("evaluate", "fit", "--weights", "w"), "no weights"),
         (("evaluate", "fit", "--resolution", "100"), "above 200"),
-        (("reproduce", "gravity", "-o", "x"), "choose one of kinematics"),
+        (("reproduce", "gravity", "-o", "x"), "choose one of denoising, kinematics"),
         (("reproduce", "kinematics", "-o", "x", "--method", "magic"), "no method 'magic'"),
     ],
 )

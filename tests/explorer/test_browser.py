@@ -160,7 +160,7 @@ def test_search_box_keyboard_and_selection(page):
 
 
 def test_the_population_asked_for_nothing_and_had_no_error(page, driver, population_html):
-    asked = [u for u in requests_of(driver) if not u.startswith(("data:", "blob:"))]
+    asked = [u for u in requests_of(driver) if not u.startswith(("data:", "blob:", "chrome:"))]
     assert set(asked) == {population_html.as_uri()}
     assert complaints(driver) == []
 
@@ -206,7 +206,9 @@ def test_a_served_cube_is_read_as_one_looks(driver, maps_file):
             lambda d: d.execute_script("return document.body.dataset.drawn") == "8"
         )
         assert len(run("return window.explorer.plot.data[1]")) == len(WAVELENGTH)
-        assert all(url.startswith((address(server), "data:")) for url in requests_of(driver))
+        assert all(
+            url.startswith((address(server), "data:", "chrome:")) for url in requests_of(driver)
+        )
     finally:
         server.shutdown()
         server.server_close()

@@ -28,6 +28,7 @@ from jax import Array
 from nebulines.fitting.direct import (
     CONVERGED,
     ROUNDING,
+    TILE_ROWS,
     FitOptions,
     Linearised,
     Tile,
@@ -43,8 +44,7 @@ from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.small_tiles import map_small_tiles
 
-TILE_ROWS = 32
-CALL_ROWS = 16 * TILE_ROWS
+CALL_ROWS = 64 * TILE_ROWS
 """Objects in one call of the compiled fit, which works on a tile at a time."""
 FIRST_STEPS = 4
 MORE_STEPS = 15

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.fitting.joint_direct import (
-    TILE_ROWS,
+    CALL_ROWS,
     Joint,
     _described,
     _flat,
@@ -41,5 +41,5 @@ def measure_jointly(problem: JointProblem, velocity: np.ndarray, broadening: np.
         chi2 = np.sum([fitted.chi2 for fitted in bands], axis=0)
         return _flat(Joint(bands, response, curvature, chi2, np.ones(len(rows), bool)))
 
-    size = tile_size(problem.n_rows, TILE_ROWS)
+    size = tile_size(problem.n_rows, CALL_ROWS)
     return _joint(run_tiles(work, problem.n_rows, size), len(problem.direct))

@@ -73,7 +73,7 @@ def reddening_of_decrement() -> float:
     """Change of log10 of Ha/Hb with E(B-V) [1/mag], of the law CCM89 with R_V 3.1.
 
     Example:
-        >>> round(reddening_of_decrement(), 3)
+        >>> round(reddening_of_decrement(), 2)
         0.43
     """
     lines = load_catalogue().select(["HALPHA6563", "HBETA4861"]).wavelength_vacuum
