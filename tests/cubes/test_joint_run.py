@@ -121,6 +121,16 @@ def test_an_interrupted_run_goes_on(answers, cubes, tmp_path):
     assert not list(tmp_path.glob(".other*"))
 
 
+def test_another_method_does_not_go_on(answers, cubes, tmp_path):
+    answers.fail_at = 3
+    with pytest.raises(RuntimeError):
+        fit_cubes(cubes, FitConfig(), tmp_path / "out", max_spaxels=8, resume=True)
+    answers.fail_at = None
+    options = {"max_spaxels": 8, "resume": True, "method": "fit"}
+    fit_cubes(cubes, FitConfig(), tmp_path / "out", **options)
+    assert answers.calls == 6  # all three blocks again
+
+
 def test_bins_and_masks(answers, cubes):
     mask = np.zeros((NY, NX))
     mask[0, 0] = 1

@@ -91,7 +91,7 @@ def fit_cubes(
     jobs = [str(block) for _, block in work.jobs]
     journal = Journal.start(
         prefix.with_name(f".{prefix.name}.journal.json"),
-        fingerprint([meta, grid.shape, bin, use, jobs, kinds]),
+        fingerprint([meta, grid.shape, bin, use, jobs, kinds, method]),
         resume=resume and identified(meta),
     )
     start = time.monotonic()
@@ -182,7 +182,9 @@ def fit_band_spectra(
     start = time.monotonic()
     todo: dict[str, Any] = {"read": work.read, "place": work.place, "total": len(bands[0])}
     todo |= {"progress": progress, "with_model": False, "fit_block": joint_fit_block(plan, method)}
-    found, n_fitted = _into_table(path, bands, plan, work, meta, size, resume=resume, **todo)
+    found, n_fitted = _into_table(
+        path, bands, plan, work, meta, (size, method), resume=resume, **todo
+    )
     seconds = time.monotonic() - start
     settings = path.with_name(f"{path.stem}_CONFIG.toml")
     written = write_config(settings, plan.config.as_dict(), run or {})
@@ -195,12 +197,13 @@ def _into_table(
     plan: JointPlan,
     work: JointSpectraPlan,
     meta: dict[str, Any],
-    chunk: int,
+    choices: tuple[int, str],
     *,
     resume: bool,
     **todo: Any,
 ) -> tuple[Mapping[str, np.ndarray], int]:
-    """What was found, and how many were fitted."""
+    """What was found, and how many were fitted; a run is gone on with where ``choices``, rows of
+    a block and method, are the same."""
     n, unit = len(bands[0]), bands[0].unit
     if path.suffix == ".ecsv":
         sink, journal = MemorySink((n,)), Journal()
@@ -209,7 +212,7 @@ def _into_table(
         return sink.columns, n_fitted
     journal = Journal.start(
         path.with_name(f".{path.stem}.journal.json"),
-        fingerprint([meta, n, chunk]),
+        fingerprint([meta, n, *choices]),
         resume=resume and identified(meta),
     )
     file = table_file(path, journal, shape=(n,), flux_unit=unit, meta=meta)

@@ -9,7 +9,8 @@ import numpy as np
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.reports.kinematics import Plan, Section
+from nebulines.reports.kinematics import Plan
+from nebulines.reports.section import Section
 
 _BATCH = 32
 _ROWS = 1024

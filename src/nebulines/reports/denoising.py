@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE, PAPER_SIZES, noise_added
 from nebulines.galaxies.denoising.training_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
 from nebulines.networks.denoise_pca import fit_pca
 from nebulines.networks.weights import load
-from nebulines.reports.kinematics import Section
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
+from nebulines.reports.section import Section, made
 from nebulines.training.denoise_paper import LATENT, Pairs
 
 CITATION = "Scourfield, Saintonge, de Mijolla, Viti 2023, MNRAS 526, 3037"
@@ -135,7 +134,7 @@ def reproduce_denoising(
     folder = prepare_folder(bench.folder)
     chosen = {t: make for t, make in _sections().items() if sections is None or t in sections}
     made = [
-        _made(title, make, bench)
+        made(title, make, bench)
         for title, make in tqdm(chosen.items(), desc=stem, disable=not progress)
     ]
     parts = [_introduction(bench), *(part for section in made for part in section.parts)]
@@ -163,15 +162,6 @@ def _sections() -> dict[str, SectionMaker]:
         "Speed": science.speed,
         "Real spectra": real_spectra,
     }
-
-
-def _made(title: str, make: SectionMaker, bench: Bench) -> Section:
-    """A section, or the reason why it cannot be made."""
-    try:
-        section = make(bench)
-    except (UsageError, InputError) as error:
-        return Section([f"## {title}", f"Not made: {error}"], {"not_made": str(error)})
-    return Section([f"## {title}", *section.parts], section.numbers, section.paths)
 
 
 def _introduction(bench: Bench) -> str:

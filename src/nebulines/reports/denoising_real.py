@@ -17,7 +17,7 @@ from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.io import read
 from nebulines.reports.denoising import Bench
-from nebulines.reports.kinematics import Section
+from nebulines.reports.section import Section
 from nebulines.spectra import Spectra
 
 LEAST_SNR = 5.0

@@ -22,8 +22,8 @@ from nebulines.galaxies.population.surveys import get_survey
 from nebulines.networks.denoise_basis import project, statistics
 from nebulines.networks.denoise_grid import unit_norm
 from nebulines.reports.denoising import Bench
-from nebulines.reports.kinematics import Section
 from nebulines.reports.page import pictures
+from nebulines.reports.section import Section
 from nebulines.spectra import Flag
 from nebulines.training.denoise import random_weight
 

@@ -18,8 +18,8 @@ from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.galaxies.population.drawing import CLASSES
 from nebulines.networks.weights import load
 from nebulines.reports.denoising import Bench
-from nebulines.reports.kinematics import Section
 from nebulines.reports.page import pictures
+from nebulines.reports.section import Section
 from nebulines.training.denoise_paper import LATENT, LAYERS
 
 NOISES = (0.005, 0.01, 0.02, 0.04, 0.08)

@@ -5,32 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from nebulines.errors import InputError, UsageError
+from nebulines.errors import UsageError
 from nebulines.evaluation.held_out import sn3
 from nebulines.evaluation.methods import Method, get_method, method_names, prior_options
 from nebulines.evaluation.published import published
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report.
-
-    Attributes:
-        parts: Markdown.
-        numbers: for JSON.
-        paths: files that were written.
-
-    Example:
-        >>> Section(["## Title"]).paths
-        []
-    """
-
-    parts: list[str]
-    numbers: dict[str, Any] = field(default_factory=dict)
-    paths: list[Path] = field(default_factory=list)
+from nebulines.reports.section import Section, made
 
 
 @dataclass(frozen=True)
@@ -116,7 +97,7 @@ def reproduce_kinematics(plan: Plan, *, command: str, progress: bool = False) ->
     sections = []
     makers = _sections()
     for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
-        sections.append(_made(title, make, plan))
+        sections.append(made(title, make, plan))
     parts = [_introduction(plan), *(part for section in sections for part in section.parts)]
     numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
     page = write_page(folder / "kinematics.md", "Kinematics: the paper and here", command, parts)
@@ -137,15 +118,6 @@ def _sections() -> dict[str, SectionMaker]:
         "Time": made.timing,
         "A field": mock_field,
     }
-
-
-def _made(title: str, make: SectionMaker, plan: Plan) -> Section:
-    """A section, or the reason why it cannot be made."""
-    try:
-        section = make(plan)
-    except (UsageError, InputError) as error:
-        return Section([f"## {title}", f"Not made: {error}"], {"not_made": str(error)})
-    return Section([f"## {title}", *section.parts], section.numbers, section.paths)
 
 
 def _introduction(plan: Plan) -> str:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nebulines.errors import InputError, UsageError
 from nebulines.evaluation.published import published
-from nebulines.reports.kinematics import Section
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
+from nebulines.reports.section import Section, made
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
     sections = []
     makers = _sections()
     for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
-        sections.append(_made(title, make, work))
+        sections.append(made(title, make, work))
     parts = [_introduction(plan), work.note]
     parts += [part for section in sections for part in section.parts]
     numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
@@ -103,14 +102,6 @@ def _sections() -> dict[str, Callable[[Any], Section]]:
         "Cross-validation": checks.cross_validation,
         "Time": checks.timing,
     }
-
-
-def _made(title: str, make: Callable[[Any], Section], work: Any) -> Section:
-    try:
-        section = make(work)
-    except (UsageError, InputError) as error:
-        return Section([f"## {title}", f"Not made: {error}"], {"not_made": str(error)})
-    return Section([f"## {title}", *section.parts], section.numbers, section.paths)
 
 
 def _introduction(plan: RatioPlan) -> str:

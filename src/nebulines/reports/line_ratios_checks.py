@@ -16,8 +16,8 @@ from nebulines.evaluation.line_ratios import draw_ratio_set
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
 from nebulines.networks.line_ratio_ann import RATIOS
-from nebulines.reports.kinematics import Section
 from nebulines.reports.line_ratios_sections import Workshop
+from nebulines.reports.section import Section
 from nebulines.training.line_ratio_priors import reddening_of_decrement
 from nebulines.training.line_ratio_spectra import paper_objects
 

@@ -27,9 +27,9 @@ from nebulines.plots.line_ratios import (
     ratio_label,
 )
 from nebulines.plots.style import save_figure
-from nebulines.reports.kinematics import Section
 from nebulines.reports.line_ratios import RatioPlan
 from nebulines.reports.page import pictures
+from nebulines.reports.section import Section
 
 _SHORT = [ratio.replace("HALPHA6563", "Ha").replace("HBETA4861", "Hb") for ratio in RATIOS]
 _BRIGHT = 10.0
