@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from nebulines.runtime import configure
+
+configure(inline=False)  # before any test imports JAX: what one test compiles the others load
+
 MANY_MAPS = 25_000
 """Memory maps of a process, of which Linux allows 65 530: every compiled program takes several."""
 

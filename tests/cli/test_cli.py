@@ -282,7 +282,8 @@ def test_lists_hold_what_the_tables_hold():
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts deaf to it
 from nebulines.cubes import engine
 real = engine.load()
 def slow(spectra, config, **options):

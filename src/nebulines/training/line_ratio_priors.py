@@ -15,15 +15,17 @@ from nebulines.synthetic.line_priors import draw_lines
 PAPER = "rhea2021"
 PAPER_CLASS = "sitelle-2020"
 LEAST_AMPLITUDE = 0.12
-"""Every line of the paper's sources is at least so bright, relative to H-alpha before dust (and
-before [S II] is shared out by `DOUBLET`)."""
+"""Every line of the paper's sources is at least so bright, relative to H-alpha, as seen through
+the dust (and before [S II] is shared out by `DOUBLET`)."""
 DECREMENT = (2.0, 6.0)
-"""Range of the paper's Balmer decrement, for a source of 2.87 before dust."""
+"""Range of the paper's Balmer decrement, for a source of 2.87 before dust; drawn anew with every
+source until one passes `LEAST_AMPLITUDE`."""
 CASE_B = 2.87
 DOUBLET = (0.73, 0.79)
 """Range of [S II] 6731/6716 in the paper's table 1."""
-EBV = (0.0, 1.2)
-"""Range of E(B-V) [mag] of all other sources."""
+EBV = (-0.3, 1.6)
+"""Range of E(B-V) [mag] of all other sources. It reaches beyond A_V 0 to 3, below zero too, so that
+a posterior in between does not lean on its ends: what is negative is noise, as a negative flux is."""
 _HALPHA, _HBETA, _S16, _S31 = (
     LINES.index(name) for name in ("HALPHA6563", "HBETA4861", "SII6716", "SII6731")
 )
@@ -52,21 +54,27 @@ def draw_sources(kind: str, n: int, seed: int | tuple[int, ...]) -> Sources:
 
     Example:
         >>> sources = draw_sources("rhea2021", 5, 1)
-        >>> bool((sources.flux.min(axis=1) > 0.115).all())
+        >>> bool((reddened(sources).min(axis=1) > 0.115).all())
         True
     """
     generator = np.random.default_rng(seed)
     if kind != PAPER:
         flux = draw_lines(generator, kind, LINES, n).fluxes
         return Sources(flux, generator.uniform(*EBV, n))
-    parts: list[np.ndarray] = []
-    while sum(map(len, parts)) < n:
-        flux = draw_lines(generator, PAPER_CLASS, LINES, min(_BLOCK, 80 * n + 1000)).fluxes
-        parts.append(flux[(flux >= LEAST_AMPLITUDE).all(axis=1)])
-    flux = np.concatenate(parts)[:n]
-    flux = _with_doublet(flux)
+    parts: list[Sources] = []
+    while sum(len(part.ebv) for part in parts) < n:
+        parts.append(_bright_enough(generator, min(_BLOCK, 200 * n + 1000)))
+    flux, ebv = (np.concatenate(part)[:n] for part in zip(*parts, strict=True))
+    return Sources(_with_doublet(flux), ebv)
+
+
+def _bright_enough(generator: np.random.Generator, n: int) -> Sources:
+    """Those of n sources of the paper whose lines, dust before them, are bright enough."""
+    flux = draw_lines(generator, PAPER_CLASS, LINES, n).fluxes
     decrement = generator.uniform(*DECREMENT, n)
-    return Sources(flux, np.log10(decrement / CASE_B) / reddening_of_decrement())
+    drawn = Sources(flux, np.log10(decrement / CASE_B) / reddening_of_decrement())
+    good = (reddened(drawn) >= LEAST_AMPLITUDE).all(axis=1)
+    return Sources(flux[good], drawn.ebv[good])
 
 
 def reddening_of_decrement() -> float:
@@ -95,8 +103,8 @@ def _with_doublet(flux: np.ndarray) -> np.ndarray:
 
 def _decrement_ranks() -> tuple[np.ndarray, np.ndarray]:
     """Quantiles of Ha/Hb before dust among the paper's sources, and their ranks."""
-    flux = draw_lines(np.random.default_rng(0), PAPER_CLASS, LINES, _BLOCK).fluxes
-    chosen = 1.0 / flux[(flux >= LEAST_AMPLITUDE).all(axis=1), _HBETA]
+    flux = _bright_enough(np.random.default_rng(0), _BLOCK).flux
+    chosen = 1.0 / flux[:, _HBETA]
     ranks = np.linspace(0.0, 1.0, 201)
     return np.quantile(chosen, ranks), ranks
 

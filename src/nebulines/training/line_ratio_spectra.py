@@ -46,7 +46,13 @@ class Objects(NamedTuple):
 
 
 def paper_objects(
-    n: int, seed: int, *, kind: str = PAPER, snr: tuple[float, float] = SNR, **fixed: Any
+    n: int,
+    seed: int,
+    *,
+    kind: str = PAPER,
+    snr: tuple[float, float] = SNR,
+    noise: bool = True,
+    **fixed: Any,
 ) -> Objects:
     """Spectra of n objects in the three bands.
 
@@ -55,6 +61,7 @@ def paper_objects(
         seed: of the random numbers.
         kind: of nebulae, see `line_ratio_priors.draw_sources`; the paper's by default.
         snr: range of the S/N of the peak of H-alpha.
+        noise: False leaves it out of the flux; the variance states it all the same.
         **fixed: ``ebv``, one value [mag] in place of the drawn ones.
 
     Example:
@@ -79,7 +86,7 @@ def paper_objects(
     lines = [view.lines(truth) for view in views]
     sigma = views[-1].peak(lines[-1]) / truth["snr"] / views[-1].unresolved
     bands = [
-        view.spectra(shown, sigma * view.unresolved, generator)
+        view.spectra(shown, sigma * view.unresolved, generator if noise else None)
         for view, shown in zip(views, lines, strict=True)
     ]
     return Objects(truth, tuple(bands))
@@ -127,13 +134,13 @@ class _View(NamedTuple):
         return heights[:, self.catalogue.names.index("HALPHA6563")]
 
     def spectra(
-        self, lines: Kinematics, sigma: np.ndarray, generator: np.random.Generator
+        self, lines: Kinematics, sigma: np.ndarray, generator: np.random.Generator | None
     ) -> Spectra:
         n = len(sigma)
         flux = _rendered(self.renderer, lines, n)[0]
-        flux += (
-            generator.standard_normal(flux.shape, np.float32) * sigma.astype(np.float32)[:, None]
-        )
+        if generator is not None:
+            noise = generator.standard_normal(flux.shape, np.float32)
+            flux += noise * sigma.astype(np.float32)[:, None]
         return Spectra(
             flux,
             self.renderer.axis,
