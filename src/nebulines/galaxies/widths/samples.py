@@ -48,7 +48,9 @@ class Sample(NamedTuple):
     kind: np.ndarray | None = None
 
 
-def draw_sample(n: int, seed: int, stream: int, *, view: View = "colours") -> Sample:
+def draw_sample(
+    n: int, seed: int, stream: int, *, view: View = "colours", noise: bool = True
+) -> Sample:
     """Galaxies of the package's population as a survey sees them.
 
     The same seed and stream give the same galaxies, noise included, in either view.
@@ -58,18 +60,19 @@ def draw_sample(n: int, seed: int, stream: int, *, view: View = "colours") -> Sa
         seed: any whole number.
         stream: `TRAINING`, `VALIDATION` or `TEST`.
         view: what a network sees of the continua.
+        noise: whether the continua have any; the widths always do.
 
     Example:
         >>> sample = draw_sample(20, 0, TEST)
         >>> sample.galaxies.colours.shape, sample.true_ew.shape
         ((20, 11), (20, 10))
     """
-    flux, ew, error, true_ew, kind = _drawn(n, seed, stream)
+    flux, ew, error, true_ew, kind = _drawn(n, seed, stream, noise)
     return Sample(measured(features(flux, view), ew, error), true_ew, kind)
 
 
 @functools.lru_cache(maxsize=3)
-def _drawn(n: int, seed: int, stream: int) -> tuple[np.ndarray, ...]:
+def _drawn(n: int, seed: int, stream: int, noise: bool) -> tuple[np.ndarray, ...]:
     """Fluxes (n, 120), measured widths and errors, true widths, classes; the last ones are kept,
     since both views of the same galaxies are often wanted."""
     from nebulines.galaxies.population.drawing import population_blocks
@@ -79,7 +82,9 @@ def _drawn(n: int, seed: int, stream: int) -> tuple[np.ndarray, ...]:
     fluxes, widths, kinds = [], [], []
     for block in population_blocks(n, int(state[0]), wavelength=_RANGE):
         weights = bin_weights(air_to_vacuum(np.asarray(block.wavelength_air, float)), FINE_EDGES)
-        fluxes.append(observed(block.continuum @ weights.astype(np.float32), rng))
+        flux = block.continuum @ weights.astype(np.float32)
+        seen = observed(flux, rng)
+        fluxes.append(seen if noise else flux)
         widths.append(np.stack([block.line_ew[name] for name in LINES], axis=1))
         kinds.append(block.kind)
     true_ew = np.concatenate(widths).astype(float)

@@ -1,0 +1,127 @@
+"""How well can lines be predicted from these colours at all? Learning curves until they are flat.
+
+    python -m benchmarks.width_bound
+
+Plain dense networks learn the median of asinh EW (mean absolute error) from growing numbers of
+galaxies, in two sizes, from colours as a survey sees them and from colours without noise. Where
+neither more galaxies nor a larger network helps, the rank correlation is the most that the
+population and the noise allow: the gap from there to the noise ceiling of the widths is what the
+colours do not decide. Writes ``benchmarks/results/lines_from_continuum/bound.md`` and ``.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import click
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.reporting import RESULTS, environment, table
+from nebulines.evaluation.equivalent_width import judge_predictions
+from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.learning import Measured
+from nebulines.galaxies.widths.samples import TEST, TRAINING, VALIDATION, Sample, draw_sample
+from nebulines.training import Task, TrainConfig, train
+from nebulines.training.task import pick
+
+SHOWN = ("HALPHA6563", "HBETA4861", "NII6583", "OIII5007", "OII3727")
+
+
+class Plain(eqx.Module):
+    """Standardised colours through dense layers to asinh EW (10)."""
+
+    layers: eqx.nn.MLP
+    mean: jax.Array
+    spread: jax.Array
+
+    def __init__(self, *, key: jax.Array, width: int, inputs: np.ndarray):
+        self.layers = eqx.nn.MLP(
+            inputs.shape[1], len(LINES), width, 3, activation=jax.nn.silu, key=key
+        )
+        self.mean, self.spread = jnp.asarray(inputs.mean(axis=0)), jnp.asarray(inputs.std(axis=0))
+
+    def __call__(self, inputs: Any) -> jax.Array:
+        """asinh EW (n, 10) of colours (n, 11)."""
+        fixed = jax.lax.stop_gradient((self.mean, self.spread))
+        return jax.vmap(self.layers)((inputs - fixed[0]) / fixed[1])
+
+
+def loss(network: Plain, batch: Measured, key: Any = None) -> jax.Array:
+    """Mean absolute error of asinh EW."""
+    return jnp.mean(jnp.abs(network(batch.colours) - jnp.arcsinh(batch.ew)))
+
+
+def learned(training: Measured, validation: Measured, *, width: int, steps: int) -> Plain:
+    """A network after training."""
+    task = Task(
+        "bound",
+        partial(Plain, inputs=training.colours, width=width),
+        partial(pick, training),
+        loss,
+        validation=partial(pick, validation),
+    )
+    config = TrainConfig(
+        steps=steps, batch=1024, learning_rate=3e-3, validation=len(validation.ew),
+        validate_every=max(steps // 10, 1), weight_decay=1e-4, warmup=100,
+    )  # fmt: skip
+    return train(task, config, progress=False).network
+
+
+def ranks(network: Plain, test: Sample) -> np.ndarray:
+    """Rank correlation (10,) with measured widths."""
+    predict = eqx.filter_jit(lambda net, x: net(x))
+    ew = np.sinh(np.asarray(predict(network, test.galaxies.colours)))
+    return judge_predictions("", ew, test).spearman
+
+
+@click.command()
+@click.option("--sizes", default="10000,30000,100000", show_default=True, help="To learn from.")
+@click.option("--widths", default="64,256", show_default=True, help="Of the hidden layers.")
+@click.option("--n", default=20_000, show_default=True, help="Galaxies that judge.")
+@click.option("--steps", default=3000, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+def main(sizes: str, widths: str, n: int, steps: int, seed: int) -> None:
+    """Learn, judge, write."""
+    numbers = [int(size) for size in sizes.split(",")]
+    rows: list[list[str]] = []
+    for noise in (True, False):
+        draw = partial(draw_sample, noise=noise)
+        training = draw(max(numbers), seed, TRAINING).galaxies
+        validation, test = draw(8192, seed, VALIDATION).galaxies, draw(n, seed, TEST)
+        for width in (int(one) for one in widths.split(",")):
+            for size in numbers if noise else numbers[-1:]:
+                network = learned(
+                    training.rows(slice(size)), validation, width=width, steps=steps
+                )
+                got = ranks(network, test)
+                seen = "as a survey sees them" if noise else "without noise"
+                shown = [f"{got[LINES.index(name)]:.3f}" for name in SHOWN]
+                rows.append([seen, str(width), f"{size:,}", *shown])
+                click.echo(rows[-1])
+    top = judge_predictions("", test.true_ew, test).spearman
+    rows.append(["true widths (ceiling)", "", "", *(f"{top[LINES.index(k)]:.3f}" for k in SHOWN)])
+    header = ["colours", "width", "learned from", *SHOWN]
+    known = environment()
+    text = [
+        "# How well lines can be predicted from these colours",
+        f"`{known['command']}`",
+        "Rank correlation of predicted and measured widths of galaxies that were not learned from.",
+        table(header, rows),
+        "",
+    ]
+    folder = RESULTS / "lines_from_continuum"
+    (folder / "bound.md").write_text("\n\n".join(text), encoding="utf-8")
+    record = {"environment": known, "header": header, "rows": rows}
+    (folder / "bound.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from nebulines.runtime import configure
+
+    configure()
+    main()
