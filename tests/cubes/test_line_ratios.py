@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nebulines.cubes.line_fluxes import LineFluxes, line_fluxes_of
 from nebulines.cubes.line_ratios import (
-    LineFluxes,
     estimate_ratios,
-    line_fluxes_of,
     out_of_range,
     ratio_columns,
     reported_ratios,

@@ -27,6 +27,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--clean", multiple=True, type=_PATH, metavar="SPECTRA",
               help="Learn de-noising from files of real spectra; may be repeated.")  # fmt: skip
 @click.option("--ensemble", type=click.IntRange(1), default=1, help="Train so many networks.")
+@click.option("--start", type=_PATH, metavar="WEIGHTS",
+              help="Begin with the weights of this file instead of random ones.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
 @click.option("--config", type=_PATH, help="TOML file with [train] and [network].")
 @click.option("--onnx", is_flag=True, help="Write the network as ONNX too.")
@@ -38,6 +40,7 @@ def train(
     data: tuple[Path, Path] | None,
     clean: tuple[Path, ...],
     ensemble: int,
+    start: Path | None,
     resume: bool,
     config: Path | None,
     onnx: bool,
@@ -56,7 +59,7 @@ def train(
 
     configure(inline=False)
     from nebulines.training.config import TrainConfig, read_training_file
-    from nebulines.training.tasks import get_task, task_names
+    from nebulines.training.tasks import get_task, starting_from, task_names
 
     if name not in task_names():
         raise UsageError(f"no network {name!r} to train: choose one of {', '.join(task_names())}")
@@ -65,6 +68,7 @@ def train(
     seed = given.get("seed", saved.get("seed", 0))
     try:
         task = get_task(name, seed=seed, spectra=spectra, data=data or clean or None)
+        task = task if start is None else starting_from(task, start)
         settings = TrainConfig(**{**task.learning, **saved, **given})
     except TypeError as error:
         raise UsageError(f"a value of [train] has the wrong type: {error}") from None

@@ -9,28 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from nebulines.cubes.estimate import answers, network_applies
+from nebulines.cubes.estimate import network_applies
+from nebulines.cubes.line_fluxes import (
+    LOST,
+    LineFluxes,
+    bound_flux_columns,
+    line_fluxes_of,
+    measure_at_network,
+    scaled,
+)
 from nebulines.cubes.provenance import provenance
 from nebulines.errors import UsageError
-from nebulines.fitting.columns import Fluxes, in_convention
+from nebulines.fitting.columns import in_convention
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import model_flux
-from nebulines.fitting.joint import JointBlock, joint_notes, without_unusable
-from nebulines.fitting.joint_columns import Measured, joint_columns, joint_fluxes
-from nebulines.fitting.joint_point import measure_jointly
-from nebulines.fitting.joint_problem import (
-    JointPlan,
-    JointProblem,
-    joint_problem,
-    one_frame,
-    resolve_bands,
-)
+from nebulines.fitting.joint import JointBlock, joint_notes
+from nebulines.fitting.joint_columns import joint_columns, joint_fluxes
+from nebulines.fitting.joint_problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
-from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles
 from nebulines.lines import load_ties
 from nebulines.models.dust import transmission
@@ -109,10 +109,12 @@ def estimate_joint_block(
             "the networks measure one component with one velocity for all lines: leave components "
             "and ties out, or use method 'both'"
         )
-    framed, measured, found, flags = _measure(bands, plan, with_model)
+    framed, measured, found, flags = measure_at_network(bands, plan, with_model=with_model)
     columns = joint_columns(measured, flags)
-    tied = plan.config.amplitudes != "free"
-    seen = line_fluxes_of(joint_fluxes(measured), plan.config.lines or (), tied=tied)
+    fluxes, names = joint_fluxes(measured), list(plan.config.lines or ())
+    if plan.config.amplitudes == "tied":
+        columns |= bound_flux_columns(fluxes, names)
+    seen = line_fluxes_of(fluxes, names, tied=plan.config.amplitudes == "positive")
     ratios, more = ratio_columns(seen, prior=prior)
     problem = measured.problem
     models = tuple(
@@ -123,54 +125,6 @@ def estimate_joint_block(
         "METHOD": "network", "FITPATH": "networks kinematics and line_ratios", "PRIOR": prior,
     }  # fmt: skip
     return JointBlock(_joined(columns, found, ratios, more, plan.config), models, notes)
-
-
-def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
-    """Fluxes of n objects, with their covariance, at the kinematics of the network.
-
-    Args:
-        bands: n rows each.
-        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
-    """
-    tied = plan.config.amplitudes != "free"
-    fluxes = joint_fluxes(_measure(bands, plan, False)[1])
-    return line_fluxes_of(fluxes, plan.config.lines or (), tied=tied)
-
-
-def _measure(
-    bands: Sequence[Spectra], plan: JointPlan, with_model: bool
-) -> tuple[list[Spectra], Measured, Answer, np.ndarray]:
-    """The bands in one frame, the linear solution of all at the network's kinematics, what the
-    network said, and the flags (n,) of the input."""
-    framed, agreed = one_frame(bands, plan.config)
-    problem = joint_problem(framed, plan, with_model=with_model)
-    problem, flags = without_unusable(problem, framed, plan)
-    flags[~agreed] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
-    found = best_answers(problem)
-    velocity = np.clip(np.asarray(found.offset, float), *plan.config.velocity_range)
-    broadening, score, rival = (
-        np.asarray(part, float) for part in (found.broadening, found.score, found.rival)
-    )
-    joint = measure_jointly(problem, velocity, broadening)
-    start = Start(velocity, broadening, score, rival)
-    return framed, Measured(joint, problem, plan, start), found, flags
-
-
-def best_answers(problem: JointProblem) -> Answer:
-    """What the network ``kinematics`` says of every object, from the band that says most: the
-    smallest product of both errors where the lines were found."""
-    network = load("kinematics").network
-    found = [answers(own, network) for own in problem.prepared]
-    unsure = np.stack([
-        np.where(a.lost < _LOST, 0.0, 1e6) + np.asarray(a.offset_err) * np.asarray(a.broadening_err)
-        for a in found
-    ])  # fmt: skip
-    best = np.argmin(np.where(np.isfinite(unsure), unsure, np.inf), axis=0)
-    rows = np.arange(len(best))
-    return Answer(*(np.stack(parts)[best, rows] for parts in zip(*found, strict=True)))
-
-
-_LOST = 0.15
 
 
 def _joined(
@@ -184,7 +138,7 @@ def _joined(
     flags = columns["flags"] & ~int(Flag.NOT_CONVERGED | Flag.AT_BOUND | Flag.UNRESOLVED)
     empty = (flags & int(Flag.NO_DATA)) != 0
     flags = flags | np.where(empty, 0, more)
-    flags[~empty & (found.lost > _LOST)] |= int(Flag.AMBIGUOUS_VELOCITY)
+    flags[~empty & (found.lost > LOST)] |= int(Flag.AMBIGUOUS_VELOCITY)
     flags[~empty & (found.broadening < 2.0 * found.broadening_err)] |= int(Flag.UNRESOLVED)
     velocity, error = in_convention(
         np.asarray(found.offset, float), np.asarray(found.offset_err, float), config
@@ -205,59 +159,6 @@ def _joined(
 
 def _of_fixed_ratio(name: str) -> bool:
     return any(f"ratio_{t.strong}_{t.weak}" in name for t in load_ties())
-
-
-class LineFluxes(NamedTuple):
-    """Measured fluxes of the network's lines.
-
-    Attributes:
-        value: (n, 8) of `LINES`; 0 where not measured.
-        covariance: (n, 8, 8).
-        present: (n, 8) bool.
-        shown: (8,) bool, lines that the bands show at all.
-    """
-
-    value: np.ndarray
-    covariance: np.ndarray
-    present: np.ndarray
-    shown: np.ndarray
-
-
-def line_fluxes_of(fluxes: Fluxes, names: Sequence[str], *, tied: bool = False) -> LineFluxes:
-    """The network's lines out of a fit's.
-
-    Args:
-        fluxes: (n, L), NaN where not measured.
-        names: the L lines.
-        tied: lines of fixed ratio were fitted as such; else the ratio is imposed here.
-
-    Example:
-        >>> one = Fluxes(np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1)))
-        >>> line_fluxes_of(one, ["HALPHA6563"]).present[0].tolist()
-        [False, False, False, False, False, True, False, False]
-    """
-    from nebulines.fitting.joint_links import Link, impose
-
-    names = list(names)
-    value, covariance = np.asarray(fluxes.value, float), np.asarray(fluxes.covariance, float)
-    links = [
-        Link(names.index(tie.strong), names.index(tie.weak), tie.ratio)
-        for tie in load_ties()
-        if not tied and tie.strong in names and tie.weak in names
-    ]
-    if links:
-        linked = impose(value, covariance, links)
-        value, covariance = linked.value, linked.covariance
-    shown = np.array([name in names for name in LINES])
-    at = np.array([names.index(name) if name in names else 0 for name in LINES])
-    value, covariance = value[:, at], covariance[:, at[:, None], at]
-    variance = np.einsum("nll->nl", covariance)
-    present = shown & np.isfinite(value) & np.isfinite(variance) & (variance > 0)
-    both = present[:, :, None] & present[:, None, :]
-    unit = np.eye(len(LINES))
-    return LineFluxes(
-        np.where(present, value, 0.0), np.where(both, covariance, unit), present, shown
-    )
 
 
 def reported_ratios(shown: np.ndarray) -> tuple[str, ...]:
@@ -324,16 +225,6 @@ def ratio_columns(
             columns[f"log_ratio_{label}_{level}"] = values[:, k]
     strange = out_of_range(fluxes, network.card["trained_ranges"]["log_ratio"][prior])
     return columns, np.where(strange, int(Flag.OUT_OF_RANGE), 0)
-
-
-def scaled(fluxes: LineFluxes) -> tuple[np.ndarray, np.ndarray]:
-    """Fluxes and covariances in units of the brightest line, which float32 holds."""
-    top = np.abs(np.where(fluxes.present, fluxes.value, 0.0)).max(axis=1)
-    error = np.sqrt(np.einsum("nll->nl", fluxes.covariance)).max(axis=1)
-    unit = np.where(top > 0, top, np.where(error > 0, error, 1.0))
-    both = fluxes.present[:, :, None] & fluxes.present[:, None, :]
-    covariance = np.where(both, fluxes.covariance / unit[:, None, None] ** 2, np.eye(len(LINES)))
-    return fluxes.value / unit[:, None], covariance
 
 
 def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> np.ndarray:

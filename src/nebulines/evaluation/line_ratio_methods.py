@@ -81,8 +81,8 @@ class Ours:
         return self.judged(self.fluxes(objects), objects)
 
     def fluxes(self, objects: Objects) -> Any:
-        """Fluxes with covariance, `nebulines.cubes.line_ratios.LineFluxes`."""
-        from nebulines.cubes.line_ratios import network_fluxes
+        """Fluxes with covariance, `nebulines.cubes.line_fluxes.LineFluxes`."""
+        from nebulines.cubes.line_fluxes import network_fluxes
         from nebulines.fitting.config import FitConfig
         from nebulines.fitting.joint_problem import resolve_bands
 
@@ -98,7 +98,8 @@ class Ours:
         """The posterior of measured fluxes at the truth."""
         import jax.numpy as jnp
 
-        from nebulines.cubes.line_ratios import decrement_per_ebv, scaled
+        from nebulines.cubes.line_fluxes import scaled
+        from nebulines.cubes.line_ratios import decrement_per_ebv
         from nebulines.networks.line_ratio_answer import cumulative, marginals, read, spread
         from nebulines.networks.line_ratio_space import LINES
         from nebulines.networks.line_ratios import PRIORS

@@ -25,7 +25,8 @@ DOUBLET = (0.73, 0.79)
 """Range of [S II] 6731/6716 in the paper's table 1."""
 EBV = (-0.3, 1.6)
 """Range of E(B-V) [mag] of all other sources. It reaches beyond A_V 0 to 3, below zero too, so that
-a posterior in between does not lean on its ends: what is negative is noise, as a negative flux is."""
+a posterior in between does not lean on its ends: what is negative is noise, like a negative
+flux."""
 _HALPHA, _HBETA, _S16, _S31 = (
     LINES.index(name) for name in ("HALPHA6563", "HBETA4861", "SII6716", "SII6731")
 )

@@ -116,6 +116,32 @@ _TASKS: dict[str, Callable[[int, int], Task]] = {
 }
 
 
+def starting_from(task: Task, path: Path) -> Task:
+    """A task whose network begins with the weights of a file; what it knows beforehand of its
+    examples (``prior``) is that of the task.
+
+    Raises:
+        UsageError: weights of another network.
+    """
+    import equinox as eqx
+
+    from nebulines.networks.weights import load
+
+    found = load(str(path))
+    if found.card["name"] != task.name:
+        raise UsageError(f"{path} holds weights of {found.card['name']!r}, not of {task.name!r}")
+
+    def build(key: Any, **size: Any) -> Any:
+        fresh = task.build(key, **size)
+        if not hasattr(fresh, "prior"):
+            return found.network
+        return eqx.tree_at(lambda network: network.prior, found.network, fresh.prior)
+
+    options = [*task.about.get("options", []), "--start", path.name]
+    about = {**task.about, "options": options, "begun_with": found.card["trained_with"]}
+    return task._replace(build=build, size=found.card["size"], about=about)
+
+
 def trained_ranges(task: Task) -> dict[str, Any]:
     """What a network was trained on, for its card: ranges within which it may be used."""
     name = task.name

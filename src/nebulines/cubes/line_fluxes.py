@@ -1,0 +1,179 @@
+"""Fluxes of objects in several bands at the kinematics of the network ``kinematics``.
+
+At given kinematics the spectra are linear in the fluxes, so that one solution gives them with
+their covariance. Every line is solved for by itself; lines of fixed ratio are bound to each other
+afterwards, which at given kinematics is the same as fitting them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.cubes.estimate import answers
+from nebulines.fitting.columns import Fluxes, flux_columns
+from nebulines.fitting.joint import without_unusable
+from nebulines.fitting.joint_columns import Measured, joint_fluxes
+from nebulines.fitting.joint_links import Link, impose
+from nebulines.fitting.joint_point import measure_jointly
+from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame
+from nebulines.fitting.start import Start
+from nebulines.lines import load_ties
+from nebulines.networks.answer import Answer
+from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.weights import load
+from nebulines.spectra import Flag, Spectra
+
+LOST = 0.15
+"""Probability that the lines were not found, above which another band is asked first."""
+
+
+class LineFluxes(NamedTuple):
+    """Measured fluxes of the network's lines.
+
+    Attributes:
+        value: (n, 8) of `LINES`; 0 where not measured.
+        covariance: (n, 8, 8).
+        present: (n, 8) bool.
+        shown: (8,) bool, lines that the bands show at all.
+    """
+
+    value: np.ndarray
+    covariance: np.ndarray
+    present: np.ndarray
+    shown: np.ndarray
+
+
+def line_fluxes_of(fluxes: Fluxes, names: Sequence[str], *, tied: bool = False) -> LineFluxes:
+    """The network's lines out of a fit's.
+
+    Args:
+        fluxes: (n, L), NaN where not measured.
+        names: the L lines.
+        tied: lines of fixed ratio were fitted as such; else the ratio is imposed here.
+
+    Example:
+        >>> one = Fluxes(np.ones((1, 1)), np.ones((1, 1, 1)), np.ones((1, 1)))
+        >>> line_fluxes_of(one, ["HALPHA6563"]).present[0].tolist()
+        [False, False, False, False, False, True, False, False]
+    """
+    names = list(names)
+    if not tied:
+        fluxes = _bound(fluxes, names)
+    value, covariance = np.asarray(fluxes.value, float), np.asarray(fluxes.covariance, float)
+    shown = np.array([name in names for name in LINES])
+    at = np.array([names.index(name) if name in names else 0 for name in LINES])
+    value, covariance = value[:, at], covariance[:, at[:, None], at]
+    variance = np.einsum("nll->nl", covariance)
+    present = shown & np.isfinite(value) & np.isfinite(variance) & (variance > 0)
+    both = present[:, :, None] & present[:, None, :]
+    unit = np.eye(len(LINES))
+    return LineFluxes(
+        np.where(present, value, 0.0), np.where(both, covariance, unit), present, shown
+    )
+
+
+def scaled(fluxes: LineFluxes) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes and covariances in units of the brightest line, which float32 holds."""
+    top = np.abs(np.where(fluxes.present, fluxes.value, 0.0)).max(axis=1)
+    error = np.sqrt(np.einsum("nll->nl", fluxes.covariance)).max(axis=1)
+    unit = np.where(top > 0, top, np.where(error > 0, error, 1.0))
+    both = fluxes.present[:, :, None] & fluxes.present[:, None, :]
+    covariance = np.where(both, fluxes.covariance / unit[:, None, None] ** 2, np.eye(len(LINES)))
+    return fluxes.value / unit[:, None], covariance
+
+
+def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
+    """Fluxes of n objects, with their covariance, at the kinematics of the network.
+
+    Args:
+        bands: n rows each.
+        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+    """
+    measured = measure_at_network(bands, plan, with_model=False).measured
+    tied = plan.config.amplitudes == "positive"
+    return line_fluxes_of(joint_fluxes(measured), plan.config.lines or (), tied=tied)
+
+
+class AtNetwork(NamedTuple):
+    """n objects measured at the network's kinematics.
+
+    Attributes:
+        bands: in one frame.
+        measured: the linear solution, every line free unless none may be negative.
+        answer: what the network said.
+        flags: (n,) bits of the input.
+    """
+
+    bands: list[Spectra]
+    measured: Measured
+    answer: Answer
+    flags: np.ndarray
+
+
+def measure_at_network(bands: Sequence[Spectra], plan: JointPlan, *, with_model: bool) -> AtNetwork:
+    """Measure n objects at the kinematics of the network.
+
+    Args:
+        bands: n rows each.
+        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+        with_model: False leaves the models out (n, 0).
+    """
+    if plan.config.amplitudes == "tied":
+        plan = replace(plan, config=replace(plan.config, amplitudes="free"))
+    framed, agreed = one_frame(bands, plan.config)
+    problem = joint_problem(framed, plan, with_model=with_model)
+    problem, flags = without_unusable(problem, framed, plan)
+    flags[~agreed] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
+    found = best_answers(problem)
+    velocity = np.clip(np.asarray(found.offset, float), *plan.config.velocity_range)
+    broadening, score, rival = (
+        np.asarray(part, float) for part in (found.broadening, found.score, found.rival)
+    )
+    joint = measure_jointly(problem, velocity, broadening)
+    start = Start(velocity, broadening, score, rival)
+    return AtNetwork(framed, Measured(joint, problem, plan, start), found, flags)
+
+
+def bound_flux_columns(fluxes: Fluxes, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of the fluxes (n, L) and of their ratios, lines of fixed ratio bound to each other.
+
+    Args:
+        fluxes: of lines that were free.
+        names: the L lines.
+    """
+    bound = _bound(fluxes, names)
+    error = np.sqrt(np.maximum(np.einsum("nll->nl", bound.covariance), 0.0))
+    error = np.where(np.isfinite(bound.value), error, np.nan)
+    return flux_columns(bound, error, names, 1)
+
+
+def _bound(fluxes: Fluxes, names: Sequence[str]) -> Fluxes:
+    """Fluxes with the fixed ratios imposed."""
+    links = [
+        Link(names.index(tie.strong), names.index(tie.weak), tie.ratio)
+        for tie in load_ties()
+        if tie.strong in names and tie.weak in names
+    ]
+    value, covariance = np.asarray(fluxes.value, float), np.asarray(fluxes.covariance, float)
+    linked = impose(value, covariance, links)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        peak = np.where(value != 0, fluxes.peak / value * linked.value, fluxes.peak)
+    return Fluxes(linked.value, linked.covariance, peak)
+
+
+def best_answers(problem: JointProblem) -> Answer:
+    """What the network ``kinematics`` says of every object, from the band that says most: the
+    smallest product of both errors where the lines were found."""
+    network = load("kinematics").network
+    found = [answers(own, network) for own in problem.prepared]
+    unsure = np.stack([
+        np.where(a.lost < LOST, 0.0, 1e6) + np.asarray(a.offset_err) * np.asarray(a.broadening_err)
+        for a in found
+    ])  # fmt: skip
+    best = np.argmin(np.where(np.isfinite(unsure), unsure, np.inf), axis=0)
+    rows = np.arange(len(best))
+    return Answer(*(np.stack(parts)[best, rows] for parts in zip(*found, strict=True)))

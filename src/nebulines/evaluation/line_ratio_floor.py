@@ -1,0 +1,115 @@
+"""The least scatter that any method can have: the exact posterior under the generating prior.
+
+Fluxes F of the lines, measured with the covariance C of the Cramer-Rao bound of a joint fit, say
+of a source with relative fluxes f_m that it is as bright as A = (f_m^T C^-1 F) / (f_m^T C^-1 f_m)
+and that its chi2 falls by (f_m^T C^-1 F)^2 / (f_m^T C^-1 f_m). With sources drawn from the prior
+itself as f_m, that gives the weights of the exact posterior of any ratio. The estimate q that makes
+the standard deviation of the relative error q/r - 1 least is E[1/r] / E[1/r^2]; no network, however
+it was trained, can be below the scatter that is left, but for what chance gives to few objects.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nebulines.evaluation.held_out import held_out_seed
+from nebulines.evaluation.line_ratios import RatioSet, joint_bound
+from nebulines.lines import amplitude_matrix
+from nebulines.networks.line_ratio_space import LINES
+from nebulines.training.line_ratio_ann import true_ratios
+from nebulines.training.line_ratio_priors import PAPER, draw_sources, reddened
+from nebulines.training.line_ratio_spectra import BROADENING, with_partners
+
+SOURCES = 200_000
+LEAST_EFFECTIVE = 30.0
+"""Sources that must carry the weight of a posterior for it to count."""
+_STREAM = 45
+
+
+class Floor(NamedTuple):
+    """Least scatter, each (8,) of `line_ratio_ann.RATIOS` but the last.
+
+    Attributes:
+        relative: standard deviation of the relative error [%].
+        arcsinh: that of the relative error of arcsinh of the ratio [%].
+        n: objects that it is measured on.
+        effective: median number of sources that carry the weight.
+    """
+
+    relative: np.ndarray
+    arcsinh: np.ndarray
+    n: int
+    effective: float
+
+
+def posterior_floor(
+    held_out: RatioSet, *, seed: int, kind: str = PAPER, sources: int = SOURCES
+) -> Floor:
+    """The least scatter of ratios of held-out objects.
+
+    Args:
+        held_out: the objects; their noise is not used, but noise of the same covariance.
+        seed: of the noise and of the sources that stand for the prior.
+        kind: of nebulae that the objects are.
+        sources: how many stand for the prior.
+    """
+    flux, covariance = measured_fluxes(held_out)
+    generator = np.random.default_rng(held_out_seed(seed, _STREAM))
+    away = generator.standard_normal(flux.shape)
+    seen = flux + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance), away)
+    library = reddened(draw_sources(kind, sources, held_out_seed(seed, _STREAM + 1)))
+    named = with_partners(dict(zip(LINES, library.T, strict=True)))
+    ratio = true_ratios({f"{name}_flux": values for name, values in named.items()})[:, :-1]
+    scales = (ratio, np.arcsinh(ratio))
+    inverse = np.linalg.inv(covariance).astype(np.float32)
+    found = [
+        _best(seen[i].astype(np.float32), inverse[i], library.astype(np.float32), scales)
+        for i in range(len(flux))
+    ]
+    effective = np.array([one[1] for one in found])
+    sure = effective > LEAST_EFFECTIVE
+    true = held_out.ratio[:, :-1]
+    best = np.array([one[0] for one in found])
+    spread = [
+        100.0 * np.std((best[:, k] / exact - 1.0)[sure], axis=0)
+        for k, exact in enumerate((true, np.arcsinh(true)))
+    ]
+    return Floor(spread[0], spread[1], int(sure.sum()), float(np.median(effective)))
+
+
+def measured_fluxes(held_out: RatioSet) -> tuple[np.ndarray, np.ndarray]:
+    """True fluxes (n, 8) of `LINES` and the covariance (n, 8, 8) of a joint fit with lines of
+    fixed ratio tied and a broadening within the range that it was drawn from."""
+    joint, names = joint_bound(held_out.objects)
+    size = 2 + len(names)
+    information = np.linalg.inv(joint.covariance[:, :size, :size])
+    information[:, 1, 1] += 12.0 / (BROADENING[1] - BROADENING[0]) ** 2
+    templates = amplitude_matrix(names, tied=True)
+    strong = [names[k] for k in np.argmax(templates, axis=1)]
+    together = np.zeros((2 + len(templates), size))
+    together[:2, :2] = np.eye(2)
+    together[2:, 2:] = templates
+    covariance = np.linalg.inv(together @ information @ together.T)[:, 2:, 2:]
+    order = [strong.index(name) for name in LINES]
+    flux = np.stack([held_out.objects.truth[f"{name}_flux"] for name in LINES], axis=1)
+    return flux, covariance[:, np.array(order)[:, None], order]
+
+
+def _best(
+    seen: np.ndarray, inverse: np.ndarray, library: np.ndarray, scales: tuple[np.ndarray, ...]
+) -> tuple[list[np.ndarray], float]:
+    """Estimates of least relative error on each scale, and the effective number of sources."""
+    turned = library @ inverse
+    own = np.einsum("ml,ml->m", turned, library)
+    along = turned @ seen
+    log_weight = 0.5 * np.maximum(along, 0.0) ** 2 / own - 0.5 * np.log(own)
+    weight = np.exp(np.float64(log_weight - log_weight.max()))
+    chosen = weight > 1e-9
+    weight = weight[chosen] / weight[chosen].sum()
+    best = [
+        (weight @ (1.0 / values[chosen])) / (weight @ (1.0 / values[chosen] ** 2))
+        for values in scales
+    ]
+    return best, float(1.0 / np.sum(weight**2))
