@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nebulines.errors import UsageError
+from nebulines.evaluation.line_ratio_floor import measured_fluxes, posterior_floor
 from nebulines.evaluation.line_ratio_noise import NoiseSet, draw_noise_set, judge_noise
 from nebulines.evaluation.line_ratios import (
     Estimate,
@@ -16,6 +17,7 @@ from nebulines.evaluation.line_ratios import (
 )
 from nebulines.evaluation.published import published
 from nebulines.networks.line_ratio_ann import RATIOS
+from nebulines.networks.line_ratio_space import LINES
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,24 @@ def test_an_efficient_method_reaches_the_bound(held_out):
     biased = table_row(held_out, Estimate(1.1 * held_out.ratio))
     assert biased[2]["bias"] == pytest.approx(10.0)
     assert biased[2]["std"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_no_method_is_below_the_floor(held_out):
+    """The exact posterior beats measured fluxes, and is not better than it can be."""
+    floor = posterior_floor(held_out, seed=3, sources=30_000)
+    assert floor.n > 60
+    generator = np.random.default_rng(2)
+    noise = generator.standard_normal(held_out.ratio.shape)
+    measured = table_row(held_out, Estimate(held_out.ratio * np.exp(held_out.bound * noise)))
+    spread = [100 * np.std(held_out.ratio[:, k]) / np.mean(held_out.ratio[:, k]) for k in range(8)]
+    for k in range(8):
+        assert floor.relative[k] < 1.1 * min(measured[k]["std"], spread[k])
+    assert (floor.relative > [0.5, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0]).all()
+    # arcsinh is flatter than the ratio where that is large
+    assert floor.arcsinh[7] < 0.7 * floor.relative[7]
+    flux, covariance = measured_fluxes(held_out.objects)
+    relative = np.sqrt(covariance[:, LINES.index("SII6716"), LINES.index("SII6716")])
+    assert np.median(relative / flux[:, LINES.index("SII6716")]) > 0.05
 
 
 def test_answers_that_are_none_are_counted(held_out):

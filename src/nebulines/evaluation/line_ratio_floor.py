@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.evaluation.held_out import held_out_seed
+from nebulines.evaluation.line_ratio_noise import STRONG
 from nebulines.evaluation.line_ratios import RatioSet, joint_bound
 from nebulines.lines import amplitude_matrix
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.training.line_ratio_ann import true_ratios
-from nebulines.training.line_ratio_priors import PAPER, draw_sources, reddened
-from nebulines.training.line_ratio_spectra import BROADENING, with_partners
+from nebulines.training.line_ratio_priors import PAPER, PAPER_CLASS, draw_sources, reddened
+from nebulines.training.line_ratio_spectra import BROADENING, Objects, with_partners
 
 SOURCES = 200_000
 LEAST_EFFECTIVE = 30.0
@@ -55,19 +56,13 @@ def posterior_floor(
         kind: of nebulae that the objects are.
         sources: how many stand for the prior.
     """
-    flux, covariance = measured_fluxes(held_out)
-    generator = np.random.default_rng(held_out_seed(seed, _STREAM))
-    away = generator.standard_normal(flux.shape)
-    seen = flux + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance), away)
+    seen, inverse = _noisy(held_out.objects, seed)
     library = reddened(draw_sources(kind, sources, held_out_seed(seed, _STREAM + 1)))
     named = with_partners(dict(zip(LINES, library.T, strict=True)))
     ratio = true_ratios({f"{name}_flux": values for name, values in named.items()})[:, :-1]
     scales = (ratio, np.arcsinh(ratio))
-    inverse = np.linalg.inv(covariance).astype(np.float32)
-    found = [
-        _best(seen[i].astype(np.float32), inverse[i], library.astype(np.float32), scales)
-        for i in range(len(flux))
-    ]
+    single = library.astype(np.float32)
+    found = [_best(_weights(*one, single), scales) for one in zip(seen, inverse, strict=True)]
     effective = np.array([one[1] for one in found])
     sure = effective > LEAST_EFFECTIVE
     true = held_out.ratio[:, :-1]
@@ -79,10 +74,43 @@ def posterior_floor(
     return Floor(spread[0], spread[1], int(sure.sum()), float(np.median(effective)))
 
 
-def measured_fluxes(held_out: RatioSet) -> tuple[np.ndarray, np.ndarray]:
+def ideal_noise_accuracy(
+    objects: Objects, clean: np.ndarray, threshold: float, *, seed: int, sources: int = SOURCES
+) -> float:
+    """Share of objects of which the exact posterior tells rightly whether every strong line has a
+    stated share of H-alpha; no classifier does better but by chance.
+
+    Args:
+        objects: as many clean as noisy ones, drawn without a least amplitude.
+        clean: (n,) bool, the truth.
+        threshold: share of H-alpha.
+        seed: of the noise and of the sources that stand for the prior.
+        sources: how many stand for the prior.
+    """
+    seen, inverse = _noisy(objects, seed)
+    library = reddened(draw_sources(PAPER_CLASS, sources, held_out_seed(seed, _STREAM + 2)))
+    strong = [LINES.index(name) for name in STRONG]
+    good = library[:, strong].min(axis=1) >= threshold
+    balance = np.where(good, 1.0 / good.mean(), 1.0 / (1.0 - good.mean()))
+    single = library.astype(np.float32)
+    balanced = [_weights(*one, single) * balance for one in zip(seen, inverse, strict=True)]
+    says = np.array([weight[good].sum() > weight[~good].sum() for weight in balanced])
+    return float(np.mean(says == clean))
+
+
+def _noisy(objects: Objects, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes (n, 8) with noise, and the inverse (n, 8, 8) of its covariance."""
+    flux, covariance = measured_fluxes(objects)
+    generator = np.random.default_rng(held_out_seed(seed, _STREAM))
+    away = generator.standard_normal(flux.shape)
+    seen = flux + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance), away)
+    return seen.astype(np.float32), np.linalg.inv(covariance).astype(np.float32)
+
+
+def measured_fluxes(objects: Objects) -> tuple[np.ndarray, np.ndarray]:
     """True fluxes (n, 8) of `LINES` and the covariance (n, 8, 8) of a joint fit with lines of
     fixed ratio tied and a broadening within the range that it was drawn from."""
-    joint, names = joint_bound(held_out.objects)
+    joint, names = joint_bound(objects)
     size = 2 + len(names)
     information = np.linalg.inv(joint.covariance[:, :size, :size])
     information[:, 1, 1] += 12.0 / (BROADENING[1] - BROADENING[0]) ** 2
@@ -92,24 +120,28 @@ def measured_fluxes(held_out: RatioSet) -> tuple[np.ndarray, np.ndarray]:
     together[:2, :2] = np.eye(2)
     together[2:, 2:] = templates
     covariance = np.linalg.inv(together @ information @ together.T)[:, 2:, 2:]
-    order = [strong.index(name) for name in LINES]
-    flux = np.stack([held_out.objects.truth[f"{name}_flux"] for name in LINES], axis=1)
-    return flux, covariance[:, np.array(order)[:, None], order]
+    order = np.array([strong.index(name) for name in LINES])
+    flux = np.stack([objects.truth[f"{name}_flux"] for name in LINES], axis=1)
+    return flux, covariance[:, order[:, None], order]
 
 
-def _best(
-    seen: np.ndarray, inverse: np.ndarray, library: np.ndarray, scales: tuple[np.ndarray, ...]
-) -> tuple[list[np.ndarray], float]:
-    """Estimates of least relative error on each scale, and the effective number of sources."""
+def _weights(seen: np.ndarray, inverse: np.ndarray, library: np.ndarray) -> np.ndarray:
+    """Posterior weight (m,) of each source, normalised."""
     turned = library @ inverse
     own = np.einsum("ml,ml->m", turned, library)
     along = turned @ seen
     log_weight = 0.5 * np.maximum(along, 0.0) ** 2 / own - 0.5 * np.log(own)
     weight = np.exp(np.float64(log_weight - log_weight.max()))
-    chosen = weight > 1e-9
-    weight = weight[chosen] / weight[chosen].sum()
+    return weight / weight.sum()
+
+
+def _best(weight: np.ndarray, scales: tuple[np.ndarray, ...]) -> tuple[list[np.ndarray], float]:
+    """Estimates of least relative error on each scale, and the effective number of sources."""
+    effective = float(1.0 / np.sum(weight**2))
+    chosen = weight > 1e-9 * weight.max()
+    weight = weight[chosen]
     best = [
         (weight @ (1.0 / values[chosen])) / (weight @ (1.0 / values[chosen] ** 2))
         for values in scales
     ]
-    return best, float(1.0 / np.sum(weight**2))
+    return best, effective

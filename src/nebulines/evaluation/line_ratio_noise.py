@@ -1,8 +1,8 @@
 """Clean or noisy: the random forest of Rhea et al. 2021, section 3.2.
 
-A spectrum is clean where every strong line has at least a stated share of the flux of H-alpha,
-before dust. Ten decision trees learn this from spectra of SN1, SN2 and SN3, divided by their
-maximum; 90 % of them train and 10 % test.
+A spectrum is clean where every strong line has at least a stated share of the flux of H-alpha, as
+seen through the dust. Ten decision trees learn this from spectra of SN1, SN2 and SN3, divided by
+their maximum; 90 % of them train and 10 % test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from nebulines.training.line_ratio_spectra import Objects, paper_objects
 THRESHOLD = 0.05
 TREES = 10
 TRAINING_SHARE = 0.9
-_STRONG = ("OII3726", "OII3729", "OIII5007", "NII6583", "SII6716", "SII6731")
+STRONG = ("OII3726", "OII3729", "OIII5007", "NII6583", "SII6716", "SII6731")
+"""Lines that a clean spectrum shows."""
 
 
 class NoiseSet(NamedTuple):
@@ -66,7 +67,7 @@ def draw_noise_set(n: int, *, seed: int, stream: int = 60) -> NoiseSet:
 def as_noise_set(objects: Objects) -> NoiseSet:
     """What the classifier sees of objects."""
     spectra = joined(objects.bands)
-    flux = np.stack([objects.truth[f"{name}_flux"] for name in _STRONG], axis=1)
+    flux = np.stack([objects.truth[f"{name}_flux"] for name in STRONG], axis=1)
     weakest = flux.min(axis=1) / objects.truth["HALPHA6563_flux"]
     top = spectra.max(axis=1, keepdims=True)
     return NoiseSet(spectra / top, weakest, objects.truth["snr"])

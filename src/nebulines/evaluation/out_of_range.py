@@ -151,19 +151,47 @@ def _fast(n: int, seed: int) -> tuple[Truth, Spectra]:
     return truth, chosen
 
 
-def _two_components(n: int, seed: int) -> tuple[Truth, Spectra]:
-    """A second component of 0.4 to 1 times the flux, 60 to 200 km/s away; the truth is the
-    first."""
+class Blend(NamedTuple):
+    """Spectra of two components.
+
+    Attributes:
+        first, second: truth of the brighter and of the other, whose fluxes are times ``share``.
+        share: (n,).
+        spectra: of both together.
+    """
+
+    first: Truth
+    second: Truth
+    share: np.ndarray
+    spectra: Spectra
+
+
+def two_components(n: int, seed: int, *, noise: bool = True) -> Blend:
+    """A second component of 0.4 to 1 times the flux, 60 to 200 km/s away.
+
+    Args:
+        n: number of spectra.
+        seed: of the draw.
+        noise: False leaves the noise out of the same spectra; their variance stays.
+    """
     generator = np.random.default_rng(seed)
     draws = 4 * n
-    truth, first = _plain(draws, seed, resolution=5000.0)
     quiet = (1e6, 1e6)
+    truth, first = _plain(draws, seed, resolution=5000.0)
     second_truth, second = _plain(draws, seed + 1, resolution=5000.0, snr=quiet)
     apart = np.abs(truth["velocity"] - second_truth["velocity"])
     rows = np.flatnonzero((apart >= 60.0) & (apart <= 200.0))[:n]
     share = generator.uniform(0.4, 1.0, len(rows)).astype(np.float32)
-    both = replace(first[rows], flux=first.flux[rows] + share[:, None] * second.flux[rows])
-    return {name: values[rows] for name, values in truth.items()}, both
+    flux = first.flux if noise else _plain(draws, seed, resolution=5000.0, snr=quiet)[1].flux
+    both = replace(first[rows], flux=flux[rows] + share[:, None] * second.flux[rows])
+    truths = ({k: v[rows] for k, v in one.items()} for one in (truth, second_truth))
+    return Blend(*truths, share, both)
+
+
+def _two_components(n: int, seed: int) -> tuple[Truth, Spectra]:
+    """The truth is the brighter one."""
+    found = two_components(n, seed)
+    return found.first, found.spectra
 
 
 def _noise_only(n: int, seed: int) -> tuple[Truth, Spectra]:

@@ -114,6 +114,7 @@ def _sections() -> dict[str, SectionMaker]:
         "Resolutions": made.resolutions,
         "Bright lines": made.bright,
         "Out of range": made.out_of_range,
+        "Two components": made.blends,
         "Cross-validation": cross_validation,
         "Time": made.timing,
         "A field": mock_field,

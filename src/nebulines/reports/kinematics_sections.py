@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 from nebulines.errors import InputError, UsageError
+from nebulines.evaluation.blends import draw_blends, judge_blends
 from nebulines.evaluation.held_out import draw, held_out_seed, sn3
 from nebulines.evaluation.judge import Judgement, judge
 from nebulines.evaluation.out_of_range import judge_out_of_range
 from nebulines.evaluation.published import published
 from nebulines.evaluation.saliency import best_saliency, method_saliency
 from nebulines.evaluation.tables import bins_table, markdown, paper_table, range_table, records
+from nebulines.fitting.columns import PROFILE_STATISTIC
 from nebulines.plots.comparison import absolute_residual_figure, scatter_figure
 from nebulines.plots.evaluation import write_figures
 from nebulines.plots.style import save_figure
@@ -103,6 +105,31 @@ def out_of_range(plan: Plan) -> Section:
     )
     numbers = {name: [v._asdict() for v in found] for name, found in verdicts.items()}
     return Section([text, range_table(verdicts)], numbers)
+
+
+def blends(plan: Plan) -> Section:
+    """Two components: what can be told apart, and what the answers are worth."""
+    found = draw_blends(plan.n_case, seed=plan.seed)
+    rows: list[list[Any]] = []
+    numbers = {name: judge_blends(method, found) for name, method in plan.methods.items()}
+    for name, bins in numbers.items():
+        for row in bins:
+            shares = [f"{row[k]:.1f}" for k in ("ideal", "flagged", "brighter", "sum", "safe")]
+            rows.append([name, f"{row['low']:g}-{row['high']:g}", row["n"], *shares])
+    header = ["method", "lambda", "n", "ideal test %", "flagged %", "covers the brighter %",
+              "covers the sum %", "safe %"]  # fmt: skip
+    text = (
+        f"{plan.n_case:,} spectra of two components, 60 to 200 km/s apart, the second of 0.4 to 1 "
+        "times the flux; R 5000, S/N of the first 5 to 30. *lambda* is the chi2 that the best fit "
+        "of one component leaves without noise: a test that knew both components would see a "
+        "normal deviate of mean sqrt(lambda), and *ideal test* is how often that exceeds the "
+        f"threshold of the flag ({PROFILE_STATISTIC:g}, exceeded by chance in fewer than 1 of "
+        "10,000 single lines). *brighter*, *sum*: velocity and broadening within 3 stated errors "
+        "of the brighter component, and of both together (flux-weighted mean and dispersion). "
+        "*safe*: flagged, or covers the brighter, or, where lambda is below the threshold and one "
+        "component is all that the spectrum says, the sum. The last row of a method is all."
+    )
+    return Section([text, markdown(header, rows)], numbers)
 
 
 def timing(plan: Plan) -> Section:

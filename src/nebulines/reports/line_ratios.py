@@ -92,15 +92,17 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
 def _sections() -> dict[str, Callable[[Any], Section]]:
     from nebulines.reports import line_ratios_checks as checks
     from nebulines.reports import line_ratios_sections as made
+    from nebulines.reports.line_ratios_noise import noise_classifier
+    from nebulines.reports.line_ratios_table import table_two
 
     return {
-        "Table 2": made.table_two,
+        "Table 2": table_two,
         "Calibration": made.calibration,
         "Errors against the S/N": made.against_snr,
         "The fixed ratio": checks.doublet,
         "Activation maps": made.activation,
         "Dust": checks.dust,
-        "Noise classifier": checks.noise_classifier,
+        "Noise classifier": noise_classifier,
         "Cross-validation": checks.cross_validation,
         "Time": checks.timing,
     }

@@ -11,7 +11,6 @@ import numpy as np
 from nebulines.evaluation.coverage import nmad
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_methods import dense_ensemble, joint_fit
-from nebulines.evaluation.line_ratio_noise import draw_noise_set, judge_noise
 from nebulines.evaluation.line_ratios import draw_ratio_set
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
@@ -26,8 +25,6 @@ _DUST_AV = (0.0, 1.0, 2.0, 3.0)
 _RV = 3.1
 _DUST_SNR = 30.0
 _DUST_OBJECTS = 800
-_THRESHOLDS = (0.01, 0.02, 0.03, 0.05, 0.08)
-# of H-alpha; above, hardly any source of the prior is clean
 
 
 def doublet(work: Workshop) -> Section:
@@ -102,39 +99,6 @@ def dust(work: Workshop) -> Section:
         "by a part of its own error that grows towards the ends; the joint fit knows no range."
     )
     return Section([text, markdown(header, rows)], numbers)
-
-
-def noise_classifier(work: Workshop) -> Section:
-    """The random forest: confusion matrix, threshold scan, S/N scan."""
-    found = draw_noise_set(work.plan.n_noise, seed=work.plan.seed)
-    paper = published("rhea2021")["noise"]
-    verdicts = [judge_noise(found, threshold=t, seed=work.plan.seed) for t in _THRESHOLDS]
-    chosen = verdicts[_THRESHOLDS.index(paper["threshold"])]
-    confusion = markdown(
-        ["truth", "called noisy", "called clean"],
-        [
-            [name, *map(int, row)]
-            for name, row in zip(("noisy", "clean"), chosen.confusion, strict=True)
-        ],
-    )
-    scan = markdown(
-        ["threshold [% of Ha]", "test spectra", "right [%]"],
-        [[100 * v.threshold, int(v.confusion.sum()), 100 * v.accuracy] for v in verdicts],
-    )
-    snr = markdown(
-        ["S/N", "test spectra", "right [%]"],
-        [[f"{low:g}-{high:g}", n, 100 * share] for low, high, n, share in chosen.by_snr],
-    )
-    text = (
-        f"{paper['trees']} trees, as many noisy as clean spectra, 90 % of them to learn from; the "
-        f"paper: {100 * paper['accuracy']:.0f} % right at a threshold of "
-        f"{100 * paper['threshold']:.0f} % ({paper['where']}). Lines just above and just below "
-        "the threshold look the same in a noisy spectrum, so that no classifier can be right "
-        "always where the lines are drawn from one continuous distribution, as here."
-    )
-    numbers = {f"{v.threshold:g}": {"accuracy": v.accuracy, "confusion": v.confusion.tolist()}
-               for v in verdicts}  # fmt: skip
-    return Section([text, confusion, scan, snr], numbers)
 
 
 def cross_validation(work: Workshop) -> Section:
