@@ -184,8 +184,8 @@ def two_components(n: int, seed: int, *, noise: bool = True) -> Blend:
     share = generator.uniform(0.4, 1.0, len(rows)).astype(np.float32)
     flux = first.flux if noise else _plain(draws, seed, resolution=5000.0, snr=quiet)[1].flux
     both = replace(first[rows], flux=flux[rows] + share[:, None] * second.flux[rows])
-    truths = ({k: v[rows] for k, v in one.items()} for one in (truth, second_truth))
-    return Blend(*truths, share, both)
+    bright, other = ({k: v[rows] for k, v in one.items()} for one in (truth, second_truth))
+    return Blend(bright, other, share, both)
 
 
 def _two_components(n: int, seed: int) -> tuple[Truth, Spectra]:
