@@ -84,12 +84,13 @@ def test_answers_that_are_none_are_counted(held_out):
 
 
 def test_calibration_counts_what_the_transform_says(held_out):
+    snr = held_out.objects.truth["snr"]
     uniform = np.tile((np.arange(120) + 0.5)[:, None] / 120, (1, 9))
-    last = calibration_rows(held_out, Estimate(held_out.ratio, pit=uniform))[-1]
+    last = calibration_rows(snr, Estimate(held_out.ratio, pit=uniform))[-1]
     assert (last["low"], last["high"], last["n"]) == (5.0, 30.0, 120)
     assert last["covers_68"] == pytest.approx(0.6827, abs=0.01)
     assert last["ks"] < 0.01
-    assert calibration_rows(held_out, Estimate(held_out.ratio)) == []
+    assert calibration_rows(snr, Estimate(held_out.ratio)) == []
 
 
 def test_published_numbers_are_of_our_ratios():

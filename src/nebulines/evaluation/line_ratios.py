@@ -176,13 +176,18 @@ def _statistics(
 
 
 def calibration_rows(
-    held_out: RatioSet, found: Estimate, *, edges: Sequence[float] = EDGES
+    snr: np.ndarray, found: Estimate, *, edges: Sequence[float] = EDGES
 ) -> list[dict[str, Any]]:
     """Coverage of the posterior and Kolmogorov-Smirnov distance, per bin of S/N and ratio; the
-    last bin is all."""
+    last bin is all.
+
+    Args:
+        snr: (n,) true S/N of the objects.
+        found: with ``pit``; None gives no rows.
+        edges: of the bins.
+    """
     if found.pit is None:
         return []
-    snr = held_out.objects.truth["snr"]
     bins = [*pairwise(edges), (edges[0], edges[-1])]
     rows = []
     for low, high in bins:

@@ -56,7 +56,10 @@ def evaluate_line_ratios(
         ours = Ours(kind, weights)
         held_out = draw_ratio_set(n, seed=seed, stream=20 + PRIORS.index(kind), kind=kind)
         found = ours(held_out.objects)
-        accuracy, calibration = table_row(held_out, found), calibration_rows(held_out, found)
+        accuracy, calibration = (
+            table_row(held_out, found),
+            calibration_rows(held_out.objects.truth["snr"], found),
+        )
         numbers[kind] = {"accuracy": accuracy, "calibration": calibration}
         parts += [f"## {kind}, {n:,} objects", _accuracy(accuracy), _calibration(calibration)]
     return [

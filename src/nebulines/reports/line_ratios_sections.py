@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nebulines.errors import UsageError
+from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_methods import Ours, band_fits, dense_ensemble, joint_fit
 from nebulines.evaluation.line_ratios import (
     Estimate,
@@ -27,6 +28,7 @@ from nebulines.plots.style import save_figure
 from nebulines.reports.line_ratios import RatioPlan
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
+from nebulines.training.line_ratio_spectra import paper_objects
 
 _SALIENCY_ROWS = 20
 
@@ -100,8 +102,8 @@ def _dense(plan: RatioPlan, progress: bool) -> tuple[Any, str]:
 
 def calibration(work: Workshop) -> Section:
     """Coverage of our posterior and KS of its probability integral transform."""
-    held_out = draw_ratio_set(work.plan.n_calibration, seed=work.plan.seed, stream=9)
-    rows = calibration_rows(held_out, work.ours(held_out.objects))
+    objects = paper_objects(work.plan.n_calibration, held_out_seed(work.plan.seed, 49))
+    rows = calibration_rows(objects.truth["snr"], work.ours(objects))
     table = [
         [f"{r['low']:g}-{r['high']:g}", ratio_label(r["ratio"]).replace("$\\alpha$", "α")
          .replace("$\\beta$", "β"), r["n"], f"{100 * r['covers_68']:.1f}",
