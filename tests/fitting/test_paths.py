@@ -65,7 +65,7 @@ def test_masked_rows_go_the_direct_path(both_paths):
         np.testing.assert_array_equal(np.isnan(mine), np.isnan(other))
         # they took other steps, and agree as far as both have converged
         miss = (np.abs(mine - other) / error)[np.isfinite(mine)]
-        assert np.all(miss < 0.05), name
+        assert np.all(miss < 0.1), name
         assert np.median(miss) < 1e-3, name
 
 

@@ -16,6 +16,7 @@ from nebulines.lineshapes import (
     gaussian_kernel,
     gaussian_peak,
     gaussian_value,
+    near_channels,
     sinc_kernel,
     sinc_value,
     sincgauss_kernel,
@@ -167,6 +168,24 @@ def test_limits(dtype):
         pair = sincgauss_kernel(x, broad, 3.0), gaussian_kernel(x, 3.0)
         for a, b in zip(*pair, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=2 * tolerance * float(np.abs(b).max()))
+
+
+@pytest.mark.parametrize("broadest", [8.0, 60.0])
+def test_along_an_axis_only_the_channels_around_the_line_need_all_terms(broadest):
+    """Lines anywhere on the axis, at its ends and beyond them; narrow ones, and some broad."""
+    rng = np.random.default_rng(7)
+    centre = np.r_[rng.uniform(0, 400, 20), 0.0, 399.0, -30.0, 460.0][:, None]
+    width = rng.uniform(0.6, 1.3, (24, 1)).astype(np.float32)
+    sigma = (rng.uniform(0, broadest, (24, 1)) * width / np.pi).astype(np.float32)
+    sigma[:3] = 0.0
+    offset = (np.arange(400) - centre).astype(np.float32)
+    near = near_channels(1.3, 400)
+    assert 0 < near < 100
+    whole = jitted("sincgauss")[0](offset, width, sigma)
+    along = jax.jit(sincgauss_kernel, static_argnums=3)(offset, width, sigma, near)
+    limits = scales("sincgauss", 0.6, 0.0) * 1e-7
+    for a, b, limit in zip(whole, along, limits, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=limit)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -12,8 +12,8 @@ from nebulines.cubes.line_windows import WindowPlan, cut_windows
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct import fit_tile
-from nebulines.fitting.direct_path import direct_problem
+from nebulines.fitting.direct_path import CALL_ROWS as DIRECT_ROWS
+from nebulines.fitting.direct_path import direct_problem, fit_rows
 from nebulines.fitting.fit import FittedBlock, input_flags, model_flux
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.prepared import Prepared, prepare
@@ -176,10 +176,9 @@ def _linear_solution(prepared: Prepared, found: Answer, with_model: bool) -> Fit
     def work(rows: np.ndarray) -> Fitted:
         piece = problem.piece(rows, velocity[rows])
         theta = piece.theta(velocity[rows, None], broadening[rows, None])
-        return problem.collect(fit_tile(theta, piece.tile, problem.options, 0), piece)
+        return problem.collect(fit_rows(theta, piece.tile, problem.options, 0), piece)
 
-    n = len(velocity)
-    return Fitted(*run_tiles(work, n, tile_size(n, 512)))
+    return Fitted(*run_tiles(work, len(velocity), DIRECT_ROWS, padded=False))
 
 
 def _with_posterior(

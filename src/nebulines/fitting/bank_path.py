@@ -43,7 +43,7 @@ REACH = 1.25
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
-N_STEPS = (4, 12)
+N_STEPS = (3, 12)
 """Steps of the first round, and of the second one for rows that need more, or another anchor."""
 MAX_SCORE = 2500.0
 """Brighter rows (S/N 50 in all) go the direct path, which has no tables whose accuracy shows."""

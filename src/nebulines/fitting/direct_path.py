@@ -28,13 +28,14 @@ from nebulines.fitting.problem import (
     fractional_channel,
 )
 from nebulines.fitting.start import Start
-from nebulines.fitting.tiles import run_tiles, tile_size
+from nebulines.fitting.tiles import run_tiles
+from nebulines.lineshapes import near_channels
 
-CALL_ROWS = 64 * TILE_ROWS
+CALL_ROWS = 32 * TILE_ROWS
 """Spectra given to one call."""
-FIRST_STEPS = 3
-"""Steps that most spectra converge in; the others go on, ..."""
-MORE_STEPS = 6
+FIRST_STEPS = 2
+"""Steps that seven of eight spectra converge in; the others go on, ..."""
+MORE_STEPS = (1, 6)
 LAST_STEPS = 15
 """... and the last begin again from several starts."""
 START_FACTORS = (0.3, 2.5)
@@ -109,7 +110,7 @@ def window_ends(
 
 class _Cut(NamedTuple):
     """Channels of a tile's windows: channel index (n, W, K), inside (n, W, K), x (n, W, K), and the
-    reference position (n, W)."""
+    reference position (n, W); n is 1 where all spectra share them."""
 
     channel: np.ndarray
     inside: np.ndarray
@@ -119,6 +120,8 @@ class _Cut(NamedTuple):
 
 def _cut(geometry: Geometry, low: np.ndarray, high: np.ndarray, n_channels: int) -> _Cut:
     values = geometry.axis.values
+    if values.ndim == 1 and np.all(low == low[:1]) and np.all(high == high[:1]):
+        low, high = low[:1], high[:1]
     if values.ndim == 1:
         first = fractional_channel(values, low)
     else:
@@ -134,9 +137,13 @@ def _cut(geometry: Geometry, low: np.ndarray, high: np.ndarray, n_channels: int)
     return _Cut(index, inside, x, 0.5 * (low + high))
 
 
-def _take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    flat = index.reshape(len(index), -1)
-    return np.take_along_axis(values, flat, axis=1).reshape(index.shape)
+def _take(values: np.ndarray, rows: np.ndarray, channel: np.ndarray) -> np.ndarray:
+    """Values (n, W, K) of some rows in the channels (n, W, K), or (1, W, K) for all."""
+    if len(channel) == 1:
+        windows = [values[rows, window[0] : window[-1] + 1] for window in channel[0]]
+        return windows[0][:, None] if len(windows) == 1 else np.stack(windows, axis=1)
+    flat = channel.reshape(len(channel), -1)
+    return np.take_along_axis(values[rows], flat, axis=1).reshape(channel.shape)
 
 
 def broadening_scale(geometry: Geometry) -> np.ndarray:
@@ -224,12 +231,14 @@ def direct_problem(
     with_model: bool = True,
 ) -> DirectProblem:
     """Prepare n spectra for the direct path (arguments as in `fit_directly`)."""
+    plan = plan_windows(geometry, model, config)
     options = FitOptions(
         geometry.axis.kind,
         model.shape,
         model.continuum_order,
         model.positive,
         mixed=len(model.templates) < len(model.rest),
+        near=_near_channels(geometry, plan) if geometry.sinc else 0,
     )
     weights, strongest = template_weights(model.templates, model.rest, geometry.axis.kind)
     return DirectProblem(
@@ -237,12 +246,21 @@ def direct_problem(
         geometry,
         model,
         config,
-        plan_windows(geometry, model, config),
+        plan,
         options,
         weights,
         strongest,
         with_model,
     )
+
+
+def _near_channels(geometry: Geometry, plan: WindowPlan) -> int:
+    """Channels around a line that see more of it than distant wings."""
+    step = np.diff(geometry.axis.values, axis=-1)
+    widths = geometry.widths(np.zeros(1))
+    if not step.size or not np.isfinite(widths).any() or not step.min() > 0:
+        return 0
+    return near_channels(float(np.nanmax(widths) / step.min()), plan.n_channels)
 
 
 def fit_directly(
@@ -274,7 +292,6 @@ def fit_directly(
     problem = direct_problem(data, geometry, model, config, with_model=with_model)
 
     rows = np.arange(len(data.data)) if rows is None else rows
-    size = tile_size(len(data.data), CALL_ROWS)
 
     def fit(here: np.ndarray, velocity: np.ndarray, broadening: np.ndarray, steps: int) -> Fitted:
         """Rows (k,) from velocities and broadenings (k, 1) or (k, G)."""
@@ -282,18 +299,17 @@ def fit_directly(
         def work(index: np.ndarray) -> Fitted:
             piece = problem.piece(here[index], start.velocity[here[index]])
             theta = piece.theta(velocity[index], broadening[index])
-            n_tiles = -(-_different(index) // TILE_ROWS)
-            solution = fit_tile(theta, piece.tile, problem.options, steps, n_tiles)
-            return problem.collect(solution, piece)
+            return problem.collect(fit_rows(theta, piece.tile, problem.options, steps), piece)
 
-        return Fitted(*run_tiles(work, len(here), size))
+        return Fitted(*run_tiles(work, len(here), CALL_ROWS, padded=False))
 
     fitted = fit(rows, start.velocity[rows, None], start.broadening[rows, None], first_steps)
-    late = np.flatnonzero(~fitted.converged)
-    if len(late):
-        there = broadening_of(fitted.y[late], fitted.broadening_scale[late, None])
-        again = fit(rows[late], fitted.velocity[late], np.asarray(there), MORE_STEPS)
-        _keep_better(fitted, late, again)
+    for steps in MORE_STEPS:
+        late = np.flatnonzero(~fitted.converged)
+        if len(late):
+            there = broadening_of(fitted.y[late], fitted.broadening_scale[late, None])
+            again = fit(rows[late], fitted.velocity[late], np.asarray(there), steps)
+            _keep_better(fitted, late, again)
     late = np.flatnonzero(~fitted.converged)
     if len(late):
         anew = [factor * start.broadening[rows[late], None] for factor in START_FACTORS]
@@ -304,9 +320,24 @@ def fit_directly(
     return fitted
 
 
-def _different(index: np.ndarray) -> int:
-    """Rows of a tile before the copies of its last one."""
-    return int(np.searchsorted(index, index[-1])) + 1
+def fit_rows(theta: np.ndarray, tile: Tile, options: FitOptions, n_steps: int) -> Solution:
+    """`fit_tile` of at most `CALL_ROWS` rows: one shape, compiled once, serves any number."""
+    n = len(theta)
+    n_tiles = -(-n // TILE_ROWS)
+
+    def padded(values: np.ndarray) -> np.ndarray:
+        whole = np.zeros((CALL_ROWS, *values.shape[1:]), np.float32)
+        whole[:n] = values
+        whole[n : n_tiles * TILE_ROWS] = values[-1]
+        return whole
+
+    own = {name: padded(values) for name, values in tile._asdict().items() if name not in _SHARED}
+    solution = fit_tile(padded(theta), tile._replace(**own), options, n_steps, n_tiles)
+    return Solution(*(np.asarray(part)[:n] for part in solution))
+
+
+_SHARED = ("templates", "group")
+"""Parts of a tile that all its rows have in common."""
 
 
 def _keep_better(fitted: Fitted, rows: np.ndarray, again: Fitted) -> None:
@@ -329,6 +360,7 @@ def _tile(
     velocity: np.ndarray,
     scale: np.ndarray,
 ) -> Tile:
+    single = np.float32
     position = geometry.positions(velocity)
     lsf = geometry.widths(velocity)
     real = plan.lines >= 0
@@ -341,7 +373,8 @@ def _tile(
         weights[np.maximum(plan.templates, 0)[:, :, None], line[:, None, :]],
         0.0,
     )
-    weight = np.where(cut.inside, _take(data.weight[rows], cut.channel), 0.0)
+    offset = (cut.x - cut.reference[:, :, None]).astype(single)
+    weight = np.where(cut.inside, _take(data.weight, rows, cut.channel), 0.0)
     doppler = 1.0 + velocity / SPEED_OF_LIGHT_KMS
     n_groups = model.n_groups
     unit = VELOCITY_UNIT_KMS * doppler
@@ -350,11 +383,10 @@ def _tile(
     y_low, y_high = (1.0 / np.sqrt(1.0 + (s / scale) ** 2) for s in (s_high, s_low))
     if model.frozen_width:
         y_low = y_high = np.ones_like(scale)
-    single = np.float32
     return Tile(
-        data=_take(data.data[rows], cut.channel).astype(single),
-        weight=weight.astype(single),
-        offset=(cut.x - cut.reference[:, :, None]).astype(single),
+        data=_take(data.data, rows, cut.channel).astype(single, copy=False),
+        weight=weight.astype(single, copy=False),
+        offset=np.broadcast_to(offset, weight.shape),
         position=at.astype(single),
         center=(at - cut.reference[:, :, None]).astype(single),
         lsf=width.astype(single),
@@ -398,9 +430,11 @@ def _collect(
     real = plan.lines >= 0
     coverage[:, plan.lines[real]] = s.coverage[:, real]
     full = np.full((n, n_axis), np.nan, np.float32)
-    row = np.broadcast_to(np.arange(n)[:, None, None], cut.channel.shape)
     if n_axis:
-        full[row[cut.inside], cut.channel[cut.inside]] = s.model[cut.inside]
+        row, channel, inside = np.broadcast_arrays(
+            np.arange(n)[:, None, None], cut.channel, cut.inside
+        )
+        full[row[inside], channel[inside]] = s.model[inside]
     lower, upper = np.asarray(tile.lower), np.asarray(tile.upper)
     v, y = s.theta[:, :n_groups], s.theta[:, n_groups:]
     edge = 1e-4
@@ -408,7 +442,6 @@ def _collect(
     at_broadening = y <= lower[:, n_groups:] + edge
     if model.frozen_width:
         at_broadening = np.zeros_like(at_broadening)
-    used = np.asarray(tile.weight) > 0
     return Fitted(
         velocity=velocity[:, None] + v * VELOCITY_UNIT_KMS * doppler[:, None],
         y=y,
@@ -418,7 +451,7 @@ def _collect(
         area_covariance=covariance,
         continuum=_continuum_at_reference(s, tile, plan, model),
         chi2=s.chi2,
-        n_used=used.sum(axis=(1, 2)),
+        n_used=s.n_used,
         line_free=s.line_free,
         outlier=s.outlier,
         profile=s.profile,
@@ -437,10 +470,7 @@ def _continuum_at_reference(
     window, local = (int(i[0]) for i in np.nonzero(plan.lines == model.reference))
     n_templates = plan.templates.shape[1]
     coefficients = s.coefficients[:, window, n_templates:]
-    offset = np.asarray(tile.offset[:, window])
-    used = np.asarray(tile.weight[:, window]) > 0
-    low = np.where(used, offset, np.inf).min(axis=1)
-    high = np.where(used, offset, -np.inf).max(axis=1)
+    low, high = np.moveaxis(s.ends[:, window], -1, 0).astype(float)
     ok = high > low
     span = np.where(ok, high - low, 1.0)
     x = np.where(ok, 2.0 * (np.asarray(tile.center[:, window, local]) - low) / span - 1.0, 0.0)

@@ -214,7 +214,14 @@ def _dispatch(
     if len(rows):
         # what the bank's steps were not enough for needs many
         again = fit_directly(
-            data, geometry, model, config, start, with_model, rows=rows, first_steps=MORE_STEPS
+            data,
+            geometry,
+            model,
+            config,
+            start,
+            with_model,
+            rows=rows,
+            first_steps=MORE_STEPS[-1],
         )
         for mine, other in zip(fitted, again, strict=True):
             mine[rows] = other

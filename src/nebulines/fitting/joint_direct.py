@@ -44,7 +44,7 @@ from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.small_tiles import map_small_tiles
 
-CALL_ROWS = 64 * TILE_ROWS
+CALL_ROWS = 32 * TILE_ROWS
 """Objects in one call of the compiled fit, which works on a tile at a time."""
 FIRST_STEPS = 4
 MORE_STEPS = 15

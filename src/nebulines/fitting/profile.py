@@ -59,21 +59,23 @@ def profile_score(
         (True, 0.3)
     """
     n, _, n_channels = residual.shape
+    length = min(2 * HALF_WIDTH, n_channels)
     nearest = jnp.sum(offset[:, :, None, :] < center[..., None], axis=-1)
-    index, inside = _around(nearest, HALF_WIDTH, n_channels)
-    flat = index.reshape(*index.shape[:2], -1)
+    first = jnp.clip(nearest - HALF_WIDTH, 0, n_channels - length)
+
+    def cut(channels: Array, start: Array) -> Array:
+        """(J, H): the channels (K,) around each line of one window."""
+        return jax.vmap(lambda at: jax.lax.dynamic_slice(channels, (at,), (length,)))(start)
 
     def near(values: Array) -> Array:
-        """(W J, H, n): the channels around each line, spectra on the fastest axis."""
-        values = jnp.take_along_axis(values, flat, axis=-1).reshape(index.shape)
-        return jnp.moveaxis(values.reshape(n, -1, index.shape[-1]), 0, -1)
+        """(W J, H, n): the same of all windows, spectra on the fastest axis."""
+        return jnp.moveaxis(jax.vmap(jax.vmap(cut))(values, first).reshape(n, -1, length), 0, -1)
 
     def by_line(values: Array) -> Array:
         return values.reshape(n, -1).T[:, None, :]
 
     u = (near(offset) - by_line(center)) / by_line(width)
-    seen = jnp.moveaxis(inside.reshape(n, -1, index.shape[-1]), 0, -1)
-    scale = jnp.where(seen, near(root), 0.0) * jnp.maximum(by_line(height), 0.0)
+    scale = near(root) * jnp.maximum(by_line(height), 0.0)
     every = residual.reshape(n, -1).T
     used = jnp.sum(root > 0, axis=(1, 2))
     return _score(u, near(residual) * scale, scale, _noise_variance(every, used)).T
@@ -125,46 +127,44 @@ def _score(
     """
     # written out once, where many sums read them
     u, weighted, scale = jax.lax.optimization_barrier((u, weighted, scale))
-    best = _hermite(u, weighted, scale)
+    wings = tuple(jnp.hypot(*pair) for pair in _tests(_hermite(u), weighted, scale))
     if together:
         u = jnp.mean(u, axis=0, keepdims=True)
         weighted = jnp.sum(weighted, axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum(scale**2, axis=0, keepdims=True))
-    for at in BUMP_OFFSETS:
-        bump = jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0)
-        z, amplitude, others = _test(bump, weighted, scale)
-        better = z > best[0]
-        others = jnp.maximum(others, 0.0)
-        best = tuple(
-            jnp.where(better, new, old)
-            for new, old in zip((z, amplitude, others), best, strict=True)
-        )
-    z, amplitude, others = best
+    bumps = [jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0) for at in BUMP_OFFSETS]
+    tested = _tests(bumps, weighted, scale)
+    highest = jnp.max(tested[0], axis=0)
+    bump = (jnp.max(jnp.where(tested[0] == highest, part, -jnp.inf), axis=0) for part in tested)
+    better = highest > wings[0]
+    z, amplitude, others = (
+        jnp.where(better, jnp.maximum(value, 0.0), wing)
+        for wing, value in zip(wings, bump, strict=True)
+    )
     return jnp.stack([z**2, amplitude, others**2, variance])
 
 
-def _test(shape: Array, weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
-    """z, the amplitude, and the z of all lines but the one that contributes most, each (n,)."""
-    norm = jnp.sum((scale * shape) ** 2, axis=1)
-    dot = jnp.sum(weighted * shape, axis=1)
-    strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=0)
+def _tests(shapes: list[Array], weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
+    """For each of T shapes (lines, H, n): z, the amplitude, and the z of all lines but the one
+    that contributes most, each (T, n)."""
+    norm = jnp.stack([jnp.sum((scale * shape) ** 2, axis=1) for shape in shapes])
+    dot = jnp.stack([jnp.sum(weighted * shape, axis=1) for shape in shapes])
+    strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=1, keepdims=True)
 
     def over(lines: Array) -> tuple[Array, Array]:
-        total = jnp.sum(jnp.where(lines, norm, 0.0), axis=0)
-        return jnp.sum(jnp.where(lines, dot, 0.0), axis=0), jnp.where(total > 0, total, jnp.inf)
+        total = jnp.sum(jnp.where(lines, norm, 0.0), axis=1)
+        return jnp.sum(jnp.where(lines, dot, 0.0), axis=1), jnp.where(total > 0, total, jnp.inf)
 
     along, total = over(jnp.ones_like(strongest))
     other, rest = over(~strongest)
     return along / jnp.sqrt(total), along / total, other / jnp.sqrt(rest)
 
 
-def _hermite(u: Array, weighted: Array, scale: Array) -> tuple[Array, ...]:
-    """Lengths of (z3, z4) and of (h3, h4), as from `_test`."""
+def _hermite(u: Array) -> list[Array]:
+    """The third and the fourth Gauss-Hermite function."""
     gauss = jnp.exp(-0.5 * u * u)
     third = (2.0 * u * u - 3.0) * u * gauss * np.float32(np.sqrt(2.0 / 6.0))
-    fourth = ((4.0 * u * u - 12.0) * u * u + 3.0) * gauss * np.float32(1.0 / np.sqrt(24.0))
-    both = zip(_test(third, weighted, scale), _test(fourth, weighted, scale), strict=True)
-    return tuple(jnp.hypot(*pair) for pair in both)
+    return [third, ((4.0 * u * u - 12.0) * u * u + 3.0) * gauss * np.float32(1.0 / np.sqrt(24.0))]
 
 
 def _noise_variance(residual: Array, used: Array) -> Array:

@@ -47,27 +47,50 @@ class SearchResult(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _hats(n_channels: int, half: int) -> np.ndarray:
-    """Linear interpolation from nodes ``half`` channels apart (channel, node); rows sum to 1."""
+def _hats(n_channels: int, half: int, step: int = 1) -> np.ndarray:
+    """Linear interpolation from nodes ``half`` channels apart (channel, node), in the middle of
+    every ``step`` channels; rows sum to 1."""
     n_nodes = max(2, round((n_channels - 1) / half) + 1)
     nodes = np.linspace(0.0, max(n_channels - 1, 1), n_nodes)
-    distance = np.abs(np.arange(n_channels)[:, None] - nodes[None, :]) / (nodes[1] - nodes[0])
+    first = np.arange(0, n_channels, step)
+    middle = 0.5 * (first + np.minimum(first + step, n_channels) - 1.0)
+    distance = np.abs(middle[:, None] - nodes[None, :]) / (nodes[1] - nodes[0])
     return np.maximum(1.0 - distance, 0.0).astype(np.float32)
+
+
+BINS_IN_HALF = 16
+"""The local mean is made of bins, so many in its half length."""
 
 
 def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
     """Local mean of spectra (m, n) over about +-``half`` channels, piecewise linear, without
     what stands out of the noise; ``weight`` is (m, n), or (m, 1) for all of them."""
-    hats = jnp.asarray(_hats(data.shape[0], half))
-    used = weight > 0
-    kept = used.astype(data.dtype)
-    for clip in (3.0, 2.5, 2.5):
-        nodes = (hats.T @ (kept * data)) / jnp.maximum(hats.T @ kept, 1e-3)
-        residual = data - hats @ nodes
-        count = jnp.maximum(jnp.sum(kept, axis=0), 1.0)
-        rms = jnp.sqrt(jnp.sum(kept * residual**2, axis=0) / count)
-        kept = (used & (residual < clip * rms) & (residual > -3.0 * rms)).astype(data.dtype)
-    return hats @ ((hats.T @ (kept * data)) / jnp.maximum(hats.T @ kept, 1e-3))
+    m, step = len(data), max(1, half // BINS_IN_HALF)
+    hats = jnp.asarray(_hats(m, half, step))
+    used = (weight > 0).astype(data.dtype)
+    count = _binned(used, step)
+    mean = _binned(data * used, step) / jnp.maximum(count, 1.0)
+
+    def at_nodes(kept: Array) -> Array:
+        return (hats.T @ (kept * mean)) / jnp.maximum(hats.T @ kept, 1e-3)
+
+    kept = jnp.broadcast_to(count, mean.shape)
+    for clip in (2.5, 2.5):
+        residual = (mean - hats @ at_nodes(kept)) * jnp.sqrt(count)
+        inside = kept > 0
+        bins = jnp.maximum(jnp.sum(inside, axis=0), 1)
+        rms = jnp.sqrt(jnp.sum(jnp.where(inside, residual**2, 0.0), axis=0) / bins)
+        kept = jnp.where((residual < clip * rms) & (residual > -3.0 * rms), count, 0.0)
+    return jnp.asarray(_hats(m, half)) @ at_nodes(kept)
+
+
+def _binned(values: Array, step: int) -> Array:
+    """Sums over every ``step`` channels of (m, n)."""
+    if step == 1:
+        return values
+    m, n = values.shape
+    padded = jnp.pad(values, ((0, -m % step), (0, 0))).reshape(-1, step, n)
+    return sum(padded[:, k] for k in range(1, step)) + padded[:, 0]
 
 
 def _cumulative(values: Array, block: int = 16) -> Array:

@@ -29,7 +29,11 @@ def tile_indices(n: int, tile_rows: int) -> list[np.ndarray]:
 
 
 def run_tiles(
-    work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int, tile_rows: int
+    work: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    n: int,
+    tile_rows: int,
+    *,
+    padded: bool = True,
 ) -> list[Any]:
     """Apply ``work`` to tiles of row indices and join the results along the first axis.
 
@@ -37,11 +41,15 @@ def run_tiles(
         work: function of the row indices (tile,), returning a tuple of arrays (tile, ...).
         n: number of rows, at least one.
         tile_rows: rows of a tile.
+        padded: whether the last tile repeats its last row until it is as long as the others.
 
     Returns:
         One array (n, ...) for each array that ``work`` returns.
     """
-    pieces = map_tiles(work, tile_indices(n, tile_rows))
+    tiles = tile_indices(n, tile_rows)
+    if not padded:
+        tiles[-1] = np.unique(tiles[-1])
+    pieces = map_tiles(work, tiles)
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 

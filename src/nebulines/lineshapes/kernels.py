@@ -13,7 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.lineshapes.reduced import Kernel, reduced_kernel
+from nebulines.lineshapes.reduced import (
+    DISTANT,
+    Kernel,
+    reduced_kernel,
+    reduced_kernel_along,
+)
 
 
 def gaussian_kernel(offset: Any, sigma: Any) -> Kernel:
@@ -38,7 +43,7 @@ def gaussian_kernel(offset: Any, sigma: Any) -> Kernel:
     return Kernel(value, -u * inverse * value, (u * u - 1.0) * inverse * inverse * value)
 
 
-def sincgauss_kernel(offset: Any, width: Any, sigma: Any) -> Kernel:
+def sincgauss_kernel(offset: Any, width: Any, sigma: Any, near: int = 0) -> Kernel:
     """Sinc convolved with a Gaussian, unit area: P = K(pi x / w, pi sigma / w) / w.
 
     K is the cut, damped interferogram of `nebulines.lineshapes.reduced`. Exact in both
@@ -49,6 +54,9 @@ def sincgauss_kernel(offset: Any, width: Any, sigma: Any) -> Kernel:
         width: w, first zero of the sinc (FWHM / 1.20671), > 0.
         sigma: standard deviation of the Gaussian, >= 0. Both widths are broadcast against
             ``offset``; for speed keep them of size 1 along the channels.
+        near: for offsets that ascend along the last axis, in float32, with widths of size 1
+            along it: the channels around each line that lie within `near_channels` widths, to
+            whom the costly part is confined; 0 = all.
 
     Returns:
         `Kernel` (P, dP/dx, d2P/dx2).
@@ -62,13 +70,29 @@ def sincgauss_kernel(offset: Any, width: Any, sigma: Any) -> Kernel:
     """
     offset, width, sigma = _floats(offset, width, sigma)
     unit = np.pi / width
-    kernel = reduced_kernel(offset * unit, jnp.square(sigma * unit))
+    if near:
+        kernel = reduced_kernel_along(offset * unit, jnp.square(sigma * unit), near)
+    else:
+        kernel = reduced_kernel(offset * unit, jnp.square(sigma * unit))
     inverse = 1.0 / width
     return Kernel(
         kernel.value * inverse,
         kernel.first * (inverse * unit),
         kernel.second * (inverse * unit * unit),
     )
+
+
+def near_channels(widest: float, n_channels: int) -> int:
+    """The ``near`` of `sincgauss_kernel` for lines whose sinc's first zero is at most ``widest``
+    channels from its peak, on an axis of ``n_channels``; 0 where it would gain nothing.
+
+    Example:
+        >>> near_channels(1.25, 372), near_channels(8.0, 372)
+        (48, 0)
+    """
+    reach = 2.0 * widest * DISTANT / np.pi + 4.0
+    near = 16 * int(np.ceil(min(reach, n_channels) / 16.0))
+    return near if 2 * near <= n_channels else 0
 
 
 def sinc_kernel(offset: Any, width: Any) -> Kernel:

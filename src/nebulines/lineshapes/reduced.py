@@ -14,11 +14,15 @@ and 1e-12 (float64) of each function's own maximum:
   K = sqrt(pi/2)/b exp(-X^2 / 2 b^2) + exp(-b^2/2) Im[e^{iX} r sum_k (2k-1)!! u^k],
   r = 1 / (X + i b^2), u = b^2 r^2: the asymptotic series of the complex error function
   w(z), z = (X + i b^2) / (sqrt(2) b) (Abramowitz & Stegun 7.1.23).
+
+Along an axis only the channels around the line need more than two terms of that series, and
+beyond `DISTANT` nothing but the wings is left unless the line is broad: `reduced_kernel_along`
+knows which channels these are, and takes half the time or less.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -71,6 +75,45 @@ def reduced_kernel(x: jax.Array, b2: jax.Array) -> Kernel:
     inside = _near(x, b2, regime)
     outside = _far(jnp.where(near, regime.edge_x, x), b2, regime)
     return Kernel(*(jnp.where(near, a, c) for a, c in zip(inside, outside, strict=True)))
+
+
+DISTANT = 48.0
+"""X beyond which two terms of the far series are exact in float32."""
+_DISTANT_TERMS = 2
+_BROAD = (DISTANT / 7.0) ** 2
+"""b^2 below which the Gaussian is nil (exp(-24)) beyond `DISTANT`."""
+
+
+def reduced_kernel_along(x: jax.Array, b2: jax.Array, near: int) -> Kernel:
+    """`reduced_kernel` in float32 for lines on an axis, most of whose channels are far away.
+
+    Args:
+        x: X (..., K), ascending along the last axis.
+        b2: b^2 (..., 1).
+        near: channels around the line that get all terms; what is outside them lies beyond
+            `DISTANT`, unless the axis ends before.
+
+    Returns:
+        `Kernel` (..., K).
+    """
+    n_channels = x.shape[-1]
+    lines = x.reshape(-1, n_channels)
+    first = jnp.clip(jnp.sum(lines < 0.0, axis=-1) - near // 2, 0, n_channels - near)
+    around = jax.vmap(lambda line, at: jax.lax.dynamic_slice(line, (at,), (near,)))(lines, first)
+    inside = reduced_kernel(around.reshape(*x.shape[:-1], near), b2)
+    regime = replace(_REGIMES["float32"], terms_far=_DISTANT_TERMS)
+    distant = jnp.where(jnp.abs(x) < regime.edge_x, regime.edge_x, x)
+    outside = jax.lax.cond(
+        jnp.max(b2) < _BROAD,
+        lambda: _wings(distant, b2, regime),
+        lambda: _far(distant, b2, regime),
+    )
+    put = jax.vmap(lambda line, part, at: jax.lax.dynamic_update_slice(line, part, (at,)))
+
+    def joined(all_: jax.Array, part: jax.Array) -> jax.Array:
+        return put(all_.reshape(lines.shape), part.reshape(-1, near), first).reshape(x.shape)
+
+    return Kernel(*(joined(a, c) for a, c in zip(outside, inside, strict=True)))
 
 
 def _near(x: jax.Array, b2: jax.Array, regime: Regime) -> Kernel:
