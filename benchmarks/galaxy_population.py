@@ -205,6 +205,20 @@ def compare_colours(drawn: Drawn, weights: Path) -> dict[str, list[float]]:
     }
 
 
+def implied_correlations(desi: Widths, weights: Path, n: int, seed: int) -> dict[str, float]:
+    """Spread of asinh EW that the published networks predict for noisy colours of the population,
+    over that of DESI's widths: the correlation of prediction and measurement in real galaxies, as
+    far as both sets of colours are the same (for a least-squares prediction f of y, corr = sd f /
+    sd y)."""
+    from nebulines.galaxies.widths.published import read_published
+    from nebulines.galaxies.widths.samples import TEST, draw_sample
+
+    galaxies = draw_sample(n, seed, TEST).galaxies
+    predicted = np.asarray(read_published(weights)(galaxies.colours)).std(axis=0)
+    measured = np.nanstd(np.arcsinh(desi.ew), axis=0)
+    return {name: float(value) for name, value in zip(LINES, predicted / measured, strict=True)}
+
+
 def speed(n: int) -> dict[str, float]:
     """Galaxies a second, by the clock and by processor time."""
     draw_population(n, 0)
@@ -278,6 +292,11 @@ def page(facts: dict[str, Any]) -> str:
         ]
         head = ["colour, bins", "mean less DESI's [spread]", "spread over DESI's (with noise)"]
         parts += ["## Colours of the continua, without noise", table(head, rows), ""]
+    if "implied" in facts:
+        head = ["", *(k for k in TARGET_RANKS)]
+        rows = [["spread ratio", *(f"{facts['implied'][k]:.2f}" for k in TARGET_RANKS)]]
+        title = "## Spread of what the published networks predict here over that of DESI's widths"
+        parts += [title, table(head, rows), ""]
     rows = [
         [what, *(f"{value:,.0f}" for value in rates.values())]
         for what, rates in facts["speed"].items()
@@ -323,6 +342,7 @@ def main(widths: Path, weights: Path | None, n: int, seed: int, speed_of: int) -
     }
     if weights is not None:
         facts["colours"] = compare_colours(drawn, weights)
+        facts["implied"] = implied_correlations(desi, weights, n // 3, seed)
     facts["figures"] = draw_figures(folder, drawn, desi)
     (folder / "numbers.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(page(facts), encoding="utf-8")

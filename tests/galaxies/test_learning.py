@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
-from nebulines.galaxies.population.skewed_scatter import bend, bend_slope, unbend
 from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths, doublets, with_doublets
-from nebulines.galaxies.widths.learning import equivalent_width_task, log_likelihood, measured
+from nebulines.galaxies.widths.learning import equivalent_width_task, measured
+from nebulines.galaxies.widths.likelihood import log_likelihood, solved
 from nebulines.galaxies.widths.network import EquivalentWidth
 from nebulines.galaxies.widths.predictors import load_predictor
 from nebulines.galaxies.widths.scores import coverage, line_scores
+from nebulines.galaxies.widths.width_mixture import WidthMixture
 from nebulines.networks.weights import save
 from nebulines.training import TrainConfig, train
 
@@ -138,30 +139,60 @@ def test_doublets_keep_their_ratio_in_medians_and_draws(learned):
             np.testing.assert_allclose(ew[:, weak] * ratio, ew[:, strong], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("skew", "tail"), [(0.4, 1.2), (-0.5, 0.8)])
-def test_likelihood_of_a_skewed_scatter(double, skew, tail):
-    """A line below its noise: the draws mend the linearisation on average."""
-    u = np.linspace(-9.0, 9.0, 200_001)
-    x = 0.3 + 0.5 * np.asarray(bend(u, skew, tail))
-    density = np.exp(-0.5 * u**2 - 0.5 * ((0.2 - np.sinh(x)) / 0.7) ** 2) / (2.0 * np.pi * 0.7)
-    one = np.ones((200, N_LINES))
-    error = np.where(np.arange(N_LINES) == 3, 0.7, np.inf) * one
-    shape = (0.5 * one, skew * one, tail * one)
-    widths = LineWidths(
-        jnp.asarray(0.3 * one), jnp.zeros((200, N_LINES, 1)), *map(jnp.asarray, shape)
-    )
-    exact = np.log(np.trapezoid(density, u))
-    rough = log_likelihood(widths, 0.2 * one, error, pairs=0)
-    mended = log_likelihood(widths, 0.2 * one, error, pairs=16)
-    assert abs(float(jnp.mean(mended)) - exact) < 0.02
-    assert abs(float(jnp.mean(mended)) - exact) < abs(float(jnp.mean(rough)) - exact) + 0.01
+def two_parts(shift: float) -> WidthMixture:
+    """A fifth of the galaxies moved by ``shift`` in asinh EW."""
+    mean = jnp.stack([jnp.zeros((1, N_LINES)), jnp.full((1, N_LINES), shift)], axis=1)
+    scatter = jnp.full(mean.shape, 0.3)
+    parts = LineWidths(mean, 0.2 * jnp.ones((*mean.shape, 1)), scatter)
+    return WidthMixture(jnp.zeros((1, N_LINES)), jnp.log(jnp.array([[0.8, 0.2]])), parts)
 
 
-def test_bending_is_undone_and_has_its_slope(double):
-    u = np.linspace(-4.0, 4.0, 81)
-    np.testing.assert_allclose(unbend(bend(u, 0.6, 1.3), 0.6, 1.3), u, atol=1e-9)
-    slope = jax.vmap(jax.grad(lambda one: bend(one, 0.6, 1.3)))(u)
-    np.testing.assert_allclose(bend_slope(u, 0.6, 1.3), slope, rtol=1e-9)
+def test_likelihood_of_a_mixture_adds_up_its_parts(double):
+    mixture = two_parts(2.0)
+    error = np.where(np.arange(N_LINES) == 3, 0.2, np.inf)[None]
+    got = log_likelihood(mixture, np.full((1, N_LINES), 2.5), error)
+    scatter = float(np.hypot(0.3, 0.2))
+    parts = [integrated(mean, scatter, 2.5, 0.2) for mean in (0.0, 2.0)]
+    assert float(got[0]) == pytest.approx(np.logaddexp(*(parts + np.log([0.8, 0.2]))), abs=0.02)
+
+
+def test_quantiles_and_draws_of_a_mixture(double):
+    mixture = two_parts(2.0)
+    many = jax.tree.map(lambda part: jnp.repeat(part, 20_000, axis=0), mixture)
+    drawn = np.arcsinh(many.draw(jax.random.key(3)))
+    assert (drawn[:, 0] > 1.0).mean() == pytest.approx(0.2, abs=0.02)
+    for share in (0.1, 0.5, 0.9):
+        got = mixture.quantile(share)[0, 0]
+        assert (drawn[:, 0] < got).mean() == pytest.approx(share, abs=0.01)
+    assert drawn.std(axis=0) == pytest.approx(np.asarray(mixture.scatter())[0], rel=0.03)
+    assert np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1] > 0.8  # both lines are of the same part
+    low, high = (np.sinh(mixture.quantile(share)[0, 2]) for share in (0.158655, 0.841345))
+    assert mixture.ew_err()[0, 2] == pytest.approx(0.5 * (high - low), rel=1e-4)
+
+
+def test_quantiles_of_a_mixture_have_a_gradient(double):
+    def moved(shift):
+        return two_parts(shift).quantile(0.85)[0, 0]
+
+    step = 1e-3
+    slope = (moved(2.0 + step) - moved(2.0 - step)) / (2.0 * step)
+    assert float(jax.grad(moved)(2.0)) == pytest.approx(float(slope), rel=1e-2)
+
+
+def test_low_rank_systems_are_solved(double):
+    rng = np.random.default_rng(1)
+    factor, diagonal = rng.normal(size=(5, 10, 3)), rng.uniform(0.01, 1.0, (5, 10))
+    z = rng.normal(size=(5, 10))
+    x, log_det = solved(jnp.asarray(factor), jnp.asarray(diagonal), jnp.asarray(z))
+    full = factor @ factor.swapaxes(1, 2) + diagonal[..., None] * np.eye(10)
+    np.testing.assert_allclose(np.einsum("nij,nj->ni", full, x), z, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(full)[1], rtol=1e-9)
+
+
+def test_the_stated_medians_agree_with_the_mixture(learned):
+    widths = learned.predict(toy(500, 10, NOISE)[0].colours)
+    gap = np.asarray(widths.mean - widths.quantile(0.5))
+    assert np.sqrt(np.mean(gap**2)) < 0.1
 
 
 def test_strange_colours_are_outside(learned):
@@ -181,7 +212,7 @@ def test_gradients_reach_every_layer():
     network = EquivalentWidth(key=jax.random.key(0), width=8)
     galaxies = toy(64, 5, 1.0)[0]
     task = equivalent_width_task(toy(200, 6, 1.0)[0], galaxies)
-    gradient = eqx.filter_grad(lambda net: task.loss(net, galaxies, None))(network)
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda net: task.loss(net, galaxies, None)))(network)
     for layer in gradient.layers:
         assert np.isfinite(layer.weight).all()
         assert np.abs(layer.weight).max() > 0

@@ -15,11 +15,12 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.galaxies.widths.baselines import linear, nearest_neighbours
-from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.galaxies.widths.predictors import load_predictor
 from nebulines.galaxies.widths.samples import TEST, TRAINING, Sample, View, draw_sample
 from nebulines.galaxies.widths.scores import coverage, line_scores
 from nebulines.galaxies.widths.tasks import predict_in_blocks
+from nebulines.galaxies.widths.width_mixture import Widths
 from nebulines.networks.weights import shipped
 
 NETWORKS: dict[str, View] = {"equivalent_width": "colours", "equivalent_width_spectrum": "spectrum"}
@@ -39,7 +40,7 @@ class Judged(NamedTuple):
 
     name: str
     ew: np.ndarray
-    widths: LineWidths | None
+    widths: Widths | None
     spearman: np.ndarray
     nmad: np.ndarray
     bias: np.ndarray
@@ -75,7 +76,7 @@ def judge_network(name: str, network: Any, test: Sample) -> Judged:
 
 
 def judge_predictions(
-    name: str, ew: np.ndarray, test: Sample, widths: LineWidths | None = None
+    name: str, ew: np.ndarray, test: Sample, widths: Widths | None = None
 ) -> Judged:
     """Scores of predicted widths (n, 10) [Angstrom].
 

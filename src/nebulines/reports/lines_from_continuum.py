@@ -23,6 +23,16 @@ TARGETS = {"HALPHA6563": 0.915, "HBETA4861": 0.90, "NII6583": 0.89, "OIII5007": 
 GAIN = 0.12
 """Share by which the NMAD has to be below that of k-NN on the same inputs."""
 _GAIN_LINES = ("HALPHA6563", "HBETA4861", "NII6583")
+_NEIGHBOURS = ("k-NN 50, 11 colours", "PCA 6 + k-NN 50, 11 colours")
+DISTANCE = 0.03
+"""Kolmogorov-Smirnov distance that predicted + noise has to stay under, every line."""
+
+
+BOUND = (
+    "The population was tuned so that these rank correlations are within reach "
+    "([galaxies](../../../docs/galaxies.md)); what any network can reach on it is measured by "
+    "`python -m benchmarks.width_bound`."
+)
 
 
 class WidthPlan(NamedTuple):
@@ -86,7 +96,8 @@ def reproduce_lines_from_continuum(plan: WidthPlan, *, command: str) -> list[Pat
         LEGEND,
         *tables,
         "### Targets",
-        _targets(judged),
+        _targets(judged, numbers),
+        BOUND,
         "## Distributions",
         *spread,
         "## Line leakage",
@@ -125,10 +136,10 @@ def _introduction(plan: WidthPlan) -> str:
     return text
 
 
-def _targets(judged: list[Judged]) -> str:
+def _targets(judged: list[Judged], spread: dict[str, Any]) -> str:
     by_name = {one.name: one for one in judged}
     ours = next(one for name, one in by_name.items() if name.startswith("equivalent_width,"))
-    near, top = by_name["k-NN 50, 11 colours"], judged[0]
+    top = judged[0]
     rows: list[list[str]] = []
     for line, target in TARGETS.items():
         k = LINES.index(line)
@@ -137,16 +148,23 @@ def _targets(judged: list[Judged]) -> str:
         rows.append(
             [f"Spearman {line}", f"{target:.3f}", f"{got:.3f}", f"ceiling {most:.3f}", verdict]
         )
-    for line in _GAIN_LINES:
-        k = LINES.index(line)
-        gain = 1.0 - ours.nmad[k] / near.nmad[k]
-        verdict = "reached" if gain >= GAIN else "missed"
-        floor = f"noise {top.nmad[k]:.2f} A"
-        rows.append([f"NMAD below k-NN, {line}", f"{GAIN:.0%}", f"{gain:.1%}", floor, verdict])
+    rows += [_gain(ours, by_name[name], line) for name in _NEIGHBOURS for line in _GAIN_LINES]
     inside = ours.coverage
     verdict = "reached" if np.all((inside > 0.66) & (inside < 0.70)) else "missed"
     rows.append(["coverage", "0.66-0.70", f"{inside.min():.3f}-{inside.max():.3f}", "", verdict])
+    line, most = max(spread["ks"].items(), key=lambda item: item[1])
+    verdict = "reached" if most < DISTANCE else "missed"
+    rows.append([f"KS, worst line ({line})", f"{DISTANCE}", f"{most:.3f}", "", verdict])
     return markdown(["what", "target", "here", "bound", ""], rows)
+
+
+def _gain(ours: Judged, near: Judged, line: str) -> list[str]:
+    """By how much the NMAD of a line is below that of neighbours."""
+    k = LINES.index(line)
+    gain = 1.0 - ours.nmad[k] / near.nmad[k]
+    verdict = "reached" if gain >= GAIN else "missed"
+    what = f"NMAD below {near.name.partition(',')[0]}, {line}"
+    return [what, f"{GAIN:.0%}", f"{gain:.1%}", f"{near.nmad[k]:.2f} A", verdict]
 
 
 def _rates(plan: WidthPlan, sets: TestSets) -> dict[str, list[Rate]]:

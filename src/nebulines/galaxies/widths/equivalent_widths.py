@@ -3,8 +3,7 @@
 EW = flux of the line / continuum flux density at the line [Angstrom, rest frame], positive in
 emission. y = asinh(EW / 1 Angstrom) is linear for weak and for negative widths and logarithmic
 for strong ones; y normal with mean m and standard deviation s means an EW of median sinh(m),
-with half of the 16 to 84 % interval [sinh(m + s) - sinh(m - s)] / 2 = cosh(m) sinh(s). A skewed
-scatter keeps the median (`LineWidths`).
+with half of the 16 to 84 % interval [sinh(m + s) - sinh(m - s)] / 2 = cosh(m) sinh(s).
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.population.skewed_scatter import bend
 from nebulines.lines import tied_groups
 
 LINES = (
@@ -40,22 +38,19 @@ LINES = (
 class LineWidths(NamedTuple):
     """Predicted distribution of the equivalent widths of n galaxies.
 
-    asinh(EW / Angstrom) = mean + s w(t / s), t normal with mean 0 and the covariance
-    factor @ factor.T + diag(own^2), s its standard deviations, w the bend of `skewed_scatter`.
+    asinh(EW / Angstrom) = mean + t, t normal with mean 0 and the covariance
+    factor @ factor.T + diag(own^2).
 
     Attributes:
         mean: (n, 10) median of asinh(EW / Angstrom).
         factor: (n, 10, r) or None when the network states no scatter.
         own: (n, 10) scatter that each line has by itself, or None.
-        skew, tail: (n, 10) of the bend, or None: w(u) = u, the scatter is normal.
         tied: (n, 1), or None when draws need not keep the ratios of fixed doublets.
     """
 
     mean: jax.Array
     factor: jax.Array | None = None
     own: jax.Array | None = None
-    skew: jax.Array | None = None
-    tail: jax.Array | None = None
     tied: jax.Array | None = None
 
     def ew(self) -> jax.Array:
@@ -68,17 +63,10 @@ class LineWidths(NamedTuple):
             return jnp.full_like(self.mean, jnp.nan)
         return jnp.sqrt(jnp.sum(jnp.square(self.factor), axis=-1) + jnp.square(self.own))
 
-    def at(self, t: Any) -> jax.Array:
-        """asinh(EW / Angstrom) (..., n, 10) where the scatter is t."""
-        if self.skew is None or self.tail is None:
-            return self.mean + t
-        scatter = self.scatter()
-        return self.mean + scatter * bend(t / scatter, self.skew, self.tail)
-
     def ew_err(self) -> jax.Array:
         """Half of the 16 to 84 % interval of the equivalent widths (n, 10) [Angstrom]."""
         scatter = self.scatter()
-        return 0.5 * (jnp.sinh(self.at(scatter)) - jnp.sinh(self.at(-scatter)))
+        return jnp.cosh(self.mean) * jnp.sinh(scatter)
 
     def draw(self, key: jax.Array) -> jax.Array:
         """One equivalent width of each line and galaxy (n, 10) [Angstrom], lines correlated; with
@@ -101,7 +89,7 @@ class LineWidths(NamedTuple):
         normal = jax.random.normal(shared, (*self.mean.shape[:-1], self.factor.shape[-1]))
         alone = jax.random.normal(own, self.mean.shape)
         together = jnp.einsum("...lr,...r->...l", self.factor, normal.astype(self.mean.dtype))
-        ew = jnp.sinh(self.at(together + self.own * alone.astype(self.mean.dtype)))
+        ew = jnp.sinh(self.mean + together + self.own * alone.astype(self.mean.dtype))
         return ew if self.tied is None else with_doublets(ew)
 
 

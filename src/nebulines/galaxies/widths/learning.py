@@ -1,14 +1,7 @@
-"""How `EquivalentWidth` learns from measured widths with errors.
+"""How `EquivalentWidth` learns from measured widths with errors: see `likelihood`.
 
-A measured width o = EW + noise of known error e, EW = sinh(x(t)), t ~ N(0, S) given the colours
-(`LineWidths`). Linearised at a point t0 with h = sinh(x(t0)) and slope h' = dEW/dt, o says
-z = t0 + (o - h) / h' with error e / h', so that
-log p(o) = log N(z; 0, S + diag(e / h')^2) - sum log h'. t0 is moved to the most probable t in a
-few steps: for strong lines it is what gives o, for undetected ones near 0. Draws t_k of the
-posterior that belongs to the straight line can mend it where it bends within the noise: log p gains
-log mean_k exp(sum [(z - t_k)^2 h'^2 - (o - sinh(x(t_k)))^2] / 2 e^2). Nothing is cut, so weak
-and negative widths teach as much as their errors allow; widths that were not measured (error not
-finite) are left out line by line.
+Beside the mixture of joint distributions the network states the medians of its lines, which are
+asked for far more often: they learn to agree with the mixture's.
 """
 
 from __future__ import annotations
@@ -22,9 +15,9 @@ import numpy as np
 from jax import Array
 
 from nebulines.errors import InputError
-from nebulines.galaxies.population.skewed_scatter import bend_slope, unbend
 from nebulines.galaxies.widths.bins import N_COLOURS
-from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.likelihood import log_likelihood
 from nebulines.galaxies.widths.network import EquivalentWidth, fitted_to
 from nebulines.galaxies.widths.spectrum_network import (
     N_FINE,
@@ -33,11 +26,7 @@ from nebulines.galaxies.widths.spectrum_network import (
 )
 from nebulines.training.task import Task, pick
 
-_STEPS = 4
-_UNMEASURED = 1e8  # variance of a width that was not measured
-_MOST_EXCESS = 30.0  # of a draw; beyond it teaches nothing
-_LARGEST = 12.0  # of |asinh EW| of a draw
-_RANGE = (-7.0, 8.5)  # of asinh EW
+_HALVINGS = 10  # of the medians that the network's own should agree with
 
 
 class Measured(NamedTuple):
@@ -84,107 +73,13 @@ def measured(colours: Any, ew: Any, ew_err: Any) -> Measured:
     return Measured(colours, np.where(usable, ew, 0.0), np.where(usable, ew_err, np.inf))
 
 
-def log_likelihood(
-    widths: LineWidths, ew: Any, ew_err: Any, *, key: Array | None = None, pairs: int = 0
-) -> Array:
-    """log p (n,) of measured widths under a prediction, see the head of the module.
-
-    Args:
-        widths: with scatter.
-        ew, ew_err: (n, 10) [Angstrom].
-        key: of the draws; None = always the same.
-        pairs: of draws that mend the linearisation; 0 = none, as in training.
-
-    Example:
-        >>> sure = LineWidths(jnp.zeros((1, 10)), jnp.zeros((1, 10, 1)), jnp.full((1, 10), 0.01))
-        >>> near = log_likelihood(sure, jnp.zeros((1, 10)), jnp.ones((1, 10)))
-        >>> far = log_likelihood(sure, jnp.full((1, 10), 5.0), jnp.ones((1, 10)))
-        >>> bool(near[0] > far[0])
-        True
-    """
-    assert widths.factor is not None
-    assert widths.own is not None
-    ew, ew_err = jnp.asarray(ew), jnp.asarray(ew_err)
-    own = jnp.square(widths.own)[..., None] * jnp.eye(len(LINES), dtype=widths.mean.dtype)
-    covariance = jnp.einsum("nir,njr->nij", widths.factor, widths.factor) + own
-    at = _most_probable(widths, covariance, ew, ew_err)
-    z, variance, slope, used = _linearised(widths, at, ew, ew_err)
-    total = covariance + variance[..., None] * jnp.eye(len(LINES), dtype=variance.dtype)
-    lower = jnp.linalg.cholesky(total)
-    white = jax.scipy.linalg.solve_triangular(lower, z[..., None], lower=True)
-    diagonal = jnp.diagonal(lower, axis1=-2, axis2=-1)
-    constant = jnp.where(used, jnp.log(slope), -0.5 * np.log(_UNMEASURED))
-    terms = jnp.log(diagonal) + constant + 0.5 * np.log(2.0 * np.pi) * used
-    linear = -0.5 * jnp.sum(jnp.square(white[..., 0]), axis=-1) - jnp.sum(terms, axis=-1)
-    if not pairs:
-        return linear
-    key = jax.random.key(0) if key is None else key
-    moved = _posterior_draws(key, widths, variance, pairs)
-    gain = jax.scipy.linalg.cho_solve((lower, True), (z - moved.sum(axis=0)).swapaxes(0, 1).mT).mT
-    drawn = moved[0] + (gain @ covariance).swapaxes(0, 1)
-    x = jnp.clip(widths.at(drawn), -_LARGEST, _LARGEST)
-    seen = jnp.square((ew - jnp.sinh(x)) / ew_err)
-    expected = jnp.square((z - drawn) * slope / ew_err)
-    excess = 0.5 * jnp.sum(jnp.where(used, expected - seen, 0.0), axis=-1)
-    mended = jax.nn.logsumexp(jnp.clip(excess, -_MOST_EXCESS, _MOST_EXCESS), axis=0)
-    return linear + mended - np.log(2 * pairs)
-
-
-def _posterior_draws(key: Array, widths: LineWidths, variance: Array, pairs: int) -> Array:
-    """Draws of t and of the noise of z (2, 2 pairs, n, 10), each with its mirror image."""
-    assert widths.factor is not None
-    assert widths.own is not None
-    keys, shape = jax.random.split(key, 3), (pairs, *widths.mean.shape)
-    dtype = widths.mean.dtype
-    normal = jax.random.normal(keys[0], (*shape[:-1], widths.factor.shape[-1]), dtype)
-    t = jnp.einsum("nlr,knr->knl", widths.factor, normal)
-    t = t + widths.own * jax.random.normal(keys[1], shape, dtype)
-    noise = jnp.sqrt(variance) * jax.random.normal(keys[2], shape, dtype)
-    both = jnp.stack([t, noise])
-    return jnp.concatenate([both, -both], axis=1)
-
-
-def _most_probable(widths: LineWidths, covariance: Array, ew: Array, ew_err: Array) -> Array:
-    """t of the largest posterior density (n, 10); the width there is a constant for the gradient,
-    so that a moving prediction does not move the point at which it is judged."""
-    live = widths
-    widths, covariance = jax.lax.stop_gradient((widths, covariance))
-    low, high = (_scatter_of(widths, jnp.full_like(ew, x)) for x in _RANGE)
-    at = jnp.clip(_scatter_of(widths, jnp.arcsinh(ew)), low, high)
-    for _ in range(_STEPS):
-        z, variance, _, _ = _linearised(widths, at, ew, ew_err)
-        total = covariance + variance[..., None] * jnp.eye(len(LINES), dtype=variance.dtype)
-        lower = jnp.linalg.cholesky(total)
-        weighted = jax.scipy.linalg.cho_solve((lower, True), z[..., None])
-        at = jnp.clip((covariance @ weighted)[..., 0], low, high)
-    return _scatter_of(live, jax.lax.stop_gradient(widths.at(at)))
-
-
-def _scatter_of(widths: LineWidths, x: Array) -> Array:
-    """The t at which asinh EW is x."""
-    t = x - widths.mean
-    if widths.skew is None or widths.tail is None:
-        return t
-    scatter = widths.scatter()
-    return scatter * unbend(t / scatter, widths.skew, widths.tail)
-
-
-def _linearised(
-    widths: LineWidths, at: Array, ew: Array, ew_err: Array
-) -> tuple[Array, Array, Array, Array]:
-    """What widths say of t near ``at``: value, variance, dEW/dt, and whether there is one."""
-    used, x = jnp.isfinite(ew_err), widths.at(at)
-    slope = jnp.cosh(x)
-    if widths.skew is not None and widths.tail is not None:
-        slope = slope * bend_slope(at / widths.scatter(), widths.skew, widths.tail)
-    z = jnp.where(used, at + (ew - jnp.sinh(x)) / slope, at)
-    return z, jnp.where(used, jnp.square(ew_err / slope), _UNMEASURED), slope, used
-
-
 def loss(network: Any, batch: Measured, key: Array | None = None) -> Array:
-    """Mean of -log p over a batch and its lines."""
+    """Mean of -log p over a batch and its lines, and of the squared distance of the stated medians
+    (of asinh EW) from those of the mixture."""
     widths = network.predict(batch.colours)
-    return -jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err)) / len(LINES)
+    likelihood = jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err)) / len(LINES)
+    middle = jax.lax.stop_gradient(widths.quantile(0.5, halvings=_HALVINGS))
+    return jnp.mean(jnp.square(widths.mean - middle)) - likelihood
 
 
 def equivalent_width_task(

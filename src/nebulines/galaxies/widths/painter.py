@@ -28,8 +28,9 @@ from nebulines.galaxies.widths.bins import (
     require_coverage,
     twelve_of,
 )
-from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths, painted_lines, shares
+from nebulines.galaxies.widths.equivalent_widths import LINES, painted_lines, shares
 from nebulines.galaxies.widths.line_masks import LineMask, line_mask, line_windows, replace_lines
+from nebulines.galaxies.widths.width_mixture import Widths
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.lines import load_catalogue
 from nebulines.models.spectrum import line_spread_width, observed_lines
@@ -167,7 +168,7 @@ class Painter(eqx.Module):
         level = jnp.where(bad[:, None], 1.0, filled(binned, twelve))
         return Shape(colour, self.network.features(level), twelve.coverage, bad)
 
-    def widths(self, flux: Any, usable: Any = None) -> LineWidths:
+    def widths(self, flux: Any, usable: Any = None) -> Widths:
         """Predicted distribution of the equivalent widths of continua (n, channel)."""
         return self.network.predict(self.shape(flux, usable).inputs)
 

@@ -1,7 +1,7 @@
 """Networks that predict equivalent widths, by name or file: published weights and ours.
 
-One contract: ``network.predict(inputs)`` of colours (n, 11) gives `LineWidths`, and
-``network.support`` says where it was trained.
+One contract: ``network.predict(inputs)`` of colours (n, 11) gives `LineWidths` or a
+`WidthMixture`, and ``network.support`` says where it was trained.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nebulines.galaxies.widths.equivalent_widths import LineWidths
+from nebulines.galaxies.widths.width_mixture import Widths
 
 CENTRAL = 0.6827
 """Share of a normal law within one standard deviation."""
@@ -53,7 +53,7 @@ def line_scores(predicted: Any, observed: Any) -> LineScores:
 
 
 def coverage(
-    widths: LineWidths, observed: Any, error: Any, *, draws: int = 64, seed: int = 0
+    widths: Widths, observed: Any, error: Any, *, draws: int = 64, seed: int = 0
 ) -> np.ndarray:
     """Share of measured widths within the central 68.27 % of what is predicted plus noise.
 

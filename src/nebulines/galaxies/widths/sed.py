@@ -20,8 +20,8 @@ from jax import Array
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import InputError
 from nebulines.galaxies.widths.bins import BIN_EDGES, bin_weights, require_coverage
-from nebulines.galaxies.widths.equivalent_widths import LineWidths
 from nebulines.galaxies.widths.painter import BROADENING_KMS, Painted, Painter
+from nebulines.galaxies.widths.width_mixture import Widths
 from nebulines.instruments.line_spread import LineSpread
 
 _HERTZ_ANGSTROM = 1e13 * SPEED_OF_LIGHT_KMS  # c in Angstrom per second
@@ -164,7 +164,7 @@ class SedPainter(eqx.Module):
         scale = frequency_factor(wavelength[self.first : self.last])
         self.factor = jnp.asarray(scale / frequency_factor(5500.0))
 
-    def widths(self, sed: Any) -> LineWidths:
+    def widths(self, sed: Any) -> Widths:
         """Predicted distribution of the equivalent widths of spectra (n, channel) or (channel,)."""
         sed = jnp.atleast_2d(jnp.asarray(sed))
         return self.painter.widths(sed[:, self.first : self.last] * self.factor)

@@ -17,8 +17,8 @@ import numpy as np
 from jax import Array
 
 from nebulines.galaxies.widths.bins import FINE_EDGES, colours_of_fine, log_shape
-from nebulines.galaxies.widths.equivalent_widths import LineWidths
 from nebulines.galaxies.widths.network import EquivalentWidth, fitted_to
+from nebulines.galaxies.widths.width_mixture import WidthMixture
 
 ARCHITECTURE = "equivalent_width_spectrum"
 """What a card calls it."""
@@ -30,8 +30,8 @@ class EquivalentWidthSpectrum(eqx.Module):
 
     Args (of the constructor):
         key: of the initial weights.
-        components: principal components used.
-        width, depth, rank: of `EquivalentWidth`.
+        features: principal components used.
+        width, depth, rank, components: of `EquivalentWidth`.
 
     Example:
         >>> network = EquivalentWidthSpectrum(key=jax.random.key(0))
@@ -44,10 +44,10 @@ class EquivalentWidthSpectrum(eqx.Module):
     basis: Array
     trunk: EquivalentWidth
 
-    def __init__(self, *, key: Array, components: int = 20, **size: Any):
+    def __init__(self, *, key: Array, features: int = 20, **size: Any):
         self.offset = jnp.zeros(N_FINE)
-        self.basis = jnp.eye(N_FINE)[:, :components]
-        self.trunk = EquivalentWidth(key=key, inputs=components, **size)
+        self.basis = jnp.eye(N_FINE)[:, :features]
+        self.trunk = EquivalentWidth(key=key, inputs=features, **size)
 
     @property
     def support(self) -> Any:
@@ -67,8 +67,8 @@ class EquivalentWidthSpectrum(eqx.Module):
         """Median equivalent widths (n, 10) [Angstrom]."""
         return self.trunk.median(self.components(inputs))
 
-    def predict(self, inputs: Any) -> LineWidths:
-        """`LineWidths` of inputs (n, 120)."""
+    def predict(self, inputs: Any) -> WidthMixture:
+        """`WidthMixture` of inputs (n, 120)."""
         return self.trunk.predict(self.components(inputs))
 
 

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.errors import InputError
-from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths
+from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.galaxies.widths.learning import Measured, equivalent_width_task
 from nebulines.galaxies.widths.samples import TEST, TRAINING, VALIDATION, Sample, View, draw_sample
 from nebulines.galaxies.widths.scores import CENTRAL, coverage, line_scores
+from nebulines.galaxies.widths.width_mixture import Widths
 from nebulines.training.task import Task
 
 N_VALIDATION, N_TEST = 4096, 8192
@@ -23,7 +24,7 @@ SHARES = (0.7, 0.15)
 """Of a user's galaxies that train and that validate; the rest tests."""
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.15)
 """Trial factors of the scatter."""
-SIZE = {"width": 64, "depth": 2, "rank": 3}
+SIZE = {"width": 64, "depth": 2, "rank": 3, "components": 4}
 RANGES = {"colours": "region of 99.9 % of the training colours (support)"}
 
 
@@ -132,7 +133,7 @@ def _scaled(network: Any, scale: Any) -> Any:
     return eqx.tree_at(place, network, jnp.asarray(scale, jnp.float32))
 
 
-def predict_in_blocks(network: Any, inputs: Any, *, block: int = 20_000) -> LineWidths:
+def predict_in_blocks(network: Any, inputs: Any, *, block: int = 20_000) -> Widths:
     """Predictions for many galaxies, in blocks."""
     parts = [network.predict(inputs[i : i + block]) for i in range(0, len(inputs), block)]
     return jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
