@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from nebulines.runtime import configure
+
 if TYPE_CHECKING:
     from nebulines.cubes.measure import estimate as estimate
     from nebulines.cubes.measure import fit as fit
@@ -43,6 +45,7 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nebulines' has no attribute {name!r}")
+    configure(inline=False)  # before that module imports JAX
     module = importlib.import_module(_HOMES[name])
     if module.__name__ == f"nebulines.{name}":
         return module

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 
 def cache_folder(environment: MutableMapping[str, str] | None = None) -> Path:
@@ -38,10 +39,10 @@ def configure(environment: MutableMapping[str, str] | None = None, *, inline: bo
     JAX's own dispatch puts all longer programs into one queue, where those of two threads wait
     for each other.
 
-    Call it before the first ``import jax``; afterwards the vector width stays as it is, and after
-    the first computation so does the dispatch. What the user already set in the environment
-    (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder cannot be made, nothing is
-    cached and nothing else changes.
+    The verbs and the command call it before they import JAX. Where JAX was imported earlier, the
+    vector width stays as it is, and after the first computation so does the rest. What the user
+    already set in the environment (``JAX_COMPILATION_CACHE_DIR`` ...) is kept; where the folder
+    cannot be made, nothing is cached and nothing else changes.
 
     Args:
         environment: the variables to set; None = those of this process.
@@ -61,15 +62,32 @@ def configure(environment: MutableMapping[str, str] | None = None, *, inline: bo
             environment["XLA_FLAGS"] = f"{flags} --xla_cpu_prefer_vector_width=512".strip()
     if inline:
         _dispatch_inline(environment)
-    if "JAX_COMPILATION_CACHE_DIR" not in environment:
+    if _FOLDER.upper() not in environment:
         folder = cache_folder(environment) / "jax"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
             return
-        environment["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+        environment[_FOLDER.upper()] = str(folder)
+    for name in _THRESHOLDS:
+        environment.setdefault(name.upper(), "0")
+    if environment is os.environ and "jax" in sys.modules:
+        _tell_jax(sys.modules["jax"].config)
+
+
+_FOLDER = "jax_compilation_cache_dir"
+_THRESHOLDS = (
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+
+
+def _tell_jax(config: Any) -> None:
+    """What JAX reads from the environment when it is imported, for one that is already."""
+    if not config.values[_FOLDER]:
+        config.update(_FOLDER, os.environ[_FOLDER.upper()])
+        for name in _THRESHOLDS:
+            config.update(name, type(config.values[name])(float(os.environ[name.upper()])))
 
 
 def _dispatch_inline(environment: MutableMapping[str, str]) -> None:

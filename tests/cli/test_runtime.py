@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from nebulines.runtime import cache_folder, configure
 
 
@@ -24,11 +26,18 @@ def test_without_a_folder_nothing_is_cached(tmp_path):
     assert not {name for name in settings if "CACHE" in name} - {"NEBULINES_CACHE"}
 
 
-def test_compiled_programs_outlive_the_process(tmp_path):
-    code = (
-        "from nebulines.runtime import configure; configure(); import jax;"
-        "jax.jit(lambda x: x * 2 + 1)(1.0).block_until_ready()"
-    )
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from nebulines.runtime import configure; configure(); import jax",
+        "import jax; from nebulines.runtime import configure; configure()",
+        "import nebulines as nl; nl.fit; import jax",
+        "import sys; from nebulines.cli.main import main; sys.argv[1:] = ['fit', '-h'];"
+        "exec('try: main()\\nexcept SystemExit: pass'); import jax",
+    ],
+)
+def test_compiled_programs_outlive_the_process(tmp_path, first):
+    code = f"{first}; jax.jit(lambda x: x * 2 + 1)(1.0).block_until_ready()"
     environment = {"NEBULINES_CACHE": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
     environment["JAX_PLATFORMS"] = "cpu"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)

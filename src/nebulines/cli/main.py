@@ -11,6 +11,7 @@ import click
 
 import nebulines
 from nebulines.errors import InputError, NebulinesError, UsageError
+from nebulines.runtime import configure
 
 # command -> (module, function, what it does); imported when it is run
 _COMMANDS = {
@@ -126,5 +127,6 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Entry point of the command."""
+    configure(inline=False)  # before any command imports JAX
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch queue ends a run cleanly
     cli(prog_name="nebulines")
