@@ -8,6 +8,8 @@ import pytest
 from nebulines.evaluation.denoising import (
     bayes_bound,
     flux_scatter,
+    library_quantiles,
+    library_weights,
     neighbours_agree,
     strengthened,
 )
@@ -18,7 +20,8 @@ from nebulines.galaxies.denoising.training_sets import LINES, CleanSet
 
 def library(spectra: np.ndarray, flux: np.ndarray) -> CleanSet:
     nothing = np.zeros(len(spectra))
-    return CleanSet(spectra, flux, flux, nothing.astype(int), nothing, nothing, nothing)
+    kind = nothing.astype(int)
+    return CleanSet(spectra, flux, flux, kind, nothing, nothing, nothing, kind.astype(bool))
 
 
 def test_the_bound_is_the_posterior_mean_of_two_spectra():
@@ -28,6 +31,16 @@ def test_the_bound_is_the_posterior_mean_of_two_spectra():
     np.testing.assert_allclose(found.mean, [[weight, 1 - weight]])
     assert found.log_flux.item() == pytest.approx(1 - weight)
     assert 1.0 < found.effective.item() <= 2.0
+
+
+def test_quantiles_of_the_library_are_weighted():
+    spectra, values = np.zeros((100, 3)), np.arange(100.0)[::-1, None]
+    found = library_quantiles(np.zeros((2, 3)), 0.1, spectra, values, [0.1, 0.5])
+    np.testing.assert_allclose(found[:, 0, 0], [9.0, 49.0], atol=1.0)
+    noise = np.array([0.1, 1e3])
+    two = np.array([[0.0, 0.0], [1.0, 5.0]])
+    weight = next(library_weights(np.array([[1.0, 0.0]]), noise, two))
+    np.testing.assert_allclose(weight, [[0.0, 1.0]], atol=1e-6)
 
 
 def test_nothing_beats_the_bound_on_its_own_prior():

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import nebulines as nl
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.axis import to_bins, to_channels
+from nebulines.galaxies.denoising.gate import evidence
 from nebulines.galaxies.denoising.lines import beside_lines, line_rows
 from nebulines.galaxies.denoising.scores import covered, noisy
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, clean_set
+from nebulines.networks.denoise_basis import white_statistics
 from nebulines.networks.denoise_grid import bin_centres
+from nebulines.networks.denoise_posterior import directions
 from nebulines.networks.weights import load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis, air_to_vacuum
@@ -36,7 +40,7 @@ def on_bins(flux, sigma=SIGMA, **options) -> Spectra:
 
 @pytest.fixture(scope="module")
 def result(galaxies):
-    return nl.denoise(on_bins(noisy(galaxies.spectra, SIGMA, 1)), draws=60)
+    return nl.denoise(on_bins(noisy(galaxies.spectra, SIGMA, 1)), draws=60, prior="population")
 
 
 def test_rendered_galaxies_hold_their_lines(galaxies):
@@ -78,8 +82,39 @@ def test_the_table_of_lines(galaxies, result):
     assert abs(np.median(ratio) - 1.0) < 0.1
     away = table["HALPHA6563_ew"][good] - galaxies.ew[good, HALPHA]
     assert np.mean(np.abs(away) < 3.0 * table["HALPHA6563_ew_err"][good]) > 0.9
+    assert np.median(table["HALPHA6563_snr"][good]) > 3.0
     with pytest.raises(UsageError, match="draws"):
         nl.denoise(on_bins(galaxies.spectra[:2])).lines()
+
+
+def test_lines_that_are_all_too_weak_are_seen(galaxies, result):
+    """by the gate, where each of them alone would pass."""
+    network = load("denoise").network
+    rows = np.flatnonzero(galaxies.ew[:, HALPHA] > 20.0)[:20]
+    flux = noisy(galaxies.spectra[rows], SIGMA, 4)
+    weight = jnp.full((len(rows), 1), SIGMA**-2)
+    found = white_statistics(network.basis, weight * (flux @ network.basis.vectors.T), weight[:, 0])
+    mean = flux @ network.basis.vectors.T
+    right = evidence(network, flux, weight, mean, found)
+    lines = mean @ network.basis.coordinates[: len(LINES)].T
+    shapes = directions(network.basis, network.line_profile).shapes
+    share = 4.0 / jnp.sqrt(jnp.sum(jnp.square(lines / right.line_noise), axis=1))
+    weak = evidence(network, flux, weight, mean - (share[:, None] * lines) @ shapes.T, found)
+    assert np.all(np.abs(right.together) < 1.0)
+    assert np.all(weak.together > 3.0)
+    assert np.median(np.max(np.abs(weak.line_sigmas), axis=1)) < 4.0
+
+
+def test_the_wide_prior_follows_unlikely_lines(galaxies):
+    strange = clean_set(300, 78, TEST, varied=True)
+    spectra = on_bins(noisy(strange.spectra, 0.03, 2), 0.03)
+    error = {}
+    for prior in ("population", "wide"):
+        clean = nl.denoise(spectra, prior=prior)
+        error[prior] = np.median(np.mean((clean.flux - strange.spectra) ** 2, axis=1))
+    assert error["wide"] < error["population"]
+    with pytest.raises(UsageError, match="prior is one of"):
+        nl.denoise(spectra, prior="narrow")
 
 
 def test_the_same_seed_gives_the_same_draws(galaxies):

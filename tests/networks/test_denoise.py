@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError
-from nebulines.networks.denoise import Denoise
+from nebulines.networks.denoise import NOISE_KNOTS, POPULATION, WIDE, Denoise
 from nebulines.networks.denoise_autoencoder import Autoencoder
 from nebulines.networks.denoise_basis import Basis, inverse, project, statistics, white_statistics
 from nebulines.networks.denoise_pca import PCA, fit_pca
-from nebulines.networks.denoise_posterior import draw, draw_y, log_prob, unwarp, warp
+from nebulines.networks.denoise_posterior import (
+    draw,
+    draw_lines,
+    draw_y,
+    errors,
+    line_moments,
+    log_prob,
+    unwarp,
+    warp,
+)
 from nebulines.networks.weights import load, save
 
 K, L, CHANNELS = 6, 2, 30
@@ -26,7 +35,7 @@ def random_basis(seed: int = 0) -> Basis:
     coordinates = np.eye(K) + 0.2 * rng.normal(size=(K, K))
     mean = np.array([0.9, 0.2, 0.1, 0.0, 0.0, 0.0])
     parts = (vectors, mean, np.geomspace(0.03, 1e-4, K), np.zeros(CHANNELS), coordinates,
-             np.linalg.inv(coordinates), np.full(L, 0.02))  # fmt: skip
+             np.full(L, 0.02))  # fmt: skip
     return Basis(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
@@ -95,42 +104,72 @@ def test_statistics_follow_the_unit_of_the_data(basis, spectra):
 
 
 def test_warp_is_undone(basis):
-    u = jnp.asarray(np.random.default_rng(0).normal(size=(9, K)), jnp.float32)
-    np.testing.assert_allclose(unwarp(basis, warp(basis, u)), u, rtol=1e-4, atol=1e-5)
+    flux = jnp.asarray(np.random.default_rng(0).normal(size=(9, L)), jnp.float32)
+    np.testing.assert_allclose(unwarp(basis, warp(basis, flux)), flux, rtol=1e-4, atol=1e-5)
 
 
-def test_draws_have_the_density_that_is_stated(network, basis, spectra):
+def seen(basis, spectra):
+    return white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
+
+
+def wide_open(posterior):
+    """The same where no range cuts the draws."""
+    far = jnp.full(posterior.guess.y.shape, 1e3)
+    return posterior._replace(guess=posterior.guess._replace(low=-far, high=far))
+
+
+def test_draws_have_the_density_that_is_stated(basis, spectra):
     """Mean log density of own draws = -entropy; for a 1-component mixture it is analytic."""
     single = Denoise(key=jax.random.key(5), **{**SIZE, "components": 1})
     single = eqx.tree_at(lambda net: net.basis, single, basis)
-    found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
-    posterior = single(found)
-    wide = jnp.full((5, K), 1e3)
-    posterior = posterior._replace(guess=posterior.guess._replace(low=-wide, high=wide))
+    posterior = wide_open(single(seen(basis, spectra), WIDE))
     y = draw_y(posterior, jax.random.key(0), 4000)
     density = jax.vmap(lambda one: log_prob(posterior, one))(y).mean(axis=0)
-    entropy = 0.5 * K * (1 + np.log(2 * np.pi)) + posterior.log_spread[:, 0].sum(axis=1)
+    entropy = 0.5 * L * (1 + np.log(2 * np.pi)) + posterior.log_spread[:, 0].sum(axis=1)
     np.testing.assert_allclose(density, -entropy, atol=0.12)
 
 
+def test_fluxes_are_not_negative(network, basis, spectra):
+    flux = draw_lines(basis, network(seen(basis, spectra), WIDE), jax.random.key(2), 300)
+    assert float(flux.min()) >= 0.0
+
+
 def test_draws_have_the_lines_of_the_mixture(network, basis, spectra):
-    """and are centred on the posterior mean in what is no line."""
-    found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
-    posterior, key = network(found), jax.random.key(3)
-    profiles = jnp.asarray(np.random.default_rng(1).normal(size=(L, CHANNELS)), jnp.float32)
-    drawn = draw(basis, profiles, posterior, key, 2000)
-    lines = unwarp(basis, draw_y(posterior, jax.random.split(key)[0], 2000))[..., :L]
+    """and the errors that are stated are those of the draws."""
+    posterior, key = network(seen(basis, spectra), POPULATION), jax.random.key(3)
+    profiles = np.zeros((L, CHANNELS))
+    profiles[0, 3:6], profiles[1, 20:23] = 0.3, 0.3
+    profiles = jnp.asarray(profiles, jnp.float32)
+    drawn = draw(basis, profiles, posterior, key, 4000)
+    lines = draw_lines(basis, posterior, jax.random.split(key)[0], 4000)
     np.testing.assert_allclose(drawn @ basis.coordinates[:L].T, lines, atol=2e-4)
+    mean, variance = line_moments(basis, posterior)
+    np.testing.assert_allclose(mean, lines.mean(axis=0), rtol=0.15)
+    np.testing.assert_allclose(jnp.sqrt(variance), lines.std(axis=0), rtol=0.15)
+    stated = errors(basis, profiles, posterior)
+    found = (drawn @ basis.vectors).std(axis=0)
+    assert abs(float(jnp.median(stated / found)) - 1.0) < 0.1
+
+
+def test_priors_differ_and_widths_follow_the_noise(basis, spectra):
+    network = Denoise(key=jax.random.key(1), **SIZE)
+    table = jnp.ones((2, len(NOISE_KNOTS), L)).at[1].set(2.0).at[0, -1].set(3.0)
+    network = eqx.tree_at(lambda net: (net.basis, net.widening), network, (basis, table))
+    found = seen(basis, spectra)._replace(noise=jnp.array([0.002, 0.01, 0.02, 0.15, 1.0]))
+    population, wide = network(found, POPULATION), network(found, WIDE)
+    np.testing.assert_allclose(wide.widening, 2.0)
+    np.testing.assert_allclose(population.widening[:, 0], [1.0, 1.0, 1.0, 3.0, 3.0], rtol=1e-5)
+    assert not np.allclose(population.mean, wide.mean)
 
 
 def test_batch_equals_loop(network, basis, spectra):
-    found = white_statistics(basis, 400.0 * (spectra @ basis.vectors.T), jnp.full(5, 400.0))
-    whole = network(found)
+    found = seen(basis, spectra)
+    whole = network(found, WIDE)
     for row in range(5):
-        one = network(type(found)(*(part[row : row + 1] for part in found)))
+        one = network(type(found)(*(part[row : row + 1] for part in found)), WIDE)
         np.testing.assert_allclose(one.mean[0], whole.mean[row], atol=1e-5)
         np.testing.assert_allclose(one.centre[0], whole.centre[row], atol=1e-5)
-    np.testing.assert_allclose(network.means(found), whole.mean, atol=1e-6)
+    np.testing.assert_allclose(network.means(found, WIDE), whole.mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["ae", "vae"])

@@ -18,6 +18,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--draws", type=click.IntRange(0), default=0, help="Posterior draws to write [0].")
 @click.option("--network", help="denoise, or the .safetensors of another network [denoise].")
 @click.option("--redshift", type=float, help="Of all spectra [the file's]; 0 = rest frame.")
+@click.option("--prior", type=click.Choice(["wide", "population"]), default="wide",
+              help="Galaxies that are expected [wide].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the draws [0].")
 @click.option("--instrument", help="Instrument row that replaces what the file says.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Bound(NamedTuple):
 def bayes_bound(noisy: np.ndarray, sigma: float, library: CleanSet) -> Bound:
     """Posterior means over a library drawn from the prior of the test set.
 
-    E[y | x] = sum_i w_i y_i, w_i ~ exp(-|x - y_i|^2 / 2 sigma^2): for white noise no method has a
+    E[y | x] = sum_i w_i y_i with the weights of `library_weights`: for white noise no method has a
     smaller mean square error, up to the finite size of the library, which shows in ``effective``.
 
     Args:
@@ -41,19 +42,71 @@ def bayes_bound(noisy: np.ndarray, sigma: float, library: CleanSet) -> Bound:
 
     Example:
         >>> clean = np.eye(2, 4)
-        >>> library = CleanSet(clean, *(np.ones((2, 1)),) * 6)
+        >>> library = CleanSet(clean, *(np.ones((2, 1)),) * 7)
         >>> bayes_bound(clean, 0.1, library).mean.round(3).tolist() == clean.tolist()
         True
     """
     flux = np.log10(np.maximum(library.line_flux, 1e-9))
-    parts = []
-    for start in range(0, len(noisy), _BLOCK):
-        log_weight = noisy[start : start + _BLOCK] @ library.spectra.T / sigma**2
-        weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
-        effective = 1.0 / np.sum(np.square(weight), axis=1)
-        parts.append((weight @ library.spectra, weight @ flux, effective))
+    parts = [
+        (weight @ library.spectra, weight @ flux, 1.0 / np.sum(np.square(weight), axis=1))
+        for weight in library_weights(noisy, sigma, library.spectra)
+    ]
     return Bound(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def library_weights(
+    noisy: np.ndarray, sigma: float | np.ndarray, spectra: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Posterior probabilities (block, N) of the spectra of a library, block after block of the
+    noisy ones: w_i ~ exp(-1/2 sum_k (x_k - y_ik)^2 / sigma_k^2).
+
+    Args:
+        noisy: (n, channel).
+        sigma: noise of all channels, or (channel,).
+        spectra: (N, channel).
+
+    Example:
+        >>> next(library_weights(np.eye(2), 0.1, np.eye(2))).round(3).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    inverse = np.broadcast_to(np.asarray(sigma, np.float32) ** -2, spectra.shape[1:])
+    power = 0.5 * np.square(spectra) @ inverse
+    for start in range(0, len(noisy), _BLOCK):
+        log_weight = (noisy[start : start + _BLOCK] * inverse) @ spectra.T - power
+        weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+        yield weight / weight.sum(axis=1, keepdims=True)
+
+
+def library_quantiles(
+    noisy: np.ndarray,
+    sigma: float | np.ndarray,
+    spectra: np.ndarray,
+    values: np.ndarray,
+    shares: Sequence[float],
+) -> np.ndarray:
+    """Quantiles (q, n, m) of the library's posterior of some values, and so the best answer that
+    there is, as far as the library is large enough.
+
+    Args:
+        noisy, sigma, spectra: as in `library_weights`.
+        values: (N, m) of the spectra of the library.
+        shares: q probabilities.
+
+    Example:
+        >>> library_quantiles(np.eye(2), 0.1, np.eye(2), np.array([[1.0], [2.0]]), [0.5]).tolist()
+        [[[1.0], [2.0]]]
+    """
+    order = np.argsort(values, axis=0)
+    blocks = []
+    for weight in library_weights(noisy, sigma, spectra):
+        found = np.empty((len(shares), len(weight), values.shape[1]))
+        for k, rank in enumerate(order.T):
+            total = np.cumsum(weight[:, rank], axis=1)
+            for q, share in enumerate(shares):
+                place = np.minimum((total < share).sum(axis=1), len(rank) - 1)
+                found[q, :, k] = values[rank[place], k]
+        blocks.append(found)
+    return np.concatenate(blocks, axis=1)
 
 
 class Scatter(NamedTuple):
@@ -63,6 +116,7 @@ class Scatter(NamedTuple):
         everywhere: over all points.
         filled: over the bins of true flux with more than n / 11 points.
         recovered: share of the points with a positive flux.
+        near: share within a factor of two of the truth.
         number: of points.
         number_filled: of points in filled bins.
     """
@@ -70,6 +124,7 @@ class Scatter(NamedTuple):
     everywhere: float
     filled: float
     recovered: float
+    near: float
     number: int
     number_filled: int
 
@@ -101,6 +156,7 @@ def flux_scatter(found: np.ndarray, truth: np.ndarray) -> Scatter:
         float(np.std(difference[good])),
         float(np.std(difference[good & full])),
         float(good.mean()),
+        float(np.mean(good & (np.abs(difference) < np.log10(2.0)))),
         int(used.sum()),
         int(full.sum()),
     )

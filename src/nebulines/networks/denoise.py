@@ -14,19 +14,27 @@ from jax import Array
 
 from nebulines.networks.denoise_basis import Basis, Statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import Posterior, draw, first_guess, warp
+from nebulines.networks.denoise_posterior import Guess, Posterior, draw, errors, first_guess
 
+NOISE_KNOTS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15)
+"""Noise in a bin of spectra of unit norm between which what was calibrated is interpolated."""
+POPULATION, WIDE = 0.0, 1.0
 _OUTPUT_GAIN = 0.1
 _SPREAD_LIMIT = 5.0
+_LARGEST_FEATURE = 8.0
 
 
 class Denoise(eqx.Module):
     """Posterior of clean spectra from `Statistics`.
 
-    Attributes that are learned without gradients: the basis; centre and spread of the
-    coordinates y; the ranges of u in the training set; profiles (L, channel) of lines of unit
-    flux; the largest noise, relative to the norm of a spectrum; a factor (K,) on the width of
-    the posterior, from validation.
+    Attributes that are learned without gradients: the basis; centre and spread of the line
+    coordinates y and of the coordinates u of the rest; the ranges of u in the training set;
+    profiles (L, channel) of lines of unit flux; the largest noise, relative to the norm of a
+    spectrum; and from validation, for both priors and at each of `NOISE_KNOTS`, factors on the
+    widths of the posterior of lines (2, M, L) and of coefficients (2, M, K).
+
+    It knows two priors: ``POPULATION``, the galaxies of the package, and ``WIDE``, the same with
+    lines of other strengths and ratios, for galaxies of which nobody knows that they are such.
 
     Args:
         key: of the initial weights.
@@ -45,6 +53,7 @@ class Denoise(eqx.Module):
     line_profile: Array
     most_noise: Array
     widening: Array
+    loosening: Array
     inward: eqx.nn.Linear
     blocks: list[tuple[eqx.nn.Linear, eqx.nn.Linear]]
     to_mean: eqx.nn.Linear
@@ -56,20 +65,21 @@ class Denoise(eqx.Module):
         *,
         key: Array,
         basis: int = 40,
-        lines: int = 12,
-        width: int = 256,
+        lines: int = 11,
+        width: int = 192,
         depth: int = 3,
         components: int = 4,
         channels: int = N_BINS,
     ) -> None:
         keys = jax.random.split(key, 2 * depth + 3)
-        outputs = components * (1 + 2 * basis) + basis * (basis - 1) // 2
+        outputs = components * (1 + 2 * lines) + lines * (lines - 1) // 2
         self.basis = Basis.empty(basis, lines, channels)
         self.y_centre, self.y_spread = jnp.zeros(basis), jnp.ones(basis)
         self.u_low, self.u_high = -jnp.ones(basis), jnp.ones(basis)
         self.line_profile, self.most_noise = jnp.zeros((lines, channels)), jnp.ones(())
-        self.widening = jnp.ones(basis)
-        self.inward = eqx.nn.Linear(2 * basis + 2, width, key=keys[0])
+        self.widening = jnp.ones((2, len(NOISE_KNOTS), lines))
+        self.loosening = jnp.ones((2, len(NOISE_KNOTS), basis))
+        self.inward = eqx.nn.Linear(2 * basis + 3, width, key=keys[0])
         self.blocks = [
             (
                 eqx.nn.Linear(width, width, key=keys[2 * i + 1]),
@@ -81,60 +91,89 @@ class Denoise(eqx.Module):
         self.to_mixture = eqx.nn.Linear(width, outputs, key=keys[-1])
         self.components = components
 
-    def means(self, found: Statistics) -> Array:
+    def means(self, found: Statistics, prior: Array | float) -> Array:
         """Posterior means (n, K) of the coefficients, in units of the scale."""
-        return self._mean(found, self._hidden(found, self._features(found)))
+        guess = self._guess(found)
+        return self._mean(found, self._hidden(self._features(found, guess, prior)))
 
-    def __call__(self, found: Statistics) -> Posterior:
-        """The whole posterior."""
-        hidden = self._hidden(found, self._features(found))
-        size, n = self.basis.size, len(hidden)
+    def __call__(self, found: Statistics, prior: Array | float) -> Posterior:
+        """The whole posterior.
+
+        Args:
+            found: of n spectra.
+            prior: `POPULATION` or `WIDE`, a number or (n, 1).
+        """
+        guess = self._guess(found)
+        hidden = self._hidden(self._features(found, guess, prior))
+        size, n = self.basis.n_lines, len(hidden)
         raw = _OUTPUT_GAIN * jax.vmap(self.to_mixture)(hidden)
         logits, raw = raw[:, : self.components], raw[:, self.components :]
         centre, raw = jnp.split(raw, [self.components * size], axis=-1)
         spread, lower = jnp.split(raw, [self.components * size], axis=-1)
         fan = jnp.linspace(-0.5, 0.5, self.components)[:, None]
+        share = noise_shares(found.noise)
         return Posterior(
             found.scale,
             self._mean(found, hidden),
-            first_guess(self.basis, found, self.y_centre, self.y_spread),
+            jnp.sqrt(found.variance) * _between(share, self.loosening, prior),
+            guess,
             jax.nn.log_softmax(logits, axis=-1),
             centre.reshape(n, self.components, size),
             jnp.clip(spread.reshape(n, self.components, size) + fan, -_SPREAD_LIMIT, _SPREAD_LIMIT),
             lower,
-            self.widening,
-            found.variance,
+            _between(share, self.widening, prior),
         )
 
     def draws(self, posterior: Posterior, key: Array, n_draws: int) -> Array:
         """Coefficients (draw, n, K) of posterior draws, in units of the scale."""
         return draw(self.basis, self.line_profile, posterior, key, n_draws)
 
+    def errors(self, posterior: Posterior) -> Array:
+        """Standard deviations (n, channel) of the spectra, in units of the scale."""
+        return errors(self.basis, self.line_profile, posterior)
+
+    def _guess(self, found: Statistics) -> Guess:
+        n_lines = self.basis.n_lines
+        return first_guess(self.basis, found, self.y_centre[:n_lines], self.y_spread[:n_lines])
+
     def _mean(self, found: Statistics, hidden: Array) -> Array:
         shift = _OUTPUT_GAIN * jax.vmap(self.to_mean)(hidden)
         return found.coefficients + jnp.sqrt(found.variance) * shift
 
-    def _features(self, found: Statistics) -> Array:
-        """Inputs (n, 2 K + 2) of order one: coordinates, their errors, and the scales."""
+    def _features(self, found: Statistics, guess: Guess, prior: Array | float) -> Array:
+        """Inputs (n, 2 K + 3) of order one: coordinates, their errors, the scales, the prior."""
         n_lines = self.basis.n_lines
-        guess = first_guess(self.basis, found, self.y_centre, self.y_spread)
+        centre, spread = self.y_centre, self.y_spread
         signal = jnp.arcsinh(found.u[:, :n_lines] / found.sigma_u[:, :n_lines])
-        rest = (found.u[:, n_lines:] - self.y_centre[n_lines:]) / self.y_spread[n_lines:]
-        level = jnp.log(guess.width / self.y_spread)
+        lines = (guess.y - centre[:n_lines]) / spread[:n_lines] + 0.3 * signal
+        rest = (found.u[:, n_lines:] - centre[n_lines:]) / spread[n_lines:]
+        width = jnp.concatenate([guess.width, found.sigma_u[:, n_lines:]], axis=-1)
+        level = 0.5 * jnp.log(width / spread)
         ratio = (found.first / found.scale - 1.0)[:, None]
-        lines = (guess.y[:, :n_lines] - self.y_centre[:n_lines]) / self.y_spread[:n_lines]
-        noise = jnp.mean(level, axis=-1, keepdims=True)
-        extra = jnp.concatenate([ratio, noise], axis=-1)
-        return jnp.clip(
-            jnp.concatenate([lines + 0.3 * signal, rest, 0.5 * level, extra], axis=-1), -8.0, 8.0
-        )
+        noise = jnp.log(jnp.maximum(found.noise, 1e-6) / NOISE_KNOTS[3])[:, None]
+        prior = jnp.broadcast_to(jnp.asarray(prior, noise.dtype), noise.shape)
+        every = jnp.concatenate([lines, rest, level, ratio, noise, prior], axis=-1)
+        return jnp.clip(every, -_LARGEST_FEATURE, _LARGEST_FEATURE)
 
-    def _hidden(self, found: Statistics, features: Array) -> Array:
+    def _hidden(self, features: Array) -> Array:
         hidden = jax.nn.gelu(jax.vmap(self.inward)(features))
         for first, second in self.blocks:
             hidden = hidden + jax.vmap(second)(jax.nn.gelu(jax.vmap(first)(hidden)))
         return hidden
 
-    def coordinates(self, coefficients: Array) -> Array:
-        """Coordinates y (n, K) of coefficients (n, K)."""
-        return warp(self.basis, coefficients @ self.basis.coordinates.T)
+
+def _between(share: Array, factors: Array, prior: Array | float) -> Array:
+    """Factors (n, m) from a table (2, M, m) at the noise's shares (n, M) of the knots."""
+    return (1.0 - prior) * (share @ factors[0]) + prior * (share @ factors[1])
+
+
+def noise_shares(noise: Array) -> Array:
+    """Shares (n, M) of the knots at each noise (n,), linear in its logarithm.
+
+    Example:
+        >>> noise_shares(jnp.array([0.002, 1.0]))[:, [0, -1]].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    knots = jnp.log(jnp.asarray(NOISE_KNOTS))
+    place = jnp.interp(jnp.log(jnp.maximum(noise, 1e-9)), knots, jnp.arange(len(NOISE_KNOTS)) * 1.0)
+    return jnp.maximum(1.0 - jnp.abs(place[:, None] - jnp.arange(len(NOISE_KNOTS))), 0.0)

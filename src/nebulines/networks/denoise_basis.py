@@ -33,7 +33,6 @@ class Basis(eqx.Module):
         variance: (K,) S.
         residual: (channel,) mean square of what the basis leaves of clean spectra.
         coordinates: (K, K) R; the first L rows give line fluxes [unit norm times Angstrom].
-        inverse: (K, K) of R.
         softening: (L,) line flux below which asinh is linear.
     """
 
@@ -42,7 +41,6 @@ class Basis(eqx.Module):
     variance: Array
     residual: Array
     coordinates: Array
-    inverse: Array
     softening: Array
 
     @classmethod
@@ -53,7 +51,6 @@ class Basis(eqx.Module):
             jnp.ones(size),
             jnp.ones(size),
             jnp.zeros(channels),
-            jnp.eye(size),
             jnp.eye(size),
             jnp.ones(lines),
         )
@@ -80,6 +77,7 @@ class Statistics(NamedTuple):
         variance: (n, K) of their posterior.
         u: (n, K) the same in coordinates R.
         sigma_u: (n, K) standard deviations of these.
+        noise: (n,) typical standard deviation of a bin.
     """
 
     scale: Array
@@ -88,6 +86,7 @@ class Statistics(NamedTuple):
     variance: Array
     u: Array
     sigma_u: Array
+    noise: Array
 
 
 def project(basis: Basis, flux: Array, weight: Array) -> tuple[Array, Array]:
@@ -122,7 +121,8 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
     turned = jnp.einsum("nij,kj->nki", covariance, basis.coordinates)
     variance_u = jnp.sum(turned * basis.coordinates, axis=-1)
     variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
-    return _in_units(basis, first, best, variance, jnp.maximum(variance_u, 0.0))
+    seen = jnp.mean(jnp.diagonal(a, axis1=-2, axis2=-1), axis=-1)
+    return _in_units(basis, first, best, seen, variance, jnp.maximum(variance_u, 0.0))
 
 
 def inverse(matrix: Array) -> Array:
@@ -158,7 +158,8 @@ def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:
     safe = _positive(first)[:, None]
     variance = 1.0 / (weight[:, None] * jnp.square(safe) + 1.0 / basis.variance)
     best = variance * (b * safe + basis.mean / basis.variance)
-    return _in_units(basis, first, best, variance, variance @ jnp.square(basis.coordinates).T)
+    variance_u = variance @ jnp.square(basis.coordinates).T
+    return _in_units(basis, first, best, weight, variance, variance_u)
 
 
 def _first_scale(basis: Basis, information: Array, b: Array) -> Array:
@@ -170,9 +171,10 @@ def _positive(scale: Array) -> Array:
 
 
 def _in_units(
-    basis: Basis, first: Array, best: Array, variance: Array, variance_u: Array
+    basis: Basis, first: Array, best: Array, weight: Array, variance: Array, variance_u: Array
 ) -> Statistics:
-    """From units of the first scale to those of the norm of the coefficients."""
+    """From units of the first scale to those of the norm of the coefficients; the mean weight
+    (n,) of a bin says how much noise there is."""
     norm = jnp.sqrt(jnp.sum(jnp.square(best), axis=-1))
     scaled = best / norm[:, None]
     return Statistics(
@@ -182,4 +184,5 @@ def _in_units(
         variance / jnp.square(norm)[:, None],
         scaled @ basis.coordinates.T,
         jnp.sqrt(variance_u) / norm[:, None],
+        1.0 / (jnp.sqrt(jnp.maximum(weight, 1e-30)) * _positive(first) * norm),
     )

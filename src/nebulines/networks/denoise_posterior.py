@@ -1,12 +1,14 @@
-"""The posterior of a clean spectrum: a mixture of normals in coordinates that keep lines positive.
+"""The posterior of the lines of a clean spectrum: a mixture of normals in coordinates that keep
+fluxes positive.
 
-Coordinates y: asinh(flux / softening) of the lines, and the linear rest of the basis. In units of
-a first guess, t = (y - guess) / width,
+Coordinates y = asinh(flux / softening) of the L lines. In units of a first guess,
+t = (y - guess) / width,
 
     p(t) = sum_j p_j N(t; c_j, (U^T D_j^-2 U)^-1),
 
 U unit lower triangular, shared, D_j diagonal; then every coordinate is stretched about the mean of
-the mixture by a factor that makes the intervals of a validation set cover what they should.
+the mixture by a factor that makes the intervals of a validation set cover what they should. The
+rest of a spectrum is normal about the posterior mean.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from nebulines.networks.denoise_basis import Basis, Statistics
 
 _RANGE_SIGMAS = 4.0
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
+_LARGEST = 20.0
+_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
 
 
 class Guess(NamedTuple):
-    """Where the posterior is looked for: y (n, K), its width (n, K), and the range (n, K) that the
-    data leave to draws: four errors about the linear answer."""
+    """Where the posterior is looked for: y (n, L), its width (n, L), and the range (n, L) that the
+    data leave to draws: four errors about the linear answer, and no negative flux."""
 
     y: Array
     width: Array
@@ -40,60 +44,55 @@ class Posterior(NamedTuple):
     Attributes:
         scale: (n,) unit of everything else, in the unit of the data.
         mean: (n, K) posterior mean of the coefficients.
+        deviation: (n, K) standard deviations of the coefficients about it.
         guess: origin and unit of t.
         log_weight: (n, J), normalised.
-        centre: (n, J, K) c_j.
-        log_spread: (n, J, K) log of the diagonal of D_j.
-        lower: (n, K (K - 1) / 2) U below its diagonal.
-        widening: (K,) the stretch.
-        variance: (n, K) of the coefficients in the linear posterior.
+        centre: (n, J, L) c_j.
+        log_spread: (n, J, L) log of the diagonal of D_j.
+        lower: (n, L (L - 1) / 2) U below its diagonal.
+        widening: (n, L) the stretch.
     """
 
     scale: Array
     mean: Array
+    deviation: Array
     guess: Guess
     log_weight: Array
     centre: Array
     log_spread: Array
     lower: Array
     widening: Array
-    variance: Array
 
     @property
     def middle(self) -> Array:
-        """Mean (n, K) of the mixture in units of t."""
+        """Mean (n, L) of the mixture in units of t."""
         return jnp.sum(jnp.exp(self.log_weight)[..., None] * self.centre, axis=1)
 
 
-def warp(basis: Basis, u: Array) -> Array:
-    """Coordinates y (n, K) of coordinates u (n, K)."""
-    lines = u[..., : basis.n_lines] / basis.softening
-    return jnp.concatenate([jnp.arcsinh(lines), u[..., basis.n_lines :]], axis=-1)
+def warp(basis: Basis, flux: Array) -> Array:
+    """Coordinates y (..., L) of line fluxes (..., L)."""
+    return jnp.arcsinh(flux / basis.softening)
 
 
 def unwarp(basis: Basis, y: Array) -> Array:
     """The inverse of `warp`; a line is at most exp(20) softenings."""
-    lines = basis.softening * jnp.sinh(jnp.clip(y[..., : basis.n_lines], -20.0, 20.0))
-    return jnp.concatenate([lines, y[..., basis.n_lines :]], axis=-1)
+    return basis.softening * jnp.sinh(jnp.clip(y, -_LARGEST, _LARGEST))
 
 
 def first_guess(basis: Basis, found: Statistics, centre: Array, spread: Array) -> Guess:
     """y and its width from the linear answer and the marginal prior N(centre, spread^2) of y."""
-    n_lines = basis.n_lines
-    slope = jnp.hypot(
-        jnp.hypot(jnp.maximum(found.u[..., :n_lines], 0.0), found.sigma_u[..., :n_lines]),
-        basis.softening,
-    )
-    line_width = found.sigma_u[..., :n_lines] / slope
-    width = jnp.concatenate([line_width, found.sigma_u[..., n_lines:]], axis=-1)
+    flux, error = found.u[..., : basis.n_lines], found.sigma_u[..., : basis.n_lines]
+    slope = jnp.hypot(jnp.hypot(jnp.maximum(flux, 0.0), error), basis.softening)
+    width = error / slope
     trust = jnp.square(spread) / (jnp.square(spread) + jnp.square(width))
-    y = centre + trust * (warp(basis, found.u) - centre)
-    ends = (warp(basis, found.u + side * _RANGE_SIGMAS * found.sigma_u) for side in (-1, 1))
-    return Guess(y, jnp.sqrt(trust) * width, *ends)
+    y = centre + trust * (warp(basis, flux) - centre)
+    low = jnp.maximum(warp(basis, flux - _RANGE_SIGMAS * error), 0.0)
+    high = warp(basis, jnp.maximum(flux, -(_RANGE_SIGMAS - 1.0) * error) + _RANGE_SIGMAS * error)
+    return Guess(y, jnp.sqrt(trust) * width, low, high)
 
 
 def lower_matrix(packed: Array, size: int) -> Array:
-    """Unit lower triangular matrices (..., K, K) from the numbers below the diagonal."""
+    """Unit lower triangular matrices (..., L, L) from the numbers below the diagonal."""
     low, high = np.tril_indices(size, -1)
     index = np.zeros((size, size), int)
     index[low, high] = np.arange(len(low)) + 2
@@ -104,7 +103,7 @@ def lower_matrix(packed: Array, size: int) -> Array:
 
 
 def unit_inverse(lower: Array) -> Array:
-    """Inverses of unit lower triangular matrices (n, K, K): with N = L - 1 nilpotent,
+    """Inverses of unit lower triangular matrices (n, L, L): with N = U - 1 nilpotent,
     (1 + N)^-1 = (1 - N)(1 + N^2)(1 + N^4) ...
 
     Example:
@@ -121,7 +120,7 @@ def unit_inverse(lower: Array) -> Array:
 
 
 def log_prob(posterior: Posterior, y: Array) -> Array:
-    """Log density (n,) of t at y (n, K)."""
+    """Log density (n,) of t at y (n, L)."""
     t = (y - posterior.guess.y) / posterior.guess.width
     upper = lower_matrix(posterior.lower, t.shape[-1])
     t = posterior.middle + (t - posterior.middle) / posterior.widening
@@ -129,18 +128,65 @@ def log_prob(posterior: Posterior, y: Array) -> Array:
     white = jnp.einsum("nab,njb->nja", upper, away) * jnp.exp(-posterior.log_spread)
     terms = -0.5 * jnp.square(white) - posterior.log_spread - _HALF_LOG_TWO_PI
     density = jax.nn.logsumexp(posterior.log_weight + jnp.sum(terms, axis=-1), axis=-1)
-    return density - jnp.sum(jnp.log(posterior.widening))
+    return density - jnp.sum(jnp.log(posterior.widening), axis=-1)
+
+
+def line_moments(basis: Basis, posterior: Posterior) -> tuple[Array, Array]:
+    """Mean and variance (n, L) of the line fluxes, by Gauss-Hermite quadrature of every component
+    of the mixture."""
+    inverse = unit_inverse(lower_matrix(posterior.lower, posterior.centre.shape[-1]))
+    variance = jnp.einsum("nab,njb->nja", jnp.square(inverse), jnp.exp(2 * posterior.log_spread))
+    node = jnp.asarray(_NODES, jnp.float32)[:, None, None, None]
+    share = jnp.asarray(_NODE_WEIGHTS / _NODE_WEIGHTS.sum(), jnp.float32)[:, None, None, None]
+    share = share * jnp.exp(posterior.log_weight)[..., None]
+    t = posterior.centre + jnp.sqrt(variance) * node
+    parts = (part[:, None] for part in (posterior.middle, posterior.widening, *posterior.guess))
+    middle, widening, y, width, low, high = parts
+    y = y + width * (middle + widening * (t - middle))
+    flux = unwarp(basis, _reflected(y, low, high))
+    mean = jnp.sum(share * flux, axis=(0, 2))
+    return mean, jnp.sum(share * jnp.square(flux - mean[:, None]), axis=(0, 2))
+
+
+class Directions(NamedTuple):
+    """How lines and the rest move a spectrum.
+
+    Attributes:
+        shapes: (K, L) coefficients of lines of unit flux.
+        rest: (K, K) what the lines leave of a change of the coefficients.
+    """
+
+    shapes: Array
+    rest: Array
+
+
+def directions(basis: Basis, profiles: Array) -> Directions:
+    """G and 1 - G M: M the rows of the coordinates that give line fluxes, G the profiles
+    (L, channel) of lines of unit flux in the basis, scaled to M G = 1."""
+    rows = basis.coordinates[: basis.n_lines]
+    shapes = basis.vectors @ profiles.T
+    shapes = shapes @ jnp.linalg.inv(rows @ shapes)
+    return Directions(shapes, jnp.eye(basis.size) - shapes @ rows)
+
+
+def errors(basis: Basis, profiles: Array, posterior: Posterior) -> Array:
+    """Standard deviations (n, channel) of the spectra that `draw` gives, in units of the scale,
+    with what the basis leaves of clean spectra; lines are taken to be independent."""
+    ways = directions(basis, profiles)
+    line = jnp.square(ways.shapes.T @ basis.vectors)
+    rest = jnp.square(ways.rest.T @ basis.vectors)
+    known = jnp.concatenate([line, rest])
+    amount = [line_moments(basis, posterior)[1], jnp.square(posterior.deviation)]
+    return jnp.sqrt(jnp.concatenate(amount, axis=-1) @ known + basis.residual)
 
 
 def draw(basis: Basis, profiles: Array, posterior: Posterior, key: Array, n_draws: int) -> Array:
     """Coefficients (draw, n, K) in units of the scale.
 
-    Line fluxes u_l come from the mixture. The rest differs from the posterior mean as the linear
-    posterior says, with what it would change of the lines taken out:
+    Line fluxes u_l come from the mixture. The rest differs from the posterior mean as its
+    deviations say, with what that would change of the lines taken out:
 
-        a = mean + G (u_l - M mean) + (1 - G M) z,    z ~ N(0, variance),
-
-    M the first rows of the coordinates, G the lines' profiles in the basis, scaled to M G = 1.
+        a = mean + G (u_l - M mean) + (1 - G M) z,    z ~ N(0, deviation^2).
 
     Args:
         basis: K vectors, L lines.
@@ -150,18 +196,21 @@ def draw(basis: Basis, profiles: Array, posterior: Posterior, key: Array, n_draw
         n_draws: how many.
     """
     lines, around = jax.random.split(key)
-    rows = basis.coordinates[: basis.n_lines]
-    shapes = basis.vectors @ profiles.T
-    shapes = shapes @ jnp.linalg.inv(rows @ shapes)
-    flux = unwarp(basis, draw_y(posterior, lines, n_draws))[..., : basis.n_lines]
+    ways = directions(basis, profiles)
+    flux = draw_lines(basis, posterior, lines, n_draws)
     normal = jax.random.normal(around, (n_draws, *posterior.mean.shape))
-    other = normal * jnp.sqrt(posterior.variance)
-    change = flux - (posterior.mean + other) @ rows.T
-    return posterior.mean + other + change @ shapes.T
+    away = (normal * posterior.deviation) @ ways.rest.T
+    shift = flux - posterior.mean @ basis.coordinates[: basis.n_lines].T
+    return posterior.mean + away + shift @ ways.shapes.T
+
+
+def draw_lines(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> Array:
+    """Line fluxes (draw, n, L) in units of the scale."""
+    return unwarp(basis, draw_y(posterior, key, n_draws))
 
 
 def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
-    """Coordinates y (draw, n, K)."""
+    """Coordinates y (draw, n, L)."""
     choose, spread = jax.random.split(key)
     n, size = posterior.guess.y.shape
     chosen = jax.random.categorical(choose, posterior.log_weight, shape=(n_draws, n))
@@ -172,12 +221,13 @@ def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
     around = jnp.einsum("nab,dnb->dna", inverse, scaled)
     t = posterior.centre[row, chosen] + around
     t = posterior.middle + posterior.widening * (t - posterior.middle)
-    return _reflected(posterior.guess.y + posterior.guess.width * t, posterior.guess)
+    guess = posterior.guess
+    return _reflected(guess.y + guess.width * t, guess.low, guess.high)
 
 
-def _reflected(y: Array, guess: Guess) -> Array:
+def _reflected(y: Array, low: Array, high: Array) -> Array:
     """Draws y mirrored at the ends of the range: a normal tail of asinh flux would be fluxes that
     the data rule out."""
-    inside = jnp.where(y > guess.high, 2.0 * guess.high - y, y)
-    inside = jnp.where(inside < guess.low, 2.0 * guess.low - inside, inside)
-    return jnp.clip(inside, guess.low, guess.high)
+    inside = jnp.where(y > high, 2.0 * high - y, y)
+    inside = jnp.where(inside < low, 2.0 * low - inside, inside)
+    return jnp.clip(inside, low, high)

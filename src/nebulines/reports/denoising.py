@@ -133,20 +133,22 @@ def reproduce_denoising(
 
     folder = prepare_folder(bench.folder)
     chosen = {t: make for t, make in _sections().items() if sections is None or t in sections}
-    made = [
+    written = [
         made(title, make, bench)
         for title, make in tqdm(chosen.items(), desc=stem, disable=not progress)
     ]
-    parts = [_introduction(bench), *(part for section in made for part in section.parts)]
-    numbers = {title: section.numbers for title, section in zip(chosen, made, strict=True)}
+    parts = [_introduction(bench), *(part for section in written for part in section.parts)]
+    numbers = {title: section.numbers for title, section in zip(chosen, written, strict=True)}
     page = write_page(folder / f"{stem}.md", "De-noising: the paper and here", command, parts)
     record = write_numbers(folder / f"{stem}.json", command, numbers)
-    return [page, record, *(path for section in made for path in section.paths)]
+    return [page, record, *(path for section in written for path in section.paths)]
 
 
 def _sections() -> dict[str, SectionMaker]:
     from nebulines.reports import denoising_science as science
     from nebulines.reports import denoising_sections as made
+    from nebulines.reports.denoising_lines import coverage, line_fluxes
+    from nebulines.reports.denoising_metals import metallicity
     from nebulines.reports.denoising_real import real_spectra
 
     return {
@@ -154,9 +156,9 @@ def _sections() -> dict[str, SectionMaker]:
         "Autoencoders (Tables 4 and 5, Figure 5)": made.autoencoders,
         "Latent space (Figure 6)": made.latent_space,
         "Reconstruction (Figures 7 and 8)": made.reconstruction,
-        "Line fluxes (Table 6, Figure 9)": made.line_fluxes,
-        "Coverage": made.coverage,
-        "Mass and metallicity (Figure 10)": science.metallicity,
+        "Line fluxes (Table 6, Figure 9)": line_fluxes,
+        "Coverage": coverage,
+        "Mass and metallicity (Figure 10)": metallicity,
         "Lines stronger than any in training": science.extremes,
         "Noise that changes, and gaps": science.gaps,
         "Speed": science.speed,

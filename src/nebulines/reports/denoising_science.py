@@ -1,109 +1,30 @@
-"""Sections of the page on de-noising: metallicity, extreme lines, awkward noise, speed."""
+"""Sections of the page on de-noising: extreme lines, awkward noise, speed."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from nebulines.evaluation import denoising as judged
-from nebulines.evaluation import denoising_metals as metals
-from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
 from nebulines.galaxies.denoising.engine import denoise_bins, fit_in_basis, posterior_means
 from nebulines.galaxies.denoising.lines import line_rows
 from nebulines.galaxies.denoising.scores import covered, line_draws
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
-from nebulines.galaxies.denoising.training_sets import LINES, TEST, CleanSet, clean_set
-from nebulines.galaxies.population.surveys import get_survey
+from nebulines.galaxies.denoising.training_sets import LINES
+from nebulines.networks.denoise import POPULATION
 from nebulines.networks.denoise_basis import project, statistics
 from nebulines.networks.denoise_grid import unit_norm
 from nebulines.reports.denoising import Bench
-from nebulines.reports.page import pictures
+from nebulines.reports.denoising_metals import HALPHA, in_chunks
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag
 from nebulines.training.denoise import random_weight
 
-HALPHA = LINES.index("HALPHA6563")
-LEAST_SNR = 15.0
-"""Of H-alpha, for an abundance from a noisy spectrum (Scholte & Saintonge 2023)."""
 _N_TIMING = 8192
-
-
-def metallicity(bench: Bench) -> Section:
-    """The mass-metallicity relation at the noise of DESI at z = 0.1 and at the uniform one."""
-    from nebulines.plots.denoising import metallicity_figure
-    from nebulines.plots.style import save_figure
-
-    galaxies = clean_set(len(bench.test), bench.seed, TEST, star_forming=True)
-    truth = metals.abundances(galaxies.line_flux, LINES)
-    curve = metals.true_curve(galaxies.log_mass, truth)
-    rows: list[list[Any]] = []
-    numbers: dict[str, Any] = {}
-    paths: list[Path] = []
-    paper = published("scourfield2023")["metallicity"]
-    for name in ("uniform-0.04", "desi-z0.1"):
-        panels = _abundances(bench, galaxies, name)
-        panels = {"truth": truth, **panels}
-        found = {
-            key: metals.relation(part, galaxies.log_mass, galaxies.log_sfr, curve)
-            for key, part in panels.items()
-        }
-        numbers[name] = {key: metals.as_dict(part) for key, part in found.items()}
-        numbers[name]["error"] = _error(panels["mean"], truth)
-        numbers[name]["sampled_over_true_spread"] = found["draws"].spread / found["truth"].spread
-        rows += [[name, key, *part] for key, part in found.items()]
-        figure = metallicity_figure(panels, galaxies.log_mass, galaxies.log_sfr, curve)
-        paths += save_figure(figure, bench.folder / f"metallicity-{name}", formats=("png",))
-    header = ["noise", "from", "measured", "spread", "scatter about truth", "offset",
-              "rank correlation with SFR"]  # fmt: skip
-    ratios = {name: f"{row['sampled_over_true_spread']:.3f}" for name, row in numbers.items()}
-    errors = {name: f"{row['error']:.3f}" for name, row in numbers.items()}
-    text = (
-        f"{len(galaxies)} star-forming galaxies. O3N2 (Pettini & Pagel 2004). `noisy`: galaxies "
-        f"with H-alpha above {LEAST_SNR:g} sigma; `mean`: posterior median of the abundance; "
-        "`draws`: one posterior draw a galaxy, which has the spread of the population where a mean "
-        f"has less. Error of the posterior median [dex]: {errors} (target .085 at .04); sampled "
-        f"over true spread: {ratios} (target .90 to 1.10). Paper: scatter {paper['original']} in "
-        f"the originals, {paper['denoised']} de-noised."
-    )
-    return Section([text, markdown(header, rows), pictures(paths)], numbers, paths)
-
-
-def _abundances(bench: Bench, galaxies: CleanSet, survey: str) -> dict[str, np.ndarray]:
-    """Abundances (n,) from noisy spectra, posterior medians and draws."""
-    shape = get_survey(survey).shape
-    sigma = PAPER_NOISE * shape / shape.max()
-    rng = np.random.default_rng([bench.seed, 91])
-    flux = (galaxies.spectra + sigma * rng.normal(size=galaxies.spectra.shape)).astype(np.float32)
-    weight = np.broadcast_to((sigma**-2.0).astype(np.float32), flux.shape)
-    basis = bench.network.basis
-    posterior = bench.network(statistics(basis, *_chunked(project, basis, flux, weight)))
-    drawn = metals.abundances(line_draws(bench.network, posterior, 8), LINES)
-    best, _, sample = fit_in_basis(basis, flux, weight, draws=30, seed=[bench.seed, 92])
-    rows = np.asarray(basis.coordinates)[: basis.n_lines]
-    direct = best @ rows.T
-    error = np.std(sample @ rows[HALPHA], axis=0)
-    noisy = np.where(
-        direct[:, HALPHA] > LEAST_SNR * error, metals.abundances(direct, LINES), np.nan
-    )
-    lost = np.isnan(drawn).all(axis=0)
-    middle = np.where(lost, np.nan, np.nanmedian(np.where(lost, 0.0, drawn), axis=0))
-    return {"noisy": noisy, "mean": middle, "draws": drawn[0]}
-
-
-def _chunked(function: Any, basis: Any, flux: np.ndarray, weight: np.ndarray) -> Any:
-    parts = [function(basis, flux[i : i + 500], weight[i : i + 500])
-             for i in range(0, len(flux), 500)]  # fmt: skip
-    return [np.concatenate(values) for values in zip(*parts, strict=True)]
-
-
-def _error(found: np.ndarray, truth: np.ndarray) -> float:
-    good = np.isfinite(found) & np.isfinite(truth)
-    return metals.half_width(found[good] - truth[good])
 
 
 def extremes(bench: Bench) -> Section:
@@ -156,8 +77,8 @@ def gaps(bench: Bench) -> Section:
         noisy = bench.test.spectra + sigma * rng.normal(size=w.shape)
         basis = bench.network.basis
         noisy = np.where(w > 0, noisy, 0.0).astype(np.float32)
-        found = statistics(basis, *_chunked(project, basis, noisy, w))
-        posterior = bench.network(found)
+        found = statistics(basis, *in_chunks(project, basis, noisy, w))
+        posterior = bench.network(found, POPULATION)
         share = covered(line_draws(bench.network, posterior, 9), truth)
         mean = unit_norm(np.asarray(posterior.mean @ basis.vectors))
         error = judged.mean_square(mean, bench.test.spectra)

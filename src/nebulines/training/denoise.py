@@ -18,18 +18,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise import Denoise
+from nebulines.networks.denoise import NOISE_KNOTS, Denoise
 from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import draw_y, log_prob, warp
+from nebulines.networks.denoise_posterior import Posterior, draw_y, log_prob, warp
 from nebulines.training.task import Task
 
 NOISE_RANGE = (0.002, 0.15)
 """Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""
 N_SHAPES = 400
-_CALIBRATION = 1500  # examples, and draws of each
-_CALIBRATION_DRAWS = 300
+_CALIBRATION = 10_000  # examples, and draws of each
+_CALIBRATION_DRAWS = 120
+_FACTORS = np.geomspace(0.7, 1.6, 10)
+_CENTRAL = (15.87, 84.13)
+_COVERED = 0.6827
+_LEAST_EXAMPLES = 100
 _RANGE = (0.02, 99.98)  # percentiles of the coordinates of a training set
+
+
+class CleanGalaxies(NamedTuple):
+    """Clean spectra of unit norm: coefficients (N, K), line fluxes (N, L), and the prior (N, 1)
+    that each was drawn from."""
+
+    coefficients: np.ndarray
+    flux: np.ndarray
+    prior: np.ndarray
 
 
 class Noisy(NamedTuple):
@@ -37,12 +50,16 @@ class Noisy(NamedTuple):
 
     Attributes:
         truth: (n, K) coefficients of clean spectra of unit norm.
+        flux: (n, L) of their lines.
+        prior: (n, 1) that they were drawn from.
         b: (n, K).
         weight: (n / 2,) inverse variance of the white half.
         a: (n - n / 2, K, K) of the other.
     """
 
     truth: Any
+    flux: Any
+    prior: Any
     b: Any
     weight: Any
     a: Any
@@ -86,22 +103,21 @@ def random_weight(rng: np.random.Generator) -> np.ndarray:
     return weight
 
 
-def sample(truth: np.ndarray, shapes: Shapes, key: Array, n: int) -> Noisy:
-    """n examples from clean coefficients (N, K)."""
+def sample(galaxies: CleanGalaxies, shapes: Shapes, key: Array, n: int) -> Noisy:
+    """n examples from clean galaxies."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    rows = truth[rng.integers(0, len(truth), n)].astype(np.float32)
-    sigma = np.exp(rng.uniform(np.log(NOISE_RANGE[0]), np.log(NOISE_RANGE[1]), n)).astype(
-        np.float32
-    )
+    chosen = rng.integers(0, len(galaxies.flux), n)
+    rows, flux, prior = (part[chosen].astype(np.float32) for part in galaxies)
+    sigma = np.exp(rng.uniform(*np.log(NOISE_RANGE), n)).astype(np.float32)
     half, normal = n // 2, rng.normal(size=rows.shape).astype(np.float32)
     weight = sigma[:half] ** -2
     white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]
-    chosen = rng.integers(0, len(shapes.a), n - half)
+    shape = rng.integers(0, len(shapes.a), n - half)
     level = sigma[half:, None]
-    a = shapes.a[chosen] / np.square(level)[..., None]
+    a = shapes.a[shape] / np.square(level)[..., None]
     other = np.einsum("nij,nj->ni", a, rows[half:])
-    other += np.einsum("nij,nj->ni", shapes.lower[chosen], normal[half:]) / level
-    return Noisy(rows, np.concatenate([white, other]), weight, a)
+    other += np.einsum("nij,nj->ni", shapes.lower[shape], normal[half:]) / level
+    return Noisy(rows, flux, prior, np.concatenate([white, other]), weight, a)
 
 
 def found(basis: Basis, batch: Noisy) -> Statistics:
@@ -113,15 +129,16 @@ def found(basis: Basis, batch: Noisy) -> Statistics:
 
 
 def loss(network: Denoise, batch: Noisy, key: Array | None = None) -> Array:
-    """-log p of the true coordinates for each of them, plus the square error of the mean in units
-    of that of the linear answer; spectra whose scale is lost do not count."""
+    """-log p of the true lines for each of them, plus the square error of the mean in units of that
+    of the linear answer; spectra whose scale is lost do not count."""
     network = eqx.tree_at(fixed_parts, network, jax.lax.stop_gradient(fixed_parts(network)))
     basis = network.basis
     seen = jax.tree.map(jax.lax.stop_gradient, found(basis, batch))
     usable = (seen.first > 0.3) & (seen.first < 3.0)
-    truth = batch.truth / jnp.where(usable, seen.scale, 1.0)[:, None]
-    posterior = network(seen)
-    density = log_prob(posterior, network.coordinates(truth)) / basis.size
+    scale = jnp.where(usable, seen.scale, 1.0)[:, None]
+    truth, y = batch.truth / scale, warp(basis, batch.flux / scale)
+    posterior = network(seen, batch.prior)
+    density = log_prob(posterior, y) / basis.n_lines
     error = jnp.sum(jnp.square(posterior.mean - truth), axis=-1)
     error = error / jnp.sum(seen.variance, axis=-1)
     return jnp.mean(jnp.where(usable, jnp.minimum(error, 20.0) - density, 0.0))
@@ -138,15 +155,21 @@ def fixed_parts(network: Denoise) -> tuple[Any, ...]:
         network.line_profile,
         network.most_noise,
         network.widening,
+        network.loosening,
     )
 
 
-def fitted_to(network: Denoise, basis: Basis, profiles: np.ndarray, truth: np.ndarray) -> Denoise:
-    """A network that knows the basis and the ranges of a training set (N, K)."""
-    u = truth @ np.asarray(basis.coordinates).T
-    y = np.asarray(warp(basis, jnp.asarray(u, jnp.float32)))
+def fitted_to(
+    network: Denoise, basis: Basis, profiles: np.ndarray, galaxies: CleanGalaxies
+) -> Denoise:
+    """A network that knows the basis and the ranges of a training set."""
+    u = galaxies.coefficients @ np.asarray(basis.coordinates).T
+    y = np.concatenate([warp(basis, jnp.asarray(galaxies.flux, jnp.float32)),
+                        u[:, basis.n_lines :]], axis=1)  # fmt: skip
+    knots = len(NOISE_KNOTS)
     parts = (basis, y.mean(axis=0), y.std(axis=0), *np.percentile(u, _RANGE, axis=0), profiles,
-             NOISE_RANGE[1], np.ones(basis.size))  # fmt: skip
+             NOISE_RANGE[1], np.ones((2, knots, basis.n_lines)),
+             np.ones((2, knots, basis.size)))  # fmt: skip
     as_arrays = jax.tree.map(lambda part: jnp.asarray(part, jnp.float32), parts)
     return eqx.tree_at(fixed_parts, network, as_arrays)
 
@@ -154,31 +177,53 @@ def fitted_to(network: Denoise, basis: Basis, profiles: np.ndarray, truth: np.nd
 def calibrated(network: Denoise, batch: Noisy) -> Denoise:
     """The network with posteriors as wide as a validation batch shows that they have to be.
 
-    For each coordinate y: the 68.27 % percentile of |truth - median| over half the width of the
-    central 68.27 % of the posterior.
+    For both priors, at each of `NOISE_KNOTS`: of the widths of a line, the factor with which
+    68.27 % of the true fluxes lie within the central 68.27 % of the draws; of coefficients, the
+    68.27 % percentile of their errors in units of the deviations.
     """
-    seen = found(network.basis, jax.tree.map(jnp.asarray, batch))
+    batch = jax.tree.map(jnp.asarray, batch)
+    seen = found(network.basis, batch)
     usable = np.asarray((seen.first > 0.3) & (seen.first < 3.0))
-    truth = network.coordinates(batch.truth / seen.scale[:, None])
-    drawn = np.asarray(draw_y(network(seen), jax.random.key(0), _CALIBRATION_DRAWS))
-    low, middle, high = np.percentile(drawn, [15.87, 50.0, 84.13], axis=0)
-    ratio = np.abs(np.asarray(truth) - middle) / (0.5 * (high - low))
-    factor = np.percentile(ratio[usable], 68.27, axis=0)
-    return eqx.tree_at(
-        lambda net: net.widening, network, network.widening * jnp.asarray(factor, jnp.float32)
-    )
+    place = np.log(np.asarray(seen.noise))[:, None] - np.log(NOISE_KNOTS)
+    knot = np.where(usable, np.argmin(np.abs(place), axis=1), -1)
+    posterior = network(seen, batch.prior)
+    scale = seen.scale[:, None]
+    pull = np.abs(np.asarray((batch.truth / scale - posterior.mean) / posterior.deviation))
+    y, parts = warp(network.basis, batch.flux / scale), []
+    for factor in _FACTORS:
+        parts.append(_inside(posterior._replace(widening=factor * posterior.widening), y))
+    covered = np.stack(parts)
+    widening, loosening = np.array(network.widening), np.array(network.loosening)
+    for prior, k in np.ndindex(2, len(NOISE_KNOTS)):
+        rows = (knot == k) & (np.asarray(batch.prior)[:, 0] == prior)
+        if rows.sum() < _LEAST_EXAMPLES:
+            continue
+        share = np.maximum.accumulate(covered[:, rows].mean(axis=1), axis=0)
+        widening[prior, k] *= [np.interp(_COVERED, line, _FACTORS) for line in share.T]
+        loosening[prior, k] *= np.percentile(pull[rows], 100.0 * _COVERED, axis=0)
+    factors = tuple(jnp.asarray(part, jnp.float32) for part in (widening, loosening))
+    return eqx.tree_at(lambda net: (net.widening, net.loosening), network, factors)
 
 
-def denoise_task(basis: Basis, profiles: np.ndarray, sets: Sequence[np.ndarray], seed: int) -> Task:
+def _inside(posterior: Posterior, y: Array) -> np.ndarray:
+    """Whether y (n, L) lies within the central 68.27 % of draws."""
+    drawn = np.asarray(draw_y(posterior, jax.random.key(0), _CALIBRATION_DRAWS))
+    low, high = np.percentile(drawn, _CENTRAL, axis=0)
+    return np.asarray((y >= low) & (y <= high))
+
+
+def denoise_task(
+    basis: Basis, profiles: np.ndarray, sets: Sequence[CleanGalaxies], seed: int
+) -> Task:
     """The task of learning the posterior from coefficients of clean spectra.
 
     Args:
         basis: learned from the training set.
         profiles: (L, 825) of its lines.
-        sets: coefficients (N, K) of the training and of the validation set, of unit norm.
+        sets: the training and the validation set.
         seed: of the noise shapes; those that judge are others.
     """
-    training, validation = (np.asarray(part, np.float32) for part in sets)
+    training, validation = sets
     shapes = [noise_shapes(basis, N_SHAPES, [seed, stream]) for stream in (0, 1)]
 
     def build(key: Array, **size: Any) -> Denoise:
@@ -192,7 +237,7 @@ def denoise_task(basis: Basis, profiles: np.ndarray, sets: Sequence[np.ndarray],
         {"steps": 6000, "batch": 512, "learning_rate": 2e-3, "validation": 2048,
          "validate_every": 250, "weight_decay": 0.0},
         partial(sample, validation, shapes[1]),
-        {"basis": basis.size, "lines": basis.n_lines, "width": 224, "depth": 3, "components": 4,
+        {"basis": basis.size, "lines": basis.n_lines, "width": 192, "depth": 3, "components": 4,
          "channels": basis.vectors.shape[1]},
         lambda network: calibrated(network, sample(validation, shapes[1], jax.random.key(seed),
                                                    _CALIBRATION)),

@@ -15,9 +15,15 @@ from nebulines.networks.denoise_grid import bin_edges
 
 TEMPLATE_SIGMA_KMS = 120.0
 """Width of the profiles that make every line free in the basis: gas and line spread."""
+WIDE_SIGMA_KMS, OFFSET_KMS = 260.0, 60.0
+FITTED_SIGMAS_KMS = (70.0, 120.0, 180.0, 250.0)
+"""Widths of lines whose flux the basis has to give."""
+WIDER = ("OII3727", "HBETA4861", "OIII5007", "HALPHA6563", "NII6583")
+MOVED = ("OIII5007", "HALPHA6563", "NII6583")
+"""Bright lines that the basis also has wider, and moved a little."""
 _SMALLEST_VARIANCE = 1e-9
 _RIDGE = 1e-8
-_SOFTENING = 0.05
+_SOFTENING = 0.1
 """Share of the median line flux below which asinh is linear."""
 _FLOOR_PERCENTILE = 30.0
 
@@ -25,10 +31,10 @@ _FLOOR_PERCENTILE = 30.0
 def learn_basis(
     spectra: np.ndarray, line_flux: np.ndarray, lines: Sequence[str], *, size: int = 40
 ) -> Basis:
-    """Principal components of clean spectra, joined by a profile of every line.
+    """Principal components of clean spectra, joined by profiles of the lines.
 
-    The K - L first eigenvectors of the mean of x x^T, then the line profiles made orthogonal to
-    them and to one another, all turned so that the coefficients are uncorrelated.
+    The first eigenvectors of the mean of x x^T, then the line profiles (`line_shapes`) made
+    orthogonal to them and to one another, all turned so that the coefficients are uncorrelated.
 
     Args:
         spectra: (n, 825) clean, of unit norm.
@@ -46,23 +52,39 @@ def learn_basis(
         raise InputError(f"a basis of {size} needs more spectra than that, got {len(spectra)}")
     spectra = np.asarray(spectra, np.float32)
     moment = (spectra.T @ spectra).astype(float) / len(spectra)
-    main = np.linalg.eigh(moment)[1][:, ::-1][:, : size - len(lines)]
-    span = np.linalg.qr(np.concatenate([main, line_profiles(lines).T], axis=1))[0]
+    shapes = line_shapes(lines)
+    main = np.linalg.eigh(moment)[1][:, ::-1][:, : size - len(shapes)]
+    span = np.linalg.qr(np.concatenate([main, shapes.T], axis=1))[0]
     inside = spectra @ span
     values, turn = np.linalg.eigh(np.cov(inside.T))
     vectors, variance = (span @ turn[:, ::-1]).T, np.maximum(values[::-1], _SMALLEST_VARIANCE)
     coefficients = spectra @ vectors.T.astype(np.float32)
     residual = np.mean(np.square(spectra - coefficients @ vectors), axis=0)
-    rows = _line_rows(coefficients, line_flux)
+    single = np.stack([line_profiles(lines, sigma) @ vectors.T for sigma in FITTED_SIGMAS_KMS])
+    rows = _line_rows(coefficients, line_flux, single)
     coordinates = np.concatenate([rows, _complement(rows, variance)])
-    left = np.std(line_flux - coefficients @ rows.T, axis=0)
-    softening = np.maximum(left, _SOFTENING * np.median(np.abs(line_flux), axis=0))
+    softening = _SOFTENING * np.median(np.abs(line_flux), axis=0)
     parts = (vectors, coefficients.mean(axis=0), variance, residual, coordinates,
-             np.linalg.inv(coordinates), np.maximum(softening, 1e-5))  # fmt: skip
+             np.maximum(softening, 1e-5))  # fmt: skip
     return Basis(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
-def line_profiles(lines: Sequence[str], sigma_kms: float = TEMPLATE_SIGMA_KMS) -> np.ndarray:
+def line_shapes(lines: Sequence[str]) -> np.ndarray:
+    """Profiles (m, 825) of all lines, of bright ones also wider, and what a velocity changes.
+
+    Example:
+        >>> line_shapes(["HALPHA6563", "SII6716"]).shape
+        (4, 825)
+    """
+    wider, moved = ([name for name in lines if name in names] for names in (WIDER, MOVED))
+    red, blue = (line_profiles(moved, velocity_kms=v) for v in (OFFSET_KMS, -OFFSET_KMS))
+    parts = line_profiles(lines), line_profiles(wider, WIDE_SIGMA_KMS), red - blue
+    return np.concatenate([part for part in parts if len(part)])
+
+
+def line_profiles(
+    lines: Sequence[str], sigma_kms: float = TEMPLATE_SIGMA_KMS, *, velocity_kms: float = 0.0
+) -> np.ndarray:
     """Profiles (L, 825) [1/Angstrom] of lines of flux 1, mean over each bin; a line of a fixed
     doublet brings the weaker one along.
 
@@ -78,7 +100,8 @@ def line_profiles(lines: Sequence[str], sigma_kms: float = TEMPLATE_SIGMA_KMS) -
     for name in lines:
         light = np.zeros(len(edges) - 1)
         for centre, share in _parts(name):
-            step = ndtr((edges / centre - 1.0) * SPEED_OF_LIGHT_KMS / sigma_kms)
+            away = (edges / centre - 1.0) * SPEED_OF_LIGHT_KMS - velocity_kms
+            step = ndtr(away / sigma_kms)
             light = light + share * np.diff(step) / np.diff(edges)
         out.append(light)
     return np.asarray(out)
@@ -92,17 +115,26 @@ def _parts(name: str) -> list[tuple[float, float]]:
     return [(float(known.select([n]).wavelength_air[0]), share) for n, share in halves + tied]
 
 
-def _line_rows(coefficients: np.ndarray, line_flux: np.ndarray) -> np.ndarray:
-    """Rows (L, K) that give line fluxes from coefficients."""
+def _line_rows(coefficients: np.ndarray, line_flux: np.ndarray, single: np.ndarray) -> np.ndarray:
+    """Rows (L, K) that give line fluxes from coefficients.
+
+    Lines of real galaxies do not follow one another as those of the set do: every line, whose
+    profiles have the coefficients ``single`` (w, L, K) at w widths, is also added by itself, as
+    strong as it is in the set.
+    """
     x = coefficients.astype(float)
     scale = np.sqrt(np.mean(np.square(x), axis=0))
+    own = single / scale
+    power = np.mean(np.square(line_flux), axis=0)
+    added = np.einsum("wlk,l,wlm->lkm", own, power, own) / len(own)
     rows = []
-    for flux in np.asarray(line_flux, float).T:
+    for k, flux in enumerate(np.asarray(line_flux, float).T):
         floor = max(np.percentile(np.abs(flux), _FLOOR_PERCENTILE), 1e-4 * np.abs(flux).max(), 1e-9)
         weight = 1.0 / (np.square(flux) + floor**2)
-        gram = (x / scale).T @ (weight[:, None] * x / scale)
+        gram = (x / scale).T @ (weight[:, None] * x / scale) + weight.sum() * added.sum(axis=0)
         gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-        rows.append(np.linalg.solve(gram, (x / scale).T @ (weight * flux)) / scale)
+        moment = (x / scale).T @ (weight * flux) + weight.sum() * power[k] * own[:, k].mean(axis=0)
+        rows.append(np.linalg.solve(gram, moment) / scale)
     return np.asarray(rows)
 
 

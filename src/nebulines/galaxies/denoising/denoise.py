@@ -12,11 +12,11 @@ from nebulines.galaxies.denoising.axis import to_bins, to_channels
 from nebulines.galaxies.denoising.baselines import denoise_plainly
 from nebulines.galaxies.denoising.engine import Clean, denoise_bins
 from nebulines.galaxies.denoising.lines import measure_lines
-from nebulines.networks.denoise import Denoise
+from nebulines.networks.denoise import POPULATION, WIDE, Denoise
 from nebulines.spectra import Cube, Flag, Spectra
 
 DEFAULT_NETWORK = "denoise"
-_MEASURING_DRAWS = 100
+PRIORS = {"population": POPULATION, "wide": WIDE}
 _HIGHEST_REDSHIFT = 20.0
 
 
@@ -48,7 +48,8 @@ class Denoised:
 
     def lines(self) -> Any:
         """Table of line fluxes [unit times Angstrom, observed frame] and rest-frame equivalent
-        widths [Angstrom] with their posterior errors, and ``flags``.
+        widths [Angstrom] with their posterior errors, the S/N that such a line has in the spectrum
+        itself, and ``flags``.
 
         Raises:
             UsageError: the network gives no posterior, or no draws were asked for.
@@ -57,7 +58,8 @@ class Denoised:
 
         if self.bins is None or self.bins.draws is None:
             raise UsageError("line fluxes need posterior draws: denoise(spectra, draws=100)")
-        table = measure_lines(self.basis, self.bins.coefficients, self.bins.draws)
+        noise = self.bins.gate.evidence.line_noise
+        table = measure_lines(self.basis, self.bins.coefficients, self.bins.draws, noise)
         stretch = 1.0 + self.redshift
         columns = {
             name: values * stretch if "_flux" in name else values for name, values in table.items()
@@ -72,7 +74,13 @@ class Denoised:
 
 
 def denoise(
-    spectra: Any, *, redshift: Any = None, draws: int = 0, network: str | None = None, seed: int = 0
+    spectra: Any,
+    *,
+    redshift: Any = None,
+    draws: int = 0,
+    network: str | None = None,
+    seed: int = 0,
+    prior: str = "wide",
 ) -> Denoised:
     """De-noise spectra of galaxies.
 
@@ -83,6 +91,8 @@ def denoise(
         draws: posterior draws to keep (memory: draws times the input).
         network: ``denoise``, or the name or path of another one; None = ``denoise``.
         seed: of the draws.
+        prior: ``population``, galaxies as `nebulines.simulate` makes them; ``wide``, lines of
+            stronger, weaker and other ratios too. What the spectrum does not say comes from it.
 
     Returns:
         `Denoised`. Spectra that the gate refuses (residuals, lines or shapes that the network
@@ -116,6 +126,8 @@ def denoise(
             f"denoise takes Spectra or a Cube as nebulines.read gives them, not "
             f"{type(spectra).__name__}"
         )
+    if prior not in PRIORS:
+        raise UsageError(f"prior is one of {', '.join(PRIORS)}, not {prior!r}")
     found, card = load(network or DEFAULT_NETWORK)
     z = redshifts(spectra, redshift)
     usable = np.isfinite(z) & (z > -1.0) & (z < _HIGHEST_REDSHIFT)
@@ -125,7 +137,8 @@ def denoise(
     weight = np.where(usable[:, None], binned.weight, 0.0)
     if not isinstance(found, Denoise):
         return denoise_plainly(found, card, spectra, z, binned._replace(weight=weight), draws)
-    clean = denoise_bins(found, binned.flux, weight, draws=draws, seed=seed)
+    options = {"draws": draws, "seed": seed, "prior": PRIORS[prior]}
+    clean = denoise_bins(found, binned.flux, weight, **options)
     flags = clean.gate.flags | np.where(binned.bad_variance, int(Flag.BAD_VARIANCE), 0)
     flags = flags | np.where(usable, 0, int(Flag.BAD_REDSHIFT))
     safe = np.where(usable, z, 0.0)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.galaxies.denoising.gate import Gate, judge
-from nebulines.networks.denoise import Denoise
+from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge
+from nebulines.networks.denoise import POPULATION, WIDE, Denoise
 from nebulines.networks.denoise_basis import (
     Basis,
     Statistics,
@@ -21,8 +21,6 @@ from nebulines.networks.denoise_basis import (
 )
 
 BLOCK = 1024
-_INNER_DRAWS = 48
-"""Draws that errors are made of."""
 _LEAST_NOISE = 0.003
 """Relative to the norm of a spectrum: smaller noise is taken to be this."""
 _FREE = 1e4
@@ -47,32 +45,53 @@ class Clean(NamedTuple):
     gate: Gate
 
 
+class _Answer(NamedTuple):
+    """Of a block, in the unit of the data: coefficients (n, K), spectra and errors (n, 825), draws
+    (draw, n, K), and what the gate looks at."""
+
+    mean: Array
+    flux: Array
+    error: Array
+    drawn: Array
+    seen: Evidence
+
+
 def denoise_bins(
-    network: Denoise, flux: np.ndarray, weight: np.ndarray, *, draws: int = 0, seed: int = 0
+    network: Denoise,
+    flux: np.ndarray,
+    weight: np.ndarray,
+    *,
+    draws: int = 0,
+    seed: int = 0,
+    prior: float = WIDE,
 ) -> Clean:
     """De-noise spectra that lie on the bins.
 
     Args:
         network: of `nebulines.networks.weights.load`.
-        flux, weight: (n, 825) and its inverse variance, 0 = no data.
+        flux: (n, 825).
+        weight: (n, 825) inverse variance, 0 = no data; (n, 1) where all bins of a spectrum have
+            the same.
         draws: posterior draws to keep.
         seed: of the draws.
+        prior: `nebulines.networks.denoise.POPULATION` or `WIDE`.
 
     Returns:
         `Clean`; spectra that the gate does not let pass have the fit's answer.
     """
+    if not len(flux):
+        raise ValueError("no spectra")
     parts, key = [], jax.random.key(seed)
     for number, start in enumerate(range(0, len(flux), BLOCK)):
         block = slice(start, start + BLOCK)
-        parts.append(
-            _block(network, flux[block], weight[block], draws, jax.random.fold_in(key, number))
-        )
-    if not parts:
-        raise ValueError("no spectra")
+        options = draws, jax.random.fold_in(key, number), prior
+        parts.append(_block(network, flux[block], weight[block], *options))
     return _joined(parts)
 
 
-def posterior_means(network: Denoise, flux: Any, weight: Any) -> Array:
+def posterior_means(
+    network: Denoise, flux: Any, weight: Any, *, prior: float = POPULATION
+) -> Array:
     """Posterior means (n, 825) of spectra with white noise and no missing bins, nothing else:
     the fastest way.
 
@@ -80,37 +99,37 @@ def posterior_means(network: Denoise, flux: Any, weight: Any) -> Array:
         network: as above.
         flux: (n, 825).
         weight: (n,) inverse variance.
+        prior: as above.
     """
-    return _white_means(network, jnp.asarray(flux), jnp.asarray(weight))
+    return _white_means(network, *(jnp.asarray(part) for part in (flux, weight, prior)))
 
 
 @eqx.filter_jit
-def _white_means(network: Denoise, flux: Array, weight: Array) -> Array:
+def _white_means(network: Denoise, flux: Array, weight: Array, prior: Array) -> Array:
     vectors = network.basis.vectors
     found = white_statistics(network.basis, weight[:, None] * (flux @ vectors.T), weight)
-    return (found.scale[:, None] * network.means(found)) @ vectors
+    return (found.scale[:, None] * network.means(found, prior)) @ vectors
 
 
-def _block(network: Denoise, flux: Any, weight: Any, draws: int, key: Array) -> Clean:
+def _block(network: Denoise, flux: Any, weight: Any, draws: int, key: Array, prior: float) -> Clean:
     n, basis = len(flux), network.basis
-    flux, weight = _padded(flux), _padded(weight)
-    white = bool(np.all(weight == weight[:, :1]) and np.all(weight[:, 0] > 0))
-    weight = np.minimum(weight, _largest_weight(basis, flux, weight))
-    found = (_white if white else _general)(basis, flux, weight)
-    posterior_mean, sample = _answer(network, found, key, max(draws, _INNER_DRAWS))
-    error = np.array(_errors(basis, sample[:_INNER_DRAWS], found.scale))[:n]
-    gate = judge(network, flux, weight, posterior_mean, found, n)
-    mean, kept = np.array(posterior_mean)[:n], np.array(sample[:draws, :n])
+    padded = _padded(flux), _padded(_columns(weight))
+    answer = _answer(network, *padded, key, draws, jnp.asarray(prior))
+    mean, clean, error = (np.asarray(part)[:n] for part in answer[:3])
+    kept = np.asarray(answer.drawn)[:, :n]
+    gate = judge(Evidence(*(np.asarray(p)[:n] for p in answer.seen)), float(network.most_noise))
     rows = np.flatnonzero(gate.refused)
-    if len(rows):
+    if len(rows) or gate.lost.any():
+        mean, clean, error, kept = (part.copy() for part in (mean, clean, error, kept))
+        everywhere = np.broadcast_to(weight, flux.shape)
         mean[rows], error[rows], kept[:, rows] = fit_in_basis(
-            basis, flux[rows], weight[rows], draws=draws, seed=key_numbers(key)
+            basis, flux[rows], everywhere[rows], draws=draws, seed=key_numbers(key)
         )
-    for part in (mean, error):
-        part[gate.lost] = np.nan
-    kept[:, gate.lost] = np.nan
-    clean = (mean @ np.asarray(basis.vectors)).astype(np.float32)
-    return Clean(clean, error.astype(np.float32), mean, kept if draws else None, gate)
+        clean[rows] = mean[rows] @ np.asarray(basis.vectors)
+        for part in (mean, clean, error):
+            part[gate.lost] = np.nan
+        kept[:, gate.lost] = np.nan
+    return Clean(clean, error, mean, kept if draws else None, gate)
 
 
 def key_numbers(key: Array) -> list[int]:
@@ -123,49 +142,54 @@ def key_numbers(key: Array) -> list[int]:
     return np.asarray(jax.random.key_data(key)).tolist()
 
 
+def _columns(weight: Any) -> np.ndarray:
+    """Weights (n, 1) where those of a spectrum are all the same and above zero."""
+    weight = np.asarray(weight, np.float32)
+    white = np.all(weight[:, 0] > 0) and np.array_equal(
+        weight, np.broadcast_to(weight[:, :1], weight.shape)
+    )
+    return weight[:, :1] if white else weight
+
+
 def _padded(rows: Any) -> np.ndarray:
     rows = np.asarray(rows, np.float32)
     missing = BLOCK - len(rows)
     return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows
 
 
-def _largest_weight(basis: Basis, flux: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Inverse variances (n, 1) of the smallest noise that is believed."""
-    mean = np.asarray(basis.mean @ basis.vectors)
-    information = np.maximum(weight @ np.square(mean), 1e-30)
-    norm = np.abs((weight * flux) @ mean) / information
-    return 1.0 / np.maximum(np.square(_LEAST_NOISE * norm), 1e-37)[:, None]
-
-
 @eqx.filter_jit
-def _white(basis: Basis, flux: Array, weight: Array) -> Statistics:
-    return white_statistics(basis, weight[:, :1] * (flux @ basis.vectors.T), weight[:, 0])
+def _answer(
+    network: Denoise, flux: Array, weight: Array, key: Array, draws: int, prior: Array
+) -> _Answer:
+    """Everything that a block needs, in one program."""
+    basis = network.basis
+    weight = jnp.minimum(weight, _largest_weight(basis, flux, weight))
+    found = _found(basis, flux, weight)
+    posterior = network(found, prior)
+    scale = found.scale[:, None]
+    mean = scale * posterior.mean
+    drawn = scale * network.draws(posterior, key, draws) if draws else jnp.zeros((0, *mean.shape))
+    return _Answer(
+        mean,
+        mean @ basis.vectors,
+        scale * network.errors(posterior),
+        drawn,
+        evidence(network, flux, weight, mean, found),
+    )
 
 
-@eqx.filter_jit
-def _general(basis: Basis, flux: Array, weight: Array) -> Statistics:
+def _found(basis: Basis, flux: Array, weight: Array) -> Statistics:
+    if weight.shape[1] == 1:
+        return white_statistics(basis, weight * (flux @ basis.vectors.T), weight[:, 0])
     return statistics(basis, *project(basis, flux, weight))
 
 
-@eqx.filter_jit
-def _answer(network: Denoise, found: Statistics, key: Array, n: int) -> tuple[Array, Array]:
-    """Posterior means (n, K) and draws (draw, n, K) in the unit of the data."""
-    posterior = network(found)
-    drawn = network.draws(posterior, key, n)
-    return found.scale[:, None] * posterior.mean, found.scale[:, None] * drawn
-
-
-@eqx.filter_jit
-def _errors(basis: Basis, drawn: Array, scale: Array) -> Array:
-    """Standard deviation (n, 825) from draws, what the basis leaves of clean spectra included."""
-    around = drawn - jnp.mean(drawn, axis=0)
-    covariance = jnp.einsum("dni,dnj->nij", around, around) / (len(drawn) - 1)
-    low, high = jnp.tril_indices(basis.size)
-    twice = jnp.where(low == high, 1.0, 2.0)
-    pairs = basis.vectors[low] * basis.vectors[high] * twice[:, None]
-    variance = covariance[:, low, high] @ pairs
-    rest = jnp.square(scale)[:, None] * basis.residual
-    return jnp.sqrt(jnp.maximum(variance, 0.0) + rest)
+def _largest_weight(basis: Basis, flux: Array, weight: Array) -> Array:
+    """Inverse variances (n, 1) of the smallest noise that is believed."""
+    mean = basis.mean @ basis.vectors
+    information = jnp.sum(weight * jnp.square(mean), axis=1)
+    norm = jnp.abs((weight * flux) @ mean) / jnp.maximum(information, 1e-30)
+    return 1.0 / jnp.maximum(jnp.square(_LEAST_NOISE * norm), 1e-37)[:, None]
 
 
 def fit_in_basis(
@@ -202,11 +226,15 @@ def fit_in_basis(
 
 
 def _joined(parts: list[Clean]) -> Clean:
-    first = parts[0]
+    if len(parts) == 1:
+        return parts[0]
     draws = None
-    if first.draws is not None:
+    if parts[0].draws is not None:
         draws = np.concatenate([part.draws for part in parts if part.draws is not None], axis=1)
-    gate = Gate(*(np.concatenate(values) for values in zip(*(p.gate for p in parts), strict=True)))
+    flags, refused, lost = (np.concatenate([part.gate[k] for part in parts]) for k in range(3))
+    seen = [part.gate.evidence for part in parts]
+    gate = Gate(flags, refused, lost,
+                Evidence(*(np.concatenate(p) for p in zip(*seen, strict=True))))  # fmt: skip
     flux, error, mean = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("flux", "error", "coefficients")

@@ -81,7 +81,8 @@ def read_clean(paths: Sequence[str | PathLike[str]]) -> CleanSet:
     """Real spectra of high S/N on the bins, of unit norm, to learn from.
 
     Spectra with a redshift, all bins seen and a S/N of 10 in their middle bin are kept. Line
-    fluxes and equivalent widths are what the package's basis reads off them.
+    fluxes and equivalent widths are what the package's basis reads off them. They stand for both
+    priors in turn.
 
     Args:
         paths: files that `nebulines.read` understands.
@@ -102,8 +103,9 @@ def read_clean(paths: Sequence[str | PathLike[str]]) -> CleanSet:
     flux = spectra @ line_rows(basis).T
     ew = flux / (spectra @ beside_lines().T)
     nothing = np.full(len(spectra), np.nan)
-    return CleanSet(spectra, flux.astype(np.float32), ew, np.zeros(len(spectra), int), nothing,
-                    nothing, nothing)  # fmt: skip
+    number = np.arange(len(spectra))
+    return CleanSet(spectra, flux.astype(np.float32), ew, 0 * number, nothing, nothing, nothing,
+                    number % 2 == 1)  # fmt: skip
 
 
 def _usable(path: str | PathLike[str]) -> np.ndarray:

@@ -3,18 +3,25 @@ range of the training, and what of the bins was seen."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Statistics
+from nebulines.networks.denoise_grid import N_BINS
 from nebulines.spectra import Flag
 
 RESIDUAL_SIGMAS, RESIDUAL_CHI2 = 6.0, 1.3
 """POOR_FIT: chi2 stands so many of its own deviations above the bins, and so far above 1."""
 LINE_SIGMAS, LINE_SHARE = 4.0, 0.1
 """A line is refused where its residual is so many sigmas and this share of its flux."""
+TOGETHER_SIGMAS = 3.0
+"""So are all lines where a common factor on them is missing by so many sigmas: most of a spectrum
+with lines too weak shows up in none of them alone."""
 FEATURE_SIGMAS = 5.5
 """POOR_FIT: a line-like residual at any wavelength (wrong redshift, sky, cosmic ray)."""
 RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 0.0
@@ -26,7 +33,37 @@ LEAST_BINS, FEW_BINS = 0.3, 0.7
 """NO_DATA below the first share of the bins, OUT_OF_RANGE below the second."""
 _NOISE_MARGIN = 1.05
 _NEAR = 2
-_LINE_SHAPE = np.array([0.2, 0.6, 0.2])  # of a line, bin by bin
+_LINE_SHAPE = (0.2, 0.6, 0.2)  # of a line, bin by bin
+
+
+class Evidence(NamedTuple):
+    """What n de-noised spectra are judged by.
+
+    Attributes:
+        share: (n,) of the bins that were seen.
+        chi2: (n,) of the residuals for each bin.
+        line_sigmas: (n, L) residual flux of each line by a matched filter, in its sigmas.
+        line_noise: (n, L) these sigmas; infinite where nothing of a line was seen.
+        line_flux: (n, L) in the posterior mean.
+        together: (n,) sigmas by which a common factor on all lines misses 1.
+        feature: (n,) the largest line-like residual anywhere, in sigmas.
+        outside: (n,) whether a coordinate lies outside what was trained on, its error considered.
+        noise: (n,) relative to the norm of the spectrum.
+        signal: (n,) S/N of the whole spectrum along the mean one; negative for negative continua.
+        hidden: (n,) whether the bins under a line are missing.
+    """
+
+    share: Array
+    chi2: Array
+    line_sigmas: Array
+    line_noise: Array
+    line_flux: Array
+    together: Array
+    feature: Array
+    outside: Array
+    noise: Array
+    signal: Array
+    hidden: Array
 
 
 class Gate(NamedTuple):
@@ -36,104 +73,119 @@ class Gate(NamedTuple):
         flags: (n,) bits of `Flag`.
         refused: (n,) the network's answer is replaced by the fit.
         lost: (n,) there is no answer at all.
-        chi2: (n,) of the residuals for each bin.
-        line_residual: (n, L) residual flux of each line in sigmas.
+        evidence: what that rests on.
     """
 
     flags: np.ndarray
     refused: np.ndarray
     lost: np.ndarray
-    chi2: np.ndarray
-    line_residual: np.ndarray
+    evidence: Evidence
 
 
-def judge(network: Denoise, flux: Any, weight: Any, mean: Any, found: Statistics, n: int) -> Gate:
-    """Judge the first n de-noised spectra.
+def evidence(
+    network: Denoise, flux: Array, weight: Array, mean: Array, found: Statistics
+) -> Evidence:
+    """Look at the residuals of n de-noised spectra; compiled.
 
     Args:
         network: with the ranges of its training.
-        flux, weight: (m, 825) the data.
-        mean: (m, K) posterior means in the unit of the data.
+        flux: (n, 825) the data; ``weight`` (n, 825), or (n, 1) where it is the same in all bins.
+        mean: (n, K) posterior means in the unit of the data.
         found: statistics of the spectra.
-        n: spectra to judge; the rest are padding.
     """
     basis = network.basis
-    vectors = np.asarray(basis.vectors)
-    mean, seen = np.asarray(mean)[:n], np.asarray(weight)[:n] > 0
-    weight, flux = np.asarray(weight)[:n], np.asarray(flux)[:n]
-    residual = flux - mean @ vectors
-    count = np.maximum(seen.sum(axis=1), 1)
-    chi2 = np.sum(weight * np.square(residual), axis=1) / count
-    lines = _line_residuals(network, residual, weight)
-    sigmas, flux_left = lines
-    line_flux = mean @ np.asarray(basis.coordinates)[: basis.n_lines].T
-    wrong = (np.abs(sigmas) > LINE_SIGMAS) & (np.abs(flux_left) > LINE_SHARE * np.abs(line_flux))
-    poor = _unknown_feature(residual, weight)
-    poor |= ((chi2 - 1.0) * np.sqrt(count / 2.0) > RESIDUAL_SIGMAS) & (chi2 > RESIDUAL_CHI2)
-    outside, noisy = _outside(network, found, n), _noise(network, found, weight, n)
-    share = seen.mean(axis=1)
-    signal = _signal(basis, flux, weight)
-    lost = (share < LEAST_BINS) | ~(np.asarray(found.first)[:n] > 0) | ~np.isfinite(chi2)
-    lost |= ~(signal > LEAST_SIGNAL)
-    flags = np.zeros(n, np.int32)
-    flags[share < LEAST_BINS] |= Flag.NO_DATA
-    flags[(share >= LEAST_BINS) & ~(signal > LEAST_SIGNAL)] |= Flag.LOW_SNR
-    flags[(share < 1.0)] |= Flag.MASKED_CHANNELS
-    flags[_hidden_lines(network, seen)] |= Flag.LINE_OUTSIDE_BAND
-    flags[poor | wrong.any(axis=1)] |= Flag.POOR_FIT
-    flags[outside | noisy | (share < FEW_BINS)] |= Flag.OUT_OF_RANGE
-    refused = (poor | wrong.any(axis=1) | outside) & ~lost
-    return Gate(flags, refused, lost, chi2, sigmas)
+    residual = flux - mean @ basis.vectors
+    weighted, white = weight * residual, weight.shape[1] == 1
+    seen = jnp.broadcast_to(weight > 0, flux.shape)
+    share = jnp.ones(len(flux)) if white else jnp.mean(seen, axis=1)
+    chi2 = jnp.sum(weighted * residual, axis=1) / jnp.maximum(share * flux.shape[1], 1.0)
+    profiles = network.line_profile
+    information = _projected(weight, jnp.square(profiles))
+    line_noise = jnp.where(information > 0, jax.lax.rsqrt(jnp.maximum(information, 1e-30)), jnp.inf)
+    information = jnp.maximum(information, 1e-30)
+    left = weighted @ profiles.T
+    line_flux = mean @ basis.coordinates[: basis.n_lines].T
+    expected = jnp.sum(jnp.square(line_flux) * information, axis=1)
+    together = jnp.sum(line_flux * left, axis=1) / jnp.sqrt(jnp.maximum(expected, 1e-30))
+    known = basis.mean @ basis.vectors
+    strength = jnp.maximum(_projected(weight, jnp.square(known)[None])[:, 0], 1e-30)
+    return Evidence(
+        share,
+        chi2,
+        left / jnp.sqrt(information),
+        line_noise,
+        line_flux,
+        together,
+        _feature(weighted, weight),
+        _outside(network, found),
+        found.noise,
+        ((weight * flux) @ known) / jnp.sqrt(strength),
+        jnp.zeros(len(flux), bool) if white else _hidden(network, seen),
+    )
 
 
-def _line_residuals(
-    network: Denoise, residual: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Residual flux (n, L) of each line by a matched filter, in sigmas and in flux."""
-    profiles = np.asarray(network.line_profile)
-    information = weight @ np.square(profiles).T
-    flux = (weight * residual) @ profiles.T / np.maximum(information, 1e-30)
-    return flux * np.sqrt(information), np.where(information > 0, flux, 0.0)
+def judge(found: Evidence, most_noise: float) -> Gate:
+    """Flags from the evidence.
+
+    Args:
+        found: arrays of numpy.
+        most_noise: that the network was trained on.
+    """
+    bins = np.maximum(found.share * N_BINS, 1.0)
+    wrong = np.abs(found.line_sigmas) > LINE_SIGMAS
+    left = np.abs(found.line_sigmas) * np.where(wrong, found.line_noise, 0.0)
+    wrong &= left > LINE_SHARE * np.abs(found.line_flux)
+    poor = (found.feature > FEATURE_SIGMAS) | (np.abs(found.together) > TOGETHER_SIGMAS)
+    poor |= wrong.any(axis=1)
+    excess = (found.chi2 - 1.0) * np.sqrt(bins / 2.0)
+    poor |= (excess > RESIDUAL_SIGMAS) & (found.chi2 > RESIDUAL_CHI2)
+    few, dark = found.share < LEAST_BINS, ~(found.signal > LEAST_SIGNAL)
+    lost = few | dark | ~np.isfinite(found.chi2)
+    noisy = found.noise > _NOISE_MARGIN * most_noise
+    flags = np.zeros(len(bins), np.int32)
+    for condition, flag in (
+        (few, Flag.NO_DATA),
+        (~few & (dark | lost), Flag.LOW_SNR),
+        (found.share < 1.0, Flag.MASKED_CHANNELS),
+        (found.hidden, Flag.LINE_OUTSIDE_BAND),
+        (poor, Flag.POOR_FIT),
+        (found.outside | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
+    ):
+        flags[condition] |= flag
+    return Gate(flags, (poor | found.outside) & ~lost, lost, found)
 
 
-def _unknown_feature(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Whether a residual (n,) as wide as a line stands out anywhere."""
-    from scipy.ndimage import correlate1d
-
-    signal = correlate1d(weight * residual, _LINE_SHAPE, axis=1, mode="constant")
-    information = correlate1d(weight, np.square(_LINE_SHAPE), axis=1, mode="constant")
-    sigmas = np.abs(signal) / np.sqrt(np.maximum(information, 1e-30))
-    return np.any(sigmas > FEATURE_SIGMAS, axis=1)
+def _projected(weight: Array, rows: Array) -> Array:
+    """weight (n, 825) or (n, 1) times rows (m, 825)^T."""
+    return weight * jnp.sum(rows, axis=1) if weight.shape[1] == 1 else weight @ rows.T
 
 
-def _outside(network: Denoise, found: Statistics, n: int) -> np.ndarray:
-    """Whether a coordinate (n,) lies outside what was trained on, its error considered."""
-    u, sigma = np.asarray(found.u)[:n], np.asarray(found.sigma_u)[:n]
-    low, high = np.asarray(network.u_low), np.asarray(network.u_high)
-    upwards = np.full(u.shape[1], RANGE_SIGMAS)
-    upwards[: network.basis.n_lines] = STRONG_SIGMAS
-    beyond = (u - upwards * sigma > high) | (u + RANGE_SIGMAS * sigma < low)
-    return np.asarray(beyond.any(axis=1))
+def _feature(weighted: Array, weight: Array) -> Array:
+    """The largest line-like residual (n,) anywhere, in sigmas."""
+    signal = _smoothed(weighted, _LINE_SHAPE)
+    squares = tuple(value**2 for value in _LINE_SHAPE)
+    information = sum(squares) * weight
+    if weight.shape[1] > 1:
+        information = _smoothed(weight, squares)[:, 1:-1]
+        signal = signal[:, 1:-1]
+    return jnp.max(jnp.abs(signal) / jnp.sqrt(jnp.maximum(information, 1e-30)), axis=1)
 
 
-def _noise(network: Denoise, found: Statistics, weight: np.ndarray, n: int) -> np.ndarray:
-    """Whether there is more noise (n,) than was trained on."""
-    mean = np.where((weight > 0).any(axis=1), np.max(weight, axis=1), 1.0)
-    middle = np.ma.median(np.ma.masked_equal(weight, 0.0), axis=1).filled(0.0)
-    relative = 1.0 / np.sqrt(np.maximum(np.minimum(middle, mean), 1e-37))
-    return relative > _NOISE_MARGIN * float(network.most_noise) * np.asarray(found.scale)[:n]
+def _smoothed(values: Array, shape: tuple[float, ...]) -> Array:
+    padded = jnp.pad(values, ((0, 0), (1, 1)))
+    count = values.shape[1]
+    return sum(share * padded[:, k : k + count] for k, share in enumerate(shape))  # type: ignore
 
 
-def _signal(basis: Any, flux: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """S/N (n,) of the whole spectrum along the mean one; negative for negative continua."""
-    mean = np.asarray(basis.mean @ basis.vectors)
-    information = weight @ np.square(mean)
-    return ((weight * flux) @ mean) / np.sqrt(np.maximum(information, 1e-30))
+def _outside(network: Denoise, found: Statistics) -> Array:
+    upwards = jnp.full(network.basis.size, RANGE_SIGMAS)
+    upwards = upwards.at[: network.basis.n_lines].set(STRONG_SIGMAS)
+    high = found.u - upwards * found.sigma_u > network.u_high
+    low = found.u + RANGE_SIGMAS * found.sigma_u < network.u_low
+    return jnp.any(high | low, axis=1)
 
 
-def _hidden_lines(network: Denoise, seen: np.ndarray) -> np.ndarray:
-    """Whether the bins under any line (n,) are missing."""
-    middle = np.argmax(np.asarray(network.line_profile), axis=1)
-    near = np.clip(middle[:, None] + np.arange(-_NEAR, _NEAR + 1), 0, seen.shape[1] - 1)
-    covered = np.any(seen[:, near], axis=2)
-    return ~np.all(covered, axis=1)
+def _hidden(network: Denoise, seen: Array) -> Array:
+    middle = jnp.argmax(network.line_profile, axis=1)
+    near = jnp.clip(middle[:, None] + jnp.arange(-_NEAR, _NEAR + 1), 0, seen.shape[1] - 1)
+    return ~jnp.all(jnp.any(seen[:, near], axis=2), axis=1)

@@ -20,17 +20,22 @@ class LineTable(dict[str, np.ndarray]):
     """Columns by name: ``HALPHA6563_flux``, ``HALPHA6563_flux_err``, ``HALPHA6563_ew`` ..."""
 
 
-def measure_lines(basis: Basis, mean: np.ndarray, draws: np.ndarray) -> LineTable:
+def measure_lines(
+    basis: Basis, mean: np.ndarray, draws: np.ndarray, noise: np.ndarray | None = None
+) -> LineTable:
     """Fluxes [unit of the data times Angstrom, rest frame] and equivalent widths [Angstrom].
 
     Args:
         basis: of the network.
         mean: (n, K) coefficients of the de-noised spectra.
         draws: (draw, n, K) coefficients of posterior draws.
+        noise: (n, L) of a line's flux by a matched filter.
 
     Returns:
-        Medians of the draws and half of their central 68.27 %, and the flux in the mean spectrum
-        as ``NAME_flux_mean`` (expected flux; the median of a skewed posterior lies below it).
+        Medians of the draws and half of their central 68.27 %, the flux in the mean spectrum as
+        ``NAME_flux_mean`` (expected flux; the median of a skewed posterior lies below it), and with
+        the noise ``NAME_snr``, the flux over it: below 2 or 3 the answer is the prior's rather than
+        the spectrum's.
     """
     rows = np.asarray(basis.coordinates, float)[: basis.n_lines]
     continuum = np.asarray(basis.vectors, float) @ beside_lines().T
@@ -45,6 +50,9 @@ def measure_lines(basis: Basis, mean: np.ndarray, draws: np.ndarray) -> LineTabl
             table[f"{name}_{what}_err"] = 0.5 * (high[:, k] - low[:, k])
     for name, column in zip(LINES, (mean @ rows.T).T, strict=True):
         table[f"{name}_flux_mean"] = column
+    if noise is not None:
+        for k, name in enumerate(LINES):
+            table[f"{name}_snr"] = table[f"{name}_flux"] / noise[:, k]
     return table
 
 

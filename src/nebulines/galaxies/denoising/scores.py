@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.galaxies.denoising.training_sets import LINES, CleanSet
-from nebulines.networks.denoise import Denoise
+from nebulines.networks.denoise import POPULATION, Denoise
 from nebulines.networks.denoise_basis import white_statistics
 from nebulines.networks.denoise_grid import unit_norm
-from nebulines.networks.denoise_posterior import Posterior
+from nebulines.networks.denoise_posterior import Posterior, draw_lines
 
 CENTRAL = (15.87, 84.13)
 """Percentiles between which 68.27 % should lie."""
@@ -53,11 +53,13 @@ def noisy(clean: np.ndarray, sigma: float, seed: Any) -> np.ndarray:
     return (clean + sigma * rng.normal(size=clean.shape)).astype(np.float32)
 
 
-def white_posterior(network: Denoise, flux: np.ndarray, sigma: float) -> Posterior:
+def white_posterior(
+    network: Denoise, flux: np.ndarray, sigma: float, *, prior: float = POPULATION
+) -> Posterior:
     """Posterior of spectra (n, 825) with the same noise in every bin."""
     weight = jnp.full(len(flux), sigma**-2, jnp.float32)
     b = weight[:, None] * (jnp.asarray(flux) @ network.basis.vectors.T)
-    return network(white_statistics(network.basis, b, weight))
+    return network(white_statistics(network.basis, b, weight), prior)
 
 
 def mean_of(network: Denoise, posterior: Posterior) -> np.ndarray:
@@ -67,9 +69,8 @@ def mean_of(network: Denoise, posterior: Posterior) -> np.ndarray:
 
 def line_draws(network: Denoise, posterior: Posterior, seed: int) -> np.ndarray:
     """Line fluxes (draw, n, L) of 300 posterior draws, in the unit of the data."""
-    drawn = network.draws(posterior, jax.random.key(seed), _DRAWS)
-    rows = network.basis.coordinates[: network.basis.n_lines]
-    return np.asarray((posterior.scale[:, None] * drawn) @ rows.T)
+    drawn = draw_lines(network.basis, posterior, jax.random.key(seed), _DRAWS)
+    return np.asarray(posterior.scale[:, None] * drawn)
 
 
 def covered(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:

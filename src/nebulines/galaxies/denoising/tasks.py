@@ -18,7 +18,7 @@ from nebulines.galaxies.denoising.training_sets import (
     CleanSet,
     clean_set,
 )
-from nebulines.training.denoise import NOISE_RANGE, denoise_task
+from nebulines.training.denoise import NOISE_RANGE, CleanGalaxies, denoise_task
 from nebulines.training.denoise_basis import learn_basis, line_profiles
 from nebulines.training.denoise_paper import (
     Pairs,
@@ -33,7 +33,7 @@ PAPER_SIZES = (6000, 2000, 2000)
 """Spectra that train, validate and test: the paper's 8000 and 2000."""
 PAPER_NOISE = 0.04
 """Noise in a bin of spectra of unit norm."""
-BASIS_SIZE = 32
+BASIS_SIZE = 48
 _ORIGINAL_SNR = 25.0  # in a bin, of the spectra that the paper calls the originals
 _N_JUDGE = 4000
 _FLOOR = 0.1
@@ -104,8 +104,11 @@ def _ours(
 ) -> Task:
     basis = learn_basis(training.spectra, training.line_flux, LINES, size=BASIS_SIZE)
     vectors = np.asarray(basis.vectors)
-    coefficients = [part.spectra @ vectors.T for part in (training, validation)]
-    task = denoise_task(basis, line_profiles(LINES), coefficients, seed)
+    sets = [
+        CleanGalaxies(part.spectra @ vectors.T, part.line_flux, part.varied[:, None])
+        for part in (training, validation)
+    ]
+    task = denoise_task(basis, line_profiles(LINES), sets, seed)
     ranges = {"noise": list(NOISE_RANGE), "wavelength_air": [3700.0, 7900.0]}
     about = {**about, "lines": list(LINES), "trained_ranges": ranges}
     return task._replace(about=about, score=partial(score_denoise, test=test))
@@ -116,10 +119,16 @@ def _sets(n: int, seed: int, data: Any) -> tuple[CleanSet, CleanSet, CleanSet]:
         first, second, third = _split(_real(data), seed, 0.8, 0.1)
         return first, second, third
     return (
-        clean_set(n, seed, TRAINING),
-        clean_set(_N_JUDGE, seed, VALIDATION),
+        _half_varied(n, seed, TRAINING),
+        _half_varied(2 * _N_JUDGE, seed, VALIDATION),
         clean_set(_N_JUDGE, seed, TEST),
     )
+
+
+def _half_varied(n: int, seed: int, stream: int) -> CleanSet:
+    """Galaxies of both priors."""
+    parts = (clean_set(n // 2, seed, stream), clean_set(n - n // 2, seed, stream, varied=True))
+    return CleanSet(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _split(galaxies: CleanSet, seed: int, *shares: float) -> list[CleanSet]:
@@ -145,6 +154,7 @@ def _about(data: Any, n: int) -> dict[str, Any]:
     if data:
         names = [Path(path).name for path in data]
         return {"data": f"real spectra of {', '.join(names)}", "options": ["--clean", *names]}
-    text = f"{n} galaxies of nebulines.galaxies.population.drawing, balanced in H-alpha flux"
+    text = f"{n} galaxies of nebulines.galaxies.population.drawing, balanced in H-alpha flux, "
+    text += "half of them varied in lines, widths and calibration (the wide prior)"
     held_out = "galaxies of the same population from other seeds"
     return {"data": text, "held_out": held_out, "options": ["--spectra", str(n)]}

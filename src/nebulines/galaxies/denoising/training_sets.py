@@ -5,11 +5,14 @@ continuum averaged over each bin, the lines as Gaussians of the gas and of a lin
 DESI's and SDSS's. Seen through a fibre at a redshift of 0.024 to 0.05, their H-alpha fluxes fall
 into ten bins, equally filled, as in Scourfield et al. 2023, section 2. Training, validation and
 test sets come from seeds of their own.
+
+Of a training set a part is varied: galaxies unlike those of the population (stronger and weaker
+lines, other ratios, widths, errors of velocity and flux calibration), for real galaxies are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +48,15 @@ _FIBRE = (-0.6, 0.2)  # log10 of the share of the light that a fibre takes: mean
 _RANGE = (3650.0, 7950.0)
 _BLOCK = 4096
 _WINDOW = 9
+_SPECIES = ("OII", "OIII", "NEIII", "NII", "SII", "OI", "ARIII", "SIII", "HEI")
+_COMMON_DEX, _SPECIES_DEX = 0.5, 0.45
+_REDDENING_DEX = 0.12
+_AMOUNT = (0.2, 1.2)
+_WIDER_KMS, _OFFSET_KMS = 180.0, 50.0
+_TILT = 0.12
+"""Of varied galaxies: scatter of log10 of all fluxes, of each species, of H-alpha over H-gamma;
+all this times an amount of each galaxy; added width and offset in velocity; first polynomial of
+the continuum's logarithm."""
 
 
 class CleanSet(NamedTuple):
@@ -58,6 +70,7 @@ class CleanSet(NamedTuple):
         log_mass: (n,) log10 of the stellar mass [solar].
         log_sfr: (n,) log10 of the star-formation rate [solar masses / yr].
         log_halpha: (n,) log10 of the H-alpha flux through the fibre [1e-17 erg / s / cm2].
+        varied: (n,) whether it is unlike the population.
     """
 
     spectra: np.ndarray
@@ -67,6 +80,7 @@ class CleanSet(NamedTuple):
     log_mass: np.ndarray
     log_sfr: np.ndarray
     log_halpha: np.ndarray
+    varied: np.ndarray
 
     def __len__(self) -> int:
         return len(self.spectra)
@@ -76,7 +90,9 @@ class CleanSet(NamedTuple):
         return CleanSet(*(part[index] for part in self))
 
 
-def clean_set(n: int, seed: int, stream: int, *, star_forming: bool = False) -> CleanSet:
+def clean_set(
+    n: int, seed: int, stream: int, *, star_forming: bool = False, varied: bool = False
+) -> CleanSet:
     """Clean galaxies, a tenth in each bin of H-alpha flux.
 
     Args:
@@ -85,6 +101,7 @@ def clean_set(n: int, seed: int, stream: int, *, star_forming: bool = False) -> 
         stream: `TRAINING`, `VALIDATION`, `TEST` or `LIBRARY`.
         star_forming: class ``emission`` alone, in the paper's narrower range of fluxes
             (10^1.4 to 10^3.2), as for its mass-metallicity relation.
+        varied: galaxies unlike those of the population, made of its own.
 
     Returns:
         `CleanSet`, in random order.
@@ -97,7 +114,7 @@ def clean_set(n: int, seed: int, stream: int, *, star_forming: bool = False) -> 
     edges = np.linspace(1.4, 3.2, 11) if star_forming else FLUX_BINS
     wanted = np.diff(np.round(np.linspace(0, n, len(edges))).astype(int))
     parts: list[CleanSet] = []
-    for block in _blocks(seed, stream, n):
+    for block in _blocks(seed, stream, n, varied):
         if star_forming:
             block = block.rows(block.kind == CLASSES.index("emission"))
         chosen = []
@@ -113,35 +130,75 @@ def clean_set(n: int, seed: int, stream: int, *, star_forming: bool = False) -> 
     return whole.rows(np.random.default_rng([seed, stream, n]).permutation(len(whole)))
 
 
-def _blocks(seed: int, stream: int, n: int) -> Iterator[CleanSet]:
+def _blocks(seed: int, stream: int, n: int, varied: bool) -> Iterator[CleanSet]:
     block = max(min(_BLOCK, 2 * n), 256)
     k = 0
     while True:
-        rng = np.random.default_rng([seed, stream, k, 1])
-        yield rendered(draw_population(block, (seed, stream, k), wavelength=_RANGE), rng)
+        number = (seed, stream, k, 7) if varied else (seed, stream, k)
+        rng = np.random.default_rng([*number, 1])
+        yield rendered(draw_population(block, number, wavelength=_RANGE), rng, varied=varied)
         k += 1
 
 
-def rendered(galaxies: Population, rng: np.random.Generator) -> CleanSet:
+def rendered(galaxies: Population, rng: np.random.Generator, *, varied: bool = False) -> CleanSet:
     """Spectra on the bins, of unit norm, with fluxes of the lines in the same unit."""
-    spread = rng.uniform(*LINE_SPREAD_KMS, len(galaxies.kind))
-    sigma = np.hypot(galaxies.gas_dispersion, spread)
+    n = len(galaxies.kind)
+    sigma = np.hypot(galaxies.gas_dispersion, rng.uniform(*LINE_SPREAD_KMS, n))
     spectra = rebinned(galaxies.wavelength_air, galaxies.continuum)
-    spectra += line_light(galaxies, sigma)
+    change, velocity = np.ones_like(galaxies.flux), np.zeros(n)
+    if varied:
+        change = varied_strengths(galaxies.lines, n, rng)
+        sigma = np.hypot(sigma, rng.normal(0.0, _WIDER_KMS, n))
+        velocity = rng.normal(0.0, _OFFSET_KMS, n)
+        spectra *= _miscalibration(n, rng)
+    flux = change * galaxies.flux
+    spectra += line_light(galaxies.lines, flux, sigma, velocity)
     norm = np.sqrt(np.sum(np.square(spectra), axis=1, keepdims=True))
-    by_name = dict(zip(galaxies.lines, galaxies.flux.T, strict=True))
-    by_name["OII3727"] = by_name["OII3726"] + by_name["OII3729"]
-    flux = np.stack([by_name[name] for name in LINES], axis=1)
-    ew = np.stack([galaxies.line_ew[name] for name in LINES], axis=1)
+    fluxes = dict(zip(galaxies.lines, flux.T, strict=True))
+    fluxes["OII3727"] = fluxes["OII3726"] + fluxes["OII3729"]
+    widths = dict(zip(galaxies.lines, (change * galaxies.ew).T, strict=True))
+    widths["OII3727"] = widths["OII3726"] + widths["OII3729"]
     return CleanSet(
         (spectra / norm).astype(np.float32),
-        (flux / norm).astype(np.float32),
-        ew.astype(np.float32),
+        (np.stack([fluxes[name] for name in LINES], axis=1) / norm).astype(np.float32),
+        np.stack([widths[name] for name in LINES], axis=1).astype(np.float32),
         galaxies.kind,
         galaxies.log_mass,
         galaxies.log_sfr,
-        _seen_halpha(by_name["HALPHA6563"], rng),
+        _seen_halpha(galaxies.flux[:, galaxies.lines.index("HALPHA6563")], rng),
+        np.full(n, varied),
     )
+
+
+def varied_strengths(lines: Sequence[str], n: int, rng: np.random.Generator) -> np.ndarray:
+    """Factors (n, line) on line fluxes: one for all lines, one for each species, and one that
+    reddens.
+
+    Example:
+        >>> varied_strengths(["OII3726", "OII3729"], 3, np.random.default_rng(0)).shape
+        (3, 2)
+    """
+    common, red = rng.normal(0.0, _COMMON_DEX, n), rng.normal(0.0, _REDDENING_DEX, n)
+    own = {name: rng.normal(0.0, _SPECIES_DEX, n) for name in (*_SPECIES, "")}
+    blue, red_end = load_catalogue().select(["HGAMMA4340", "HALPHA6563"]).wavelength_air
+    wavelength = load_catalogue().select(lines).wavelength_air
+    colour = np.log(wavelength / blue) / np.log(red_end / blue)
+    amount = rng.uniform(*_AMOUNT, n)
+    dex = [common + own[_species(name)] + red * c for name, c in zip(lines, colour, strict=True)]
+    return np.asarray(10.0 ** (amount[:, None] * np.stack(dex, axis=1)))
+
+
+def _species(name: str) -> str:
+    """The ion of a line; "" for hydrogen."""
+    return next((ion for ion in _SPECIES if name.rstrip("0123456789") == ion), "")
+
+
+def _miscalibration(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Smooth factors (n, 825) about 1."""
+    x = np.linspace(-1.0, 1.0, N_BINS)
+    orders = np.polynomial.legendre.legvander(x, 4).T[1:]
+    amount = rng.normal(size=(n, 4)) * _TILT / np.arange(1, 5)
+    return np.asarray(np.exp(amount @ orders))
 
 
 def rebinned(wavelength: np.ndarray, continuum: np.ndarray) -> np.ndarray:
@@ -161,21 +218,29 @@ def rebinned(wavelength: np.ndarray, continuum: np.ndarray) -> np.ndarray:
     return np.diff(at_edge, axis=1) / np.diff(place)
 
 
-def line_light(galaxies: Population, sigma_kms: np.ndarray) -> np.ndarray:
-    """Lines (n, 825), means over the bins, of Gaussians of width ``sigma_kms`` (n,)."""
+def line_light(
+    lines: Sequence[str], flux: np.ndarray, sigma_kms: np.ndarray, velocity_kms: np.ndarray
+) -> np.ndarray:
+    """Lines (n, 825), means over the bins, of Gaussians.
+
+    Args:
+        lines: names in the catalogue.
+        flux: (n, line).
+        sigma_kms, velocity_kms: (n,) width and offset of all lines of a spectrum.
+    """
     from scipy.special import ndtr
 
     edges = bin_edges()
-    light = np.zeros((len(sigma_kms), N_BINS))
-    centres = load_catalogue().select(galaxies.lines).wavelength_air
-    for centre, flux in zip(centres, galaxies.flux.T, strict=True):
+    light = np.zeros((len(flux), N_BINS))
+    centres = load_catalogue().select(lines).wavelength_air
+    for centre, amount in zip(centres, flux.T, strict=True):
         middle = int(np.searchsorted(edges, centre))
         part = slice(max(middle - _WINDOW, 0), min(middle + _WINDOW, N_BINS + 1))
         if part.stop - part.start < 2 or not edges[0] < centre < edges[-1]:
             continue
-        steps = ndtr(SPEED_OF_LIGHT_KMS * (edges[part] / centre - 1.0) / sigma_kms[:, None])
-        density = np.diff(steps, axis=1) / np.diff(edges[part])
-        light[:, part.start : part.stop - 1] += flux[:, None] * density
+        away = SPEED_OF_LIGHT_KMS * (edges[part] / centre - 1.0) - velocity_kms[:, None]
+        density = np.diff(ndtr(away / sigma_kms[:, None]), axis=1) / np.diff(edges[part])
+        light[:, part.start : part.stop - 1] += amount[:, None] * density
     return light
 
 
