@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from nebulines.constants import (
@@ -176,7 +177,10 @@ def _unit_peak(fitted: Fitted, geometry: Geometry, model: LineModel) -> np.ndarr
     width = np.where(np.isfinite(width) & (width > 0), width, 1.0)
     if model.shape == "gaussian":
         return np.asarray(gaussian_peak(np.hypot(width, sigma)))
-    return np.asarray(sincgauss_peak(width, sigma))
+    return np.asarray(_sincgauss_peak(width, sigma))
+
+
+_sincgauss_peak = jax.jit(sincgauss_peak)
 
 
 def ratio_and_error(fluxes: Fluxes, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:

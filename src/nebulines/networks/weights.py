@@ -94,7 +94,8 @@ def read_pretrained(path: Path) -> Pretrained:
         )
     try:
         card = json.loads(card_path.read_text(encoding="utf-8"))
-        network = blank(card["architecture"], card["size"])
+        # the shapes alone: initial weights would be drawn for nothing
+        network = eqx.filter_eval_shape(blank, card["architecture"], card["size"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the card {card_path} is not that of a network: {error}") from error
     return Pretrained(read_weights(path, network), card)
@@ -148,14 +149,21 @@ def read_weights(path: Path, network: Any) -> Any:
         )
     if not all(np.isfinite(values).all() for values in stored.values()):
         raise InputError(f"the weights {path} are not finite: the file is damaged")
-    arrays, static = eqx.partition(network, eqx.is_inexact_array)
+    arrays, static = eqx.partition(network, _is_weight)
     leaves = [jnp.asarray(stored[name]) for name in wanted]
     arrays = jax.tree.unflatten(jax.tree.structure(arrays), leaves)
     return eqx.combine(arrays, static)
 
 
+def _is_weight(leaf: Any) -> bool:
+    """An array of numbers, or the shape of one."""
+    return isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) and jnp.issubdtype(
+        leaf.dtype, jnp.inexact
+    )
+
+
 def _named(network: Any) -> dict[str, Any]:
     """Arrays of a network by their place in it, in the order of its leaves."""
-    arrays = eqx.filter(network, eqx.is_inexact_array)
+    arrays = eqx.filter(network, _is_weight)
     leaves, _ = jax.tree_util.tree_flatten_with_path(arrays)
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in leaves}
