@@ -8,7 +8,8 @@ BSD-3), ``fors2`` (VLT spectra of process_fors2, MIT), ``manga`` (of mangadap, B
 measured. The measured width is an integral over a straight continuum; stars absorb under it, and
 what they take is added back: the same integral over the starlight of those galaxies of the
 population whose colours are nearest. Its error, from the scatter of the channels beside the line,
-is part of the interval that is compared. Writes ``benchmarks/results/real_continua.md``, ``.json`` and a figure.
+is part of the interval that is compared. Writes ``benchmarks/results/real_continua.md``, ``.json``
+and a figure.
 """
 
 from __future__ import annotations

@@ -95,9 +95,7 @@ def main(sizes: str, widths: str, n: int, steps: int, seed: int) -> None:
         validation, test = draw(8192, seed, VALIDATION).galaxies, draw(n, seed, TEST)
         for width in (int(one) for one in widths.split(",")):
             for size in numbers if noise else numbers[-1:]:
-                network = learned(
-                    training.rows(slice(size)), validation, width=width, steps=steps
-                )
+                network = learned(training.rows(slice(size)), validation, width=width, steps=steps)
                 got = ranks(network, test)
                 seen = "as a survey sees them" if noise else "without noise"
                 shown = [f"{got[LINES.index(name)]:.3f}" for name in SHOWN]

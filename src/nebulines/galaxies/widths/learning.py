@@ -26,8 +26,6 @@ from nebulines.galaxies.widths.spectrum_network import (
 )
 from nebulines.training.task import Task, pick
 
-_HALVINGS = 10  # of the medians that the network's own should agree with
-
 
 class Measured(NamedTuple):
     """Galaxies to learn from.
@@ -78,7 +76,7 @@ def loss(network: Any, batch: Measured, key: Array | None = None) -> Array:
     (of asinh EW) from those of the mixture."""
     widths = network.predict(batch.colours)
     likelihood = jnp.mean(log_likelihood(widths, batch.ew, batch.ew_err)) / len(LINES)
-    middle = jax.lax.stop_gradient(widths.quantile(0.5, halvings=_HALVINGS))
+    middle = jax.lax.stop_gradient(widths.quantile(0.5))
     return jnp.mean(jnp.square(widths.mean - middle)) - likelihood
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from nebulines.galaxies.widths.equivalent_widths import LineWidths, with_doublets
 
-_HALVINGS = 20
+_HALVINGS = 10  # a Newton step follows
 _REACH = 5.0  # scatters beside the outermost medians in which quantiles are sought
 _ONE_SIGMA = 0.158655  # share of a normal law below one standard deviation
 
@@ -60,12 +60,11 @@ class WidthMixture(NamedTuple):
         square = jnp.square(self.parts.scatter()) + jnp.square(self.parts.mean - middle)
         return jnp.sqrt(jnp.sum(share * square, axis=-2))
 
-    def quantile(self, p: float, *, halvings: int = _HALVINGS) -> jax.Array:
+    def quantile(self, p: float) -> jax.Array:
         """asinh(EW / Angstrom) (n, 10) below which a share p lies; differentiable.
 
         Args:
             p: 0 to 1.
-            halvings: of the interval in which it is sought.
 
         Example:
             >>> part = LineWidths(jnp.zeros((1, 2, 10)), jnp.zeros((1, 2, 10, 1)),
@@ -93,11 +92,11 @@ class WidthMixture(NamedTuple):
             jnp.min(still[1] - _REACH * still[2], axis=-2),
             jnp.max(still[1] + _REACH * still[2], axis=-2),
         )
-        low, high = jax.lax.fori_loop(0, halvings, halve, ends)
+        low, high = jax.lax.fori_loop(0, _HALVINGS, halve, ends)
         x = 0.5 * (low + high)
         normal = jnp.exp(-0.5 * jnp.square((x[..., None, :] - still[1]) / still[2]))
         density = jnp.sum(still[0] * normal / still[2], axis=-2) / np.sqrt(2.0 * np.pi)
-        # one Newton step: all of the gradient, and next to nothing of the value
+        # one Newton step: all of the gradient, and the last digits of the value
         return x - (below(x, share, mean, scatter) - p) / jnp.maximum(density, 1e-3)
 
     def draw(self, key: jax.Array) -> jax.Array:
