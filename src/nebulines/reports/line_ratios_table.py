@@ -59,7 +59,8 @@ def table_two(work: Workshop) -> Section:
     title = f"Relative errors of {work.plan.n:,} held-out objects, S/N 5 to 30"
     figure = density_figure(work.relative(), RATIOS[:-1], title=title)
     paths = save_figure(figure, work.plan.folder / "densities", formats=("png",))
-    numbers = rows | {"least possible": floor._asdict()}
+    least = {"relative": floor.relative.tolist(), "arcsinh": floor.arcsinh.tolist()}
+    numbers = rows | {"least possible": least | {"n": floor.n, "effective": floor.effective}}
     return Section([*parts, pictures(paths)], numbers, paths)
 
 
