@@ -46,7 +46,7 @@ from nebulines.small_tiles import map_small_tiles
 
 CALL_ROWS = 32 * TILE_ROWS
 """Objects in one call of the compiled fit, which works on a tile at a time."""
-FIRST_STEPS = 4
+FIRST_STEPS = 3
 MORE_STEPS = 15
 """Steps that most objects converge in; the others go on, ..."""
 LATE_FACTORS = (1.0, 0.3, 3.0)

@@ -15,9 +15,8 @@ and 1e-12 (float64) of each function's own maximum:
   r = 1 / (X + i b^2), u = b^2 r^2: the asymptotic series of the complex error function
   w(z), z = (X + i b^2) / (sqrt(2) b) (Abramowitz & Stegun 7.1.23).
 
-Along an axis only the channels around the line need more than two terms of that series, and
-beyond `DISTANT` nothing but the wings is left unless the line is broad: `reduced_kernel_along`
-knows which channels these are, and takes half the time or less.
+Along an axis only the channels around the line need the near field and more than two terms of the
+far one: `reduced_kernel_along` cuts them out, and takes half the time or less.
 """
 
 from __future__ import annotations
@@ -80,8 +79,6 @@ def reduced_kernel(x: jax.Array, b2: jax.Array) -> Kernel:
 DISTANT = 48.0
 """X beyond which two terms of the far series are exact in float32."""
 _DISTANT_TERMS = 2
-_BROAD = (DISTANT / 7.0) ** 2
-"""b^2 below which the Gaussian is nil (exp(-24)) beyond `DISTANT`."""
 
 
 def reduced_kernel_along(x: jax.Array, b2: jax.Array, near: int) -> Kernel:
@@ -103,11 +100,7 @@ def reduced_kernel_along(x: jax.Array, b2: jax.Array, near: int) -> Kernel:
     inside = reduced_kernel(around.reshape(*x.shape[:-1], near), b2)
     regime = replace(_REGIMES["float32"], terms_far=_DISTANT_TERMS)
     distant = jnp.where(jnp.abs(x) < regime.edge_x, regime.edge_x, x)
-    outside = jax.lax.cond(
-        jnp.max(b2) < _BROAD,
-        lambda: _wings(distant, b2, regime),
-        lambda: _far(distant, b2, regime),
-    )
+    outside = _far(distant, b2, regime)
     put = jax.vmap(lambda line, part, at: jax.lax.dynamic_update_slice(line, part, (at,)))
 
     def joined(all_: jax.Array, part: jax.Array) -> jax.Array:
