@@ -23,6 +23,7 @@ from jax import Array
 from nebulines.networks.denoise_basis import Basis, Statistics
 
 _RANGE_SIGMAS = 4.0
+_LEAST_SHARE = 0.02  # of the data in a linear answer, for what they say alone to be worked out
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 _LARGEST = 20.0
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
@@ -86,9 +87,20 @@ def first_guess(basis: Basis, found: Statistics, centre: Array, spread: Array) -
     width = error / slope
     trust = jnp.square(spread) / (jnp.square(spread) + jnp.square(width))
     y = centre + trust * (warp(basis, flux) - centre)
-    low = jnp.maximum(warp(basis, flux - _RANGE_SIGMAS * error), 0.0)
-    high = warp(basis, jnp.maximum(flux, -(_RANGE_SIGMAS - 1.0) * error) + _RANGE_SIGMAS * error)
+    free, error = _without_prior(basis, flux, error)
+    low = warp(basis, jnp.maximum(free - _RANGE_SIGMAS * error, 0.0))
+    top = jnp.maximum(free, -(_RANGE_SIGMAS - 1.0) * error) + _RANGE_SIGMAS * error
+    high = warp(basis, top)
     return Guess(y, jnp.sqrt(trust) * width, low, high)
+
+
+def _without_prior(basis: Basis, flux: Array, error: Array) -> tuple[Array, Array]:
+    """Line fluxes and errors (..., L) of the data alone, from those of the linear posterior: its
+    normal prior would rule out lines that are much stronger than usual."""
+    rows = basis.coordinates[: basis.n_lines]
+    prior, middle = jnp.square(rows) @ basis.variance, rows @ basis.mean
+    share = jnp.clip(1.0 - jnp.square(error) / prior, _LEAST_SHARE, 1.0)
+    return middle + (flux - middle) / share, error / jnp.sqrt(share)
 
 
 def lower_matrix(packed: Array, size: int) -> Array:
