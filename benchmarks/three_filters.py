@@ -83,9 +83,9 @@ def command(*words: Any) -> None:
     """One command of nebulines, in this process."""
     from click.testing import CliRunner
 
-    from nebulines.cli.main import main as nebulines
+    from nebulines.cli.main import cli
 
-    result = CliRunner().invoke(nebulines, [str(word) for word in words])
+    result = CliRunner().invoke(cli, [str(word) for word in words])
     if result.exit_code:
         raise SystemExit(f"nebulines {words[0]}: {result.output}")
 
