@@ -60,7 +60,7 @@ def learned(training: Measured, validation: Measured, *, width: int, steps: int)
     """A network after training."""
     task = Task(
         "bound",
-        partial(Plain, inputs=training.colours, width=width),
+        lambda key: Plain(key=key, inputs=training.colours, width=width),
         partial(pick, training),
         loss,
         validation=partial(pick, validation),
