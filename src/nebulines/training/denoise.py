@@ -108,7 +108,8 @@ def sample(galaxies: CleanGalaxies, shapes: Shapes, key: Array, n: int) -> Noisy
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     chosen = rng.integers(0, len(galaxies.flux), n)
     rows, flux, prior = (part[chosen].astype(np.float32) for part in galaxies)
-    sigma = np.exp(rng.uniform(*np.log(NOISE_RANGE), n)).astype(np.float32)
+    low, high = (float(np.log(end)) for end in NOISE_RANGE)
+    sigma = np.exp(rng.uniform(low, high, n)).astype(np.float32)
     half, normal = n // 2, rng.normal(size=rows.shape).astype(np.float32)
     weight = sigma[:half] ** -2
     white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]

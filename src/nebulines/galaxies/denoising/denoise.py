@@ -137,7 +137,7 @@ def denoise(
     weight = np.where(usable[:, None], binned.weight, 0.0)
     if not isinstance(found, Denoise):
         return denoise_plainly(found, card, spectra, z, binned._replace(weight=weight), draws)
-    options = {"draws": draws, "seed": seed, "prior": PRIORS[prior]}
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "prior": PRIORS[prior]}
     clean = denoise_bins(found, binned.flux, weight, **options)
     flags = clean.gate.flags | np.where(binned.bad_variance, int(Flag.BAD_VARIANCE), 0)
     flags = flags | np.where(usable, 0, int(Flag.BAD_REDSHIFT))

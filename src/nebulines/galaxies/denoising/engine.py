@@ -159,7 +159,7 @@ def _padded(rows: Any) -> np.ndarray:
 
 @eqx.filter_jit
 def _answer(
-    network: Denoise, flux: Array, weight: Array, key: Array, draws: int, prior: Array
+    network: Denoise, flux: Any, weight: Any, key: Array, draws: int, prior: Array
 ) -> _Answer:
     """Everything that a block needs, in one program."""
     basis = network.basis

@@ -3,7 +3,7 @@ range of the training, and what of the bins was seen."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,17 +53,17 @@ class Evidence(NamedTuple):
         hidden: (n,) whether the bins under a line are missing.
     """
 
-    share: Array
-    chi2: Array
-    line_sigmas: Array
-    line_noise: Array
-    line_flux: Array
-    together: Array
-    feature: Array
-    outside: Array
-    noise: Array
-    signal: Array
-    hidden: Array
+    share: Any
+    chi2: Any
+    line_sigmas: Any
+    line_noise: Any
+    line_flux: Any
+    together: Any
+    feature: Any
+    outside: Any
+    noise: Any
+    signal: Any
+    hidden: Any
 
 
 class Gate(NamedTuple):
