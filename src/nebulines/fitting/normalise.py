@@ -117,11 +117,12 @@ def _normalise_slab(
     Even weights, all of them 1, are not filled, which for most spectra saves half the time: the
     smallest and largest weight are then one number ().
     """
-    used, bad_variance = _usable(flux, mask, variance)
+    ends = None if variance is None else _row_ends(variance)
+    used, bad_variance = _usable(flux, mask, variance, ends)
     if used is not None:
         flux = np.where(used, flux, 0.0)
     level = _level(flux, used)
-    scale, even = _noise_and_weight(flux, used, variance, weight)
+    scale, even = _noise_and_weight(flux, used, variance, weight, ends)
     monstrous = np.flatnonzero(~(np.abs(level) < 1e-3 * MONSTROUS_SNR * scale))
     if len(monstrous):
         if even:
@@ -133,17 +134,25 @@ def _normalise_slab(
     data *= _column(1.0 / scale, data)
     if used is not None:
         data[~used] = 0.0
-    ends = (np.float32(1.0),) * 2 if even else (weight.min(axis=0), weight.max(axis=0))
-    return level, scale, bad_variance, *(np.asarray(end) for end in ends)
+    least_most = (np.float32(1.0),) * 2 if even else (weight.min(axis=0), weight.max(axis=0))
+    return level, scale, bad_variance, *(np.asarray(end) for end in least_most)
+
+
+Ends = tuple[np.ndarray, np.ndarray]
+"""Smallest and largest variance of each row (n,)."""
+
+
+def _row_ends(variance: np.ndarray) -> Ends:
+    return variance.min(axis=1, initial=np.inf), variance.max(axis=1, initial=0.0)
 
 
 def _usable(
-    flux: np.ndarray, mask: np.ndarray | None, variance: np.ndarray | None
+    flux: np.ndarray, mask: np.ndarray | None, variance: np.ndarray | None, ends: Ends | None
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Channels (n, m) that can be used, None for all of them, and rows (n,) that lost some for
     their variance."""
     none_lost = np.zeros(len(flux), bool)
-    if (mask is None or not mask.any()) and _in_range(flux, variance):
+    if (mask is None or not mask.any()) and _in_range(flux, ends):
         return None, none_lost
     with np.errstate(invalid="ignore"):
         used = np.abs(flux) < LARGEST_FLUX
@@ -156,13 +165,13 @@ def _usable(
     return used & good, np.any(used & ~good, axis=1)
 
 
-def _in_range(flux: np.ndarray, variance: np.ndarray | None) -> bool:
+def _in_range(flux: np.ndarray, ends: Ends | None) -> bool:
     """Whether all numbers are such as spectra have, told without another array; a NaN is not."""
     if not -LARGEST_FLUX < flux.min(initial=0.0) <= flux.max(initial=0.0) < LARGEST_FLUX:
         return False
-    if variance is None:
+    if ends is None:
         return True
-    low, high = float(variance.min(initial=1.0)), float(variance.max(initial=1.0))
+    low, high = float(ends[0].min(initial=1.0)), float(ends[1].max(initial=1.0))
     return LARGEST_FLUX**-2 < low <= high < LARGEST_FLUX**2
 
 
@@ -179,20 +188,25 @@ def _level(flux: np.ndarray, used: np.ndarray | None) -> np.ndarray:
 
 
 def _noise_and_weight(
-    flux: np.ndarray, used: np.ndarray | None, variance: np.ndarray | None, weight: np.ndarray
+    flux: np.ndarray,
+    used: np.ndarray | None,
+    variance: np.ndarray | None,
+    weight: np.ndarray,
+    ends: Ends | None = None,
 ) -> tuple[np.ndarray, bool]:
     """Noise (n,) of a row, the unit of its data: the root of the harmonic mean of its variances,
     which a few enormous ones do not raise. Fills the weights, whose mean over the used channels
-    is 1, unless they are even (True)."""
+    is 1, unless they are even (True). ``ends`` are those of all channels, where they are known."""
     if variance is None:
         if used is None:
             return _noise_from_differences(flux, np.ones(flux.shape, bool)), True
         weight[:] = used
         return _noise_from_differences(flux, used), False
-    if used is not None:
-        variance = np.where(used, variance, np.inf)
-    lowest = variance.min(axis=1, initial=np.inf)
-    if used is None and np.all(lowest == variance.max(axis=1, initial=0.0)):
+    if used is not None or ends is None:
+        variance = variance if used is None else np.where(used, variance, np.inf)
+        ends = _row_ends(variance)
+    lowest, highest = ends
+    if used is None and np.all(lowest == highest):
         return np.sqrt(lowest.astype(np.float64)), True
     lowest = np.where(np.isfinite(lowest), lowest, 1.0).astype(variance.dtype)
     np.divide(lowest[:, None], variance, out=weight, casting="same_kind")
