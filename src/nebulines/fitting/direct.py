@@ -38,7 +38,8 @@ VELOCITY_UNIT_KMS = 100.0
 
 CONVERGED = 5e-2
 """A fit has converged when chi2 can fall by no more than this, and the step that is left, at most
-0.2 sigma, is then taken to first order; what remains is 0.001 sigma, and 0.05 in one of 100."""
+0.2 sigma, is then taken to first order; of SN3 spectra with S/N 5 to 30 half are then within 0.002
+sigma of the minimum and 99 of 100 within 0.06."""
 ROUNDING = 1e-8
 """Error of chi2 in float32, as a share of the sum of the squared data."""
 

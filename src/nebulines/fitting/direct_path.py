@@ -321,7 +321,16 @@ def fit_directly(
 
 
 def fit_rows(theta: np.ndarray, tile: Tile, options: FitOptions, n_steps: int) -> Solution:
-    """`fit_tile` of at most `CALL_ROWS` rows: one shape, compiled once, serves any number."""
+    """`fit_tile` of at most `CALL_ROWS` rows: one shape, compiled once, serves any number.
+
+    Args:
+        theta: (n, 2 G) start values.
+        tile: n rows, from `DirectProblem.piece`.
+        options, n_steps: as for `fit_tile`.
+
+    Returns:
+        A `Solution` of n rows, in numpy's arrays.
+    """
     n = len(theta)
     n_tiles = -(-n // TILE_ROWS)
 

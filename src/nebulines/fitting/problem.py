@@ -188,10 +188,15 @@ class Geometry:
     def fwhm_kms(self) -> np.ndarray:
         """(L,) median LSF FWHM of each line [km/s], over some thousand of the spectra."""
         sample = self.rows(slice(None, None, 1 + len(self.stretch) // 2000))
-        observed = sample.observed_wavelength(np.zeros(1))
-        fwhm = np.broadcast_to(sample.spread.fwhm_angstrom(observed), observed.shape)
+        fwhm = sample._fwhm_kms()
+        if not np.isfinite(fwhm).any(axis=0).all():
+            fwhm = self._fwhm_kms()  # none of the sample has one
+        return np.nanmedian(fwhm, axis=0)
+
+    def _fwhm_kms(self) -> np.ndarray:
+        observed = self.observed_wavelength(np.zeros(1))
         with np.errstate(invalid="ignore"):
-            return SPEED_OF_LIGHT_KMS * np.nanmedian(fwhm / observed, axis=0)
+            return SPEED_OF_LIGHT_KMS * (self.spread.fwhm_angstrom(observed) / observed)
 
 
 def build_geometry(spectra: Spectra, model: LineModel, config: FitConfig) -> Geometry:

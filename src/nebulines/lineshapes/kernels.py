@@ -54,9 +54,9 @@ def sincgauss_kernel(offset: Any, width: Any, sigma: Any, near: int = 0) -> Kern
         width: w, first zero of the sinc (FWHM / 1.20671), > 0.
         sigma: standard deviation of the Gaussian, >= 0. Both widths are broadcast against
             ``offset``; for speed keep them of size 1 along the channels.
-        near: for offsets that ascend along the last axis, in float32, with widths of size 1
-            along it: the channels around each line that lie within `near_channels` widths, to
-            whom the costly part is confined; 0 = all.
+        near: number of channels around each line, as `near_channels` gives it, to which the
+            costly part is confined; for offsets that ascend along the last axis, in float32,
+            with widths of size 1 along it. 0 = all channels.
 
     Returns:
         `Kernel` (P, dP/dx, d2P/dx2).
