@@ -7,6 +7,9 @@ With --field also a mock field of three cubes: simulated, fitted jointly, interp
 The same objects in SITELLE SN1, SN2 and SN3 (R 1000, 1000, 4800 to 5000; S/N of H-alpha 5 to 30;
 line ratios of H II regions behind E(B-V) 0 to 0.5; broadening 10 to 50 km/s), fitted with a
 velocity search over +-1000 km/s. RMS is over objects whose velocity is not flagged ambiguous.
+
+A ratio of two noisy fluxes is no Gaussian: beside its RMS stands that of ratios of fluxes that are
+drawn around the truth with the very covariance of the bound (maximum likelihood at its best).
 """
 
 from __future__ import annotations
@@ -27,6 +30,10 @@ LEAST = 50
 """Objects that a row of the table needs."""
 DETECTED = 3.0
 """Ratios are judged where both lines are this many bounds bright."""
+DRAWS = 16
+"""Pairs of fluxes drawn from the bound, for each object and ratio."""
+DIRECT_OBJECTS = 2048
+"""Objects that the direct path alone is timed on."""
 RATIOS = (
     ("HALPHA6563", "HBETA4861"),
     ("OIII5007", "HBETA4861"),
@@ -71,7 +78,9 @@ def measure(n: int, seed: int) -> dict[str, Any]:
         return fit_joint_block(bands, plan, with_model=False)
 
     fit()  # compiles
-    block, wall, cpu = timed(fit)
+    block, wall, cpu = fastest(fit)
+    load = os.getloadavg()[0]
+    before = direct_alone(bands, plan)
     bound = joint_bound(bands, truth, plan.config, plan.lines)
     names = [name for shown in plan.lines for name in shown]
     sure = (block.columns["flags"] & Flag.AMBIGUOUS_VELOCITY) == 0
@@ -83,6 +92,10 @@ def measure(n: int, seed: int) -> dict[str, Any]:
             {"snr": [low, high], "quantity": name, **score(*parts, pick)}
             for name, parts in quantities(truth, block.columns, bound, names)
         ]
+        best = least(bound, names, pick, np.random.default_rng(seed))
+        for row in rows:
+            if row["snr"] == [low, high] and row["quantity"] in best:
+                row["least_rms_over_bound"] = best[row["quantity"]]
     return {
         "n": n,
         "seed": seed,
@@ -90,7 +103,9 @@ def measure(n: int, seed: int) -> dict[str, Any]:
         "spectra_per_s": n / wall,
         "cpu_us_per_object": cpu / n * 1e6,
         "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0],
+        "load_average": load,
+        "paths": block.notes["FITPATH"],
+        "direct_alone": before,
         "rows": [row for row in rows if row["n"] >= LEAST],
     }
 
@@ -133,6 +148,45 @@ def field(size: str, seed: int) -> dict[str, Any]:
         "bpt_share": float(np.mean(found["bpt_nii"] > 0)),
         "class_share": float(np.mean(found["region_class"] > 0)),
     }
+
+
+def direct_alone(bands: Any, plan: Any) -> dict[str, float]:
+    """Speed of the same fit without tables."""
+    from unittest.mock import patch
+
+    from nebulines.fitting import joint
+
+    few = [spectra[: min(DIRECT_OBJECTS, len(spectra))] for spectra in bands]
+    n = len(few[0])
+    with patch.object(joint, "joint_bank_applies", lambda problem: False):
+        joint.fit_joint_block(few, plan, with_model=False)  # compiles
+        _, wall, cpu = timed(lambda: joint.fit_joint_block(few, plan, with_model=False))
+    return {"n": n, "spectra_per_s": n / wall, "cpu_us_per_object": cpu / n * 1e6}
+
+
+def fastest(work: Callable[[], Any], tries: int = 3) -> tuple[Any, float, float]:
+    """`timed`, the least of several tries: on a shared machine the one least disturbed."""
+    found = [timed(work) for _ in range(tries)]
+    return found[0][0], min(one[1] for one in found), min(one[2] for one in found)
+
+
+def least(bound: Any, names: list[str], pick: np.ndarray, rng: Any) -> dict[str, float]:
+    """RMS over bound of the ratios of fluxes drawn from the bound's own Gaussian, clipped as in
+    `score`, where both lines are `DETECTED`."""
+    found = {}
+    for top, bottom in RATIOS:
+        at = np.array([names.index(top), names.index(bottom)])
+        true = bound.truth[:, at]
+        seen = pick & np.all(true > DETECTED * bound.fluxes[:, at], axis=1)
+        if not seen.any():
+            continue
+        root = np.linalg.cholesky(bound.covariance[:, 2 + at[:, None], 2 + at][seen])
+        noise = rng.standard_normal((DRAWS, int(seen.sum()), 2))
+        drawn = true[seen] + np.einsum("nij,dnj->dni", root, noise)
+        miss = drawn[..., 0] / drawn[..., 1] - true[seen, 0] / true[seen, 1]
+        pull = np.clip(miss / bound.ratio(*at)[seen], -6, 6)
+        found[f"ratio_{top}_{bottom}"] = float(np.sqrt(np.mean(pull**2)))
+    return found
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -188,20 +242,28 @@ def page(facts: dict[str, Any]) -> str:
         f"`{_command(facts)}`: {facts['n']} "
         "objects in SITELLE SN1, SN2, SN3, fitted together. RMS (clipped at 6 bounds) and 1.48 MAD "
         "in units of the Cramer-Rao bound of the joint fit; share of objects within the stated "
-        "1 sigma (68.3 % expected). Ratios where both lines exceed 3 bounds.",
+        "1 sigma (68.3 % expected). Ratios where both lines exceed 3 bounds; **least**: the same "
+        "RMS of ratios of fluxes drawn around the truth with the covariance of the bound, which "
+        "no unbiased fit can undercut but by chance.",
         "",
-        f"Speed: {facts['spectra_per_s']:.0f} objects/s, {facts['cpu_us_per_object']:.0f} us of "
+        f"Speed: {facts['spectra_per_s']:,.0f} objects/s, {facts['cpu_us_per_object']:.0f} us of "
         f"processor time an object, on {facts['cores']} cores with a load average of "
-        f"{facts['load_average']:.0f} (target 20,000/s on 2 free cores). "
+        f"{facts['load_average']:.0f} (the best of three; target 20,000/s on 2 free cores, which "
+        f"do 2,000,000 / (processor time) a second); {facts['paths']}. The direct path alone, as "
+        f"for bands that tables cannot serve: {facts['direct_alone']['spectra_per_s']:,.0f}/s, "
+        f"{facts['direct_alone']['cpu_us_per_object']:.0f} us. "
         f"{100 * facts['ambiguous']:.2f} % are flagged `AMBIGUOUS_VELOCITY` and left out below.",
         "",
-        "| S/N | n | quantity | RMS/bound | MAD/bound | coverage % | bias/bound |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| S/N | n | quantity | RMS/bound | least | MAD/bound | coverage % | bias/bound |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in facts["rows"]:
         low, high = row["snr"]
+        best = row.get("least_rms_over_bound")
+        beside = "" if best is None else f"{best:.3f}"
         lines.append(
             f"| {low:g}-{high:g} | {row['n']} | {row['quantity']} | {row['rms_over_bound']:.3f} | "
+            f"{beside} | "
             f"{row['robust_over_bound']:.3f} | {100 * row['coverage']:.1f} | "
             f"{row['bias_in_bounds']:+.3f} |"
         )

@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.fitting.fit import input_flags, model_flux
+from nebulines.fitting.joint_bank_path import fit_jointly_with_bank, joint_bank_applies
 from nebulines.fitting.joint_columns import Measured, joint_columns
-from nebulines.fitting.joint_direct import fit_jointly
+from nebulines.fitting.joint_direct import Joint, fit_jointly, put
 from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame
 from nebulines.fitting.joint_search import find_joint_start
+from nebulines.fitting.start import Start
 from nebulines.spectra import Flag, Spectra
 
 
@@ -52,13 +54,33 @@ def fit_joint_block(
     problem, flags = without_unusable(problem, framed, plan)
     flags[~agreed] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
     start = find_joint_start(problem.prepared)
-    joint = fit_jointly(problem, start)
+    joint, path = fit_objects(problem, start)
     columns = joint_columns(Measured(joint, problem, plan, start), flags)
     models = tuple(
         model_flux(fitted, own.data, own.channels, spectra)
         for fitted, own, spectra in zip(joint.bands, problem.prepared, framed, strict=True)
     )
-    return JointBlock(columns, models, joint_notes(problem, framed, plan))
+    notes = joint_notes(problem, framed, plan) | {"FITPATH": path}
+    return JointBlock(columns, models, notes)
+
+
+def fit_objects(problem: JointProblem, start: Start) -> tuple[Joint, str]:
+    """The filter bank where it serves, the direct path for everything else.
+
+    Args:
+        problem: the bands.
+        start: where to begin.
+
+    Returns:
+        `Joint` of the n objects, and which paths they took.
+    """
+    if not joint_bank_applies(problem):
+        return fit_jointly(problem, start), "joint, direct"
+    joint, left = fit_jointly_with_bank(problem, start)
+    rows = np.flatnonzero(left)
+    if len(rows):
+        put(joint, rows, fit_jointly(problem, start, rows))
+    return joint, f"joint, filter bank ({len(left) - len(rows)}), direct ({len(rows)})"
 
 
 def without_unusable(
@@ -85,7 +107,6 @@ def joint_notes(problem: JointProblem, bands: Sequence[Spectra], plan: JointPlan
     return {
         "NOISE": estimated.pop() if len(estimated) == 1 else "estimated where the file has none",
         "METHOD": "fit",
-        "FITPATH": "joint",
         "BANDS": ", ".join(plan.labels),
         "VELCONV": config.velocity_convention,
         "AIRORVAC": "air" if bands[0].axis.medium == "air" else "vac",

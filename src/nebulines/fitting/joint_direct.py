@@ -202,17 +202,19 @@ def _information(inverse: np.ndarray) -> np.ndarray:
     return information * scale[:, :, None] * scale[:, None, :]
 
 
-def fit_jointly(problem: JointProblem, start: Start) -> Joint:
+def fit_jointly(problem: JointProblem, start: Start, rows: np.ndarray | None = None) -> Joint:
     """Fit n objects in all bands.
 
     Args:
         problem: the bands.
         start: where to begin.
+        rows: indices (k,) of the objects to fit; None = all.
 
     Returns:
-        `Joint`.
+        `Joint` of the objects.
     """
-    size = tile_size(problem.n_rows, CALL_ROWS)
+    chosen = np.arange(problem.n_rows) if rows is None else rows
+    size = tile_size(len(chosen), CALL_ROWS)
 
     def fit(
         rows: np.ndarray,
@@ -224,19 +226,20 @@ def fit_jointly(problem: JointProblem, start: Start) -> Joint:
             around = start.velocity[rows[index]]
             begin = velocity[index], broadening[index]
             n_tiles = -(-(int(index[-1] - index[0]) + 1) // TILE_ROWS)
-            return _flat(_fit_tile(problem, rows[index], around, begin, steps, n_tiles))
+            return flat(_fit_tile(problem, rows[index], around, begin, steps, n_tiles))
 
-        return _joint(run_tiles(work, len(rows), size), len(problem.direct))
+        return joint_of(run_tiles(work, len(rows), size), len(problem.direct))
 
-    rows = np.arange(problem.n_rows)
-    joint = fit(rows, start.velocity[:, None], start.broadening[:, None], FIRST_STEPS)
+    begin = start.velocity[chosen, None], start.broadening[chosen, None]
+    joint = fit(chosen, *begin, FIRST_STEPS)
     for factor in LATE_FACTORS:
         late = np.flatnonzero(~joint.converged)
         if not len(late):
             break
         first = joint.bands[0]
         there = np.asarray(broadening_of(first.y[late], first.broadening_scale[late, None]))
-        again = fit(late, first.velocity[late], factor * np.maximum(there, 1.0), MORE_STEPS)
+        wide = factor * np.maximum(there, 1.0)
+        again = fit(chosen[late], first.velocity[late], wide, MORE_STEPS)
         _keep_better(joint, late, again)
     return joint
 
@@ -289,14 +292,14 @@ def _fit_tile(
     return Joint(bands, response, curvature, chi2, np.asarray(converged))
 
 
-def _flat(joint: Joint) -> tuple[np.ndarray, ...]:
+def flat(joint: Joint) -> tuple[np.ndarray, ...]:
     """All arrays of a joint fit, one after another."""
     parts = [array for fitted in joint.bands for array in fitted]
     return (*parts, *joint.response, *joint.curvature, joint.chi2, joint.converged)
 
 
-def _joint(arrays: Sequence[np.ndarray], n_bands: int) -> Joint:
-    """The inverse of `_flat`."""
+def joint_of(arrays: Sequence[np.ndarray], n_bands: int) -> Joint:
+    """The inverse of `flat`."""
     width = len(Fitted._fields)
     bands = tuple(Fitted(*arrays[k * width : (k + 1) * width]) for k in range(n_bands))
     rest = arrays[n_bands * width :]
@@ -304,9 +307,15 @@ def _joint(arrays: Sequence[np.ndarray], n_bands: int) -> Joint:
     return Joint(bands, response, curvature, *rest[2 * n_bands :])
 
 
+def put(joint: Joint, rows: np.ndarray, again: Joint) -> None:
+    """Replace rows (k,) by those of another fit."""
+    for mine, other in zip(flat(joint), flat(again), strict=True):
+        mine[rows] = other
+
+
 def _keep_better(joint: Joint, rows: np.ndarray, again: Joint) -> None:
     """Replace rows (k,) by a second fit where that has the lower chi2."""
     old, new = joint.chi2[rows], again.chi2
     better = (new < old) | (again.converged & ~joint.converged[rows] & (new < old + 1e-2))
-    for mine, other in zip(_flat(joint), _flat(again), strict=True):
+    for mine, other in zip(flat(joint), flat(again), strict=True):
         mine[rows[better]] = other[better]

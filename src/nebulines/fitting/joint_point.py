@@ -5,12 +5,14 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from nebulines.fitting.joint_bank_path import joint_bank_applies, measure_jointly_with_bank
 from nebulines.fitting.joint_direct import (
     CALL_ROWS,
     Joint,
     _described,
-    _flat,
-    _joint,
+    flat,
+    joint_of,
+    put,
     shared_scale,
 )
 from nebulines.fitting.joint_problem import JointProblem
@@ -20,6 +22,8 @@ from nebulines.fitting.tiles import run_tiles, tile_size
 def measure_jointly(problem: JointProblem, velocity: np.ndarray, broadening: np.ndarray) -> Joint:
     """Fluxes and continua of n objects, no step being taken.
 
+    The filter bank measures what it can, the direct path the rest.
+
     Args:
         problem: the bands.
         velocity: (n,) [km/s].
@@ -28,18 +32,42 @@ def measure_jointly(problem: JointProblem, velocity: np.ndarray, broadening: np.
     Returns:
         `Joint`, as of a fit that ended there.
     """
+    if not joint_bank_applies(problem, measuring=True):
+        return measure_directly(problem, velocity, broadening)
+    joint, left = measure_jointly_with_bank(problem, velocity, broadening)
+    rows = np.flatnonzero(left)
+    if len(rows):
+        put(joint, rows, measure_directly(problem, velocity, broadening, rows))
+    return joint
 
-    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        pieces = [direct.piece(rows, velocity[rows]) for direct in problem.direct]
+
+def measure_directly(
+    problem: JointProblem,
+    velocity: np.ndarray,
+    broadening: np.ndarray,
+    rows: np.ndarray | None = None,
+) -> Joint:
+    """`measure_jointly` channel by channel.
+
+    Args:
+        problem: the bands.
+        velocity, broadening: (n,) [km/s].
+        rows: indices (k,) of the objects to measure; None = all.
+    """
+    chosen = np.arange(problem.n_rows) if rows is None else rows
+
+    def work(index: np.ndarray) -> tuple[np.ndarray, ...]:
+        here = chosen[index]
+        pieces = [direct.piece(here, velocity[here]) for direct in problem.direct]
         pieces = shared_scale(pieces, problem)
-        theta = jnp.asarray(pieces[0].theta(velocity[rows, None], broadening[rows, None]))
+        theta = jnp.asarray(pieces[0].theta(velocity[here, None], broadening[here, None]))
         left = jnp.zeros_like(theta)
         described = [
             _described(band, problem, piece, theta, left) for band, piece in enumerate(pieces)
         ]
         bands, response, curvature = (tuple(part) for part in zip(*described, strict=True))
         chi2 = np.sum([fitted.chi2 for fitted in bands], axis=0)
-        return _flat(Joint(bands, response, curvature, chi2, np.ones(len(rows), bool)))
+        return flat(Joint(bands, response, curvature, chi2, np.ones(len(here), bool)))
 
-    size = tile_size(problem.n_rows, CALL_ROWS)
-    return _joint(run_tiles(work, problem.n_rows, size), len(problem.direct))
+    size = tile_size(len(chosen), CALL_ROWS)
+    return joint_of(run_tiles(work, len(chosen), size), len(problem.direct))

@@ -228,7 +228,8 @@ class JointProblem:
         for own, path, rows in zip(self.prepared, self.direct, unusable, strict=True):
             if rows.any():
                 weight = np.where(rows[:, None], np.float32(0.0), own.data.weight)
-                own = own._replace(data=own.data._replace(weight=weight))
+                none = np.zeros_like(own.data.lightest)
+                own = own._replace(data=own.data._replace(weight=weight, lightest=none))
                 path = replace(path, data=own.data)
             prepared.append(own)
             direct.append(path)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from nebulines.constants import FWHM_PER_SIGMA
 from nebulines.fitting.prepared import Prepared
+from nebulines.fitting.search import TILE_ROWS, _box_sums, _parabola_peak, _scores
 from nebulines.fitting.start import (
     BOX_HALF_WIDTH_SIGMA,
     SearchPlan,
     Start,
-    find_start,
     line_places,
     plan_search,
 )
+from nebulines.small_tiles import map_small_tiles
 
-TILE_ROWS = 256
+CALL_ROWS = 16 * TILE_ROWS
+"""Objects given to one call."""
 
 
 def plan_joint_search(prepared: Sequence[Prepared]) -> list[SearchPlan]:
@@ -55,69 +63,144 @@ def find_joint_start(prepared: Sequence[Prepared]) -> Start:
         prepared: the bands, n rows each.
 
     Returns:
-        `Start` of the n objects; scores are sums over the bands.
+        `Start` of the n objects; scores are sums over the bands, and the broadening is the trial
+        that the sharpest band prefers at that velocity.
     """
-    from nebulines.fitting.tiles import run_tiles, tile_size
+    from nebulines.fitting.tiles import as_slice, run_tiles, tile_size
 
     plans = plan_joint_search(prepared)
-    n = len(prepared[0].data.data)
+    first = plans[0]
+    bands = tuple(_Band.of(own, plan) for own, plan in zip(prepared, plans, strict=True))
+    sharpest = int(np.argmin([np.nanmin(own.geometry.fwhm_kms()) for own in prepared]))
 
-    def work(index: np.ndarray) -> Start:
-        bands = zip(prepared, plans, strict=True)
-        return _best(np.sum([_scores(own, plan, index) for own, plan in bands], axis=0), plans[0])
-
-    found = Start(*run_tiles(work, n, tile_size(n, TILE_ROWS)))
-    return found._replace(broadening=_broadening(prepared, plans, found.velocity))
-
-
-def _broadening(
-    prepared: Sequence[Prepared], plans: Sequence[SearchPlan], velocity: np.ndarray
-) -> np.ndarray:
-    """Trial broadening (n,) [km/s] that the sharpest band prefers, where its own search agrees
-    about the velocity; the middle one elsewhere."""
-    sharpest = min(range(len(plans)), key=lambda k: np.nanmin(prepared[k].geometry.fwhm_kms()))
-    own = find_start(prepared[sharpest].data, prepared[sharpest].geometry, plans[sharpest])
-    middle = plans[0].broadenings[len(plans[0].broadenings) // 2]
-    near = np.abs(own.velocity - velocity) < np.nanmin(prepared[sharpest].geometry.fwhm_kms())
-    return np.where(near, own.broadening, middle)
-
-
-def _scores(own: Prepared, plan: SearchPlan, index: np.ndarray) -> np.ndarray:
-    """Scores (n, velocity) of one band, of the best width."""
-    from nebulines.fitting.search import comb_score
-
-    geometry, values = own.geometry.rows(index), own.geometry.axis.values
-    if values.ndim == 1:
-        place = line_places(geometry, plan, values)
-    else:
-        place = np.concatenate(
-            [
-                line_places(geometry.rows(slice(k, k + 1)), plan, values[row])
-                for k, row in enumerate(index)
-            ]
+    def work(index: np.ndarray) -> tuple[np.ndarray, ...]:
+        found = search_bands(
+            tuple(band.rows(as_slice(index)) for band in bands),
+            tuple((plan.half, plan.half_widths) for plan in plans),
+            first.exclude,
+            sharpest,
         )
-    found = comb_score(
-        own.data.data[index], own.data.weight[index], place, plan.strengths, plan.rarity,
-        plan.half, plan.half_widths,
+        return tuple(np.asarray(part) for part in found)
+
+    n = len(prepared[0].data.data)
+    size = tile_size(n, CALL_ROWS)
+    program = search_bands, size, tuple(band.shape for band in bands), first.exclude, sharpest
+    trial, width, shift, score, rival = run_tiles(work, n, size, program=program)
+    spacing = first.velocities[1] - first.velocities[0]
+    velocity = first.velocities[trial] + spacing * shift.astype(float)
+    return Start(velocity, first.broadenings[width], score.astype(float), rival.astype(float))
+
+
+@dataclass(frozen=True)
+class _Band:
+    """One band with its search: what all rows share, or None where each has its own."""
+
+    own: Prepared
+    plan: SearchPlan
+    place: np.ndarray | None
+    weight: np.ndarray | None
+
+    @classmethod
+    def of(cls, own: Prepared, plan: SearchPlan) -> _Band:
+        """Find out what the rows have in common."""
+        geometry, data = own.geometry, own.data
+        same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))
+        place = None
+        if geometry.axis.values.ndim == 1 and same:
+            place = line_places(geometry.rows(slice(0, 1)), plan, geometry.axis.values)[0]
+        # to the percent that a search cares for
+        return cls(own, plan, place, data.weight[:1] if data.same_weight(data.weight[0], 0.01)
+                   else None)  # fmt: skip
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What the search of this band is compiled for."""
+        plan, channels = self.plan, self.own.data.data.shape[1]
+        own = self.place is None, self.weight is None
+        trials = plan.strengths.shape, len(plan.velocities)
+        return channels, plan.half, plan.half_widths, *own, *trials
+
+    def rows(self, index: np.ndarray | slice) -> CombRows:
+        """Some rows for the compiled search."""
+        data, weight, place = self.own.data, self.weight, self.place
+        return CombRows(
+            data.data[index],
+            data.weight[index] if weight is None else weight,
+            self._places(index) if place is None else place,
+            self.plan.strengths,
+            self.plan.rarity,
+        )
+
+    def _places(self, index: np.ndarray | slice) -> np.ndarray:
+        geometry = self.own.geometry.rows(index)
+        values = geometry.axis.values
+        if values.ndim == 1:
+            return line_places(geometry, self.plan, values)
+        one_by_one = [
+            line_places(geometry.rows(slice(k, k + 1)), self.plan, row)
+            for k, row in enumerate(values)
+        ]
+        return np.concatenate(one_by_one)
+
+
+class CombRows(NamedTuple):
+    """n rows of one band, as of `search.search`: data, weight (n, m) or (1, m), place (n, line,
+    velocity) or (line, velocity), strengths, rarity."""
+
+    data: Any
+    weight: Any
+    place: Any
+    strengths: Any
+    rarity: Any
+
+
+@partial(jax.jit, static_argnames=("lengths", "exclude", "sharpest"))
+def search_bands(
+    bands: tuple[CombRows, ...],
+    lengths: tuple[tuple[int, tuple[int, ...]], ...],
+    exclude: int,
+    sharpest: int,
+) -> tuple[Array, ...]:
+    """Find the best trial velocity of every object.
+
+    Args:
+        bands: rows of each; n is at most `search.TILE_ROWS`, or a multiple of it.
+        lengths: of each band the half length of the local mean, and those of the boxes.
+        exclude: trials on both sides of the best that cannot be its rival.
+        sharpest: band whose best width is taken.
+
+    Returns:
+        (n,) each: best trial, best width, step from the trial to the peak of the score in
+        spacings of the trials, score, best score away from the peak.
+    """
+    n = len(bands[0].data)
+    own = tuple(
+        (rows.data, rows.weight if len(rows.weight) == n else None,
+         rows.place if rows.place.ndim == 3 else None)
+        for rows in bands
     )  # fmt: skip
-    return np.asarray(found).T  # from (velocity, n)
+
+    def few(parts: Any) -> tuple[Array, ...]:
+        score: Any = 0.0
+        widths: Any = None
+        for k, (rows, (data, weight, place)) in enumerate(zip(bands, parts, strict=True)):
+            weight = rows.weight if weight is None else weight
+            place = rows.place if place is None else place
+            boxes = _box_sums(data, weight, *lengths[k])
+            alone = _scores(*boxes, place, rows.strengths, rows.rarity)  # (velocity, width, n)
+            score = score + jnp.max(alone, axis=1)
+            widths = alone if k == sharpest else widths
+        return _best(score, widths, exclude)
+
+    return map_small_tiles(few, own, TILE_ROWS)
 
 
-def _best(score: np.ndarray, plan: SearchPlan) -> Start:
-    """The best trial of each object, refined by a parabola, and its rival; the broadening is the
-    middle one of the trials."""
-    rows = np.arange(len(score))
-    trial = score.argmax(axis=1)
-    away = np.abs(np.arange(score.shape[1]) - trial[:, None]) > plan.exclude
-    rival = np.where(away, score, 0.0).max(axis=1)
-    last = score.shape[1] - 1
-    left, right = (score[rows, np.clip(trial + k, 0, last)] for k in (-1, 1))
-    top = score[rows, trial]
-    bend = left - 2.0 * top + right
-    inside = (trial > 0) & (trial < last) & (bend < 0)
-    shift = np.where(inside, 0.5 * (left - right) / np.where(inside, bend, -1.0), 0.0)
-    spacing = plan.velocities[1] - plan.velocities[0]
-    velocity = plan.velocities[trial] + spacing * np.clip(shift, -0.5, 0.5)
-    return Start(
-        velocity, np.full(len(score), plan.broadenings[len(plan.broadenings) // 2]), top, rival
-    )
+def _best(score: Array, widths: Array, exclude: int) -> tuple[Array, ...]:
+    """What `search_bands` gives, from scores (velocity, n) and those of one band's widths
+    (velocity, width, n)."""
+    trial = jnp.argmax(score, axis=0)
+    grid = jnp.arange(len(score))[:, None]
+    rival = jnp.max(jnp.where(jnp.abs(grid - trial) > exclude, score, 0.0), axis=0)
+    there = jnp.take_along_axis(widths, trial[None, None, :], axis=0)[0]
+    shift = _parabola_peak(score, trial) - trial
+    return trial, jnp.argmax(there, axis=0), shift, jnp.max(score, axis=0), rival
