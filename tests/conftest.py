@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,12 @@ import pytest
 
 from nebulines.runtime import configure
 
+COMPILE_QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+"""Tests spend their time on compiling programs for a handful of spectra: this halves it. The same
+operations are carried out; ``XLA_FLAGS`` that name an optimization level are left as they are."""
+
+if "optimization_level" not in (flags := os.environ.get("XLA_FLAGS", "")):
+    os.environ["XLA_FLAGS"] = f"{flags} {COMPILE_QUICKLY}".strip()
 configure(inline=False)  # before any test imports JAX: what one test compiles the others load
 
 MANY_MAPS = 25_000

@@ -302,7 +302,9 @@ def fit_with_bank(
         jobs = list(_jobs(pending, np.rint(now.psi / spacing).astype(int), spreads.bin, banks))
         new = {(b, k) for _, b, k in jobs if not banks[b].has(k)}
         map_tiles(lambda at: banks[at[0]].tables(at[1]), sorted(new))
-        map_tiles(partial(_fit_group, banks=banks, now=now, n_steps=n_steps), jobs)
+        program = fit_around, key.facts, key.n_channels, len(model.rest), now.packed.shape[1]
+        work = partial(_fit_group, banks=banks, now=now, n_steps=n_steps)
+        map_tiles(work, jobs, program=(*program, with_model))
         pending = np.flatnonzero(now.fitted & now.usual & (now.packed[:, 2] == 0))
         delta, y = now.packed[pending, :2].T.astype(float)
         now.psi[pending] = now.home[pending] * spacing + delta
@@ -445,7 +447,6 @@ def _in_units(now: _Work, key: BankKey, geometry: Geometry, model: LineModel) ->
     psi = np.where(now.fitted, now.home * key.spacing + s.theta[:, 0].astype(float), np.nan)
     doppler = np.exp(psi - sign * np.log(geometry.stretch))
     unit = np.stack([SPEED_OF_LIGHT_KMS * doppler, np.ones_like(doppler)], axis=1)
-    moves = s.response @ s.inverse_curvature @ s.response.swapaxes(1, 2)
     n = len(psi)
     return Fitted(
         velocity=SPEED_OF_LIGHT_KMS * (doppler[:, None] - 1.0),
@@ -453,7 +454,7 @@ def _in_units(now: _Work, key: BankKey, geometry: Geometry, model: LineModel) ->
         broadening_scale=np.full(n, key.scale),
         theta_covariance=s.inverse_curvature * unit[:, :, None] * unit[:, None, :],
         area=s.area.astype(float),
-        area_covariance=(s.block_covariance + moves).astype(float),
+        area_covariance=s.area_covariance.astype(float),
         continuum=s.continuum[:, 0].astype(float),
         chi2=s.chi2[:, 0].astype(float),
         n_used=s.n_used[:, 0].astype(int),

@@ -142,13 +142,14 @@ def line_fluxes(
     to_flux, relative = template_fluxes(fitted, geometry, model, data)
     flux = (fitted.area * to_flux) @ relative
     error_scale = to_flux * factor[:, None]
-    template_covariance = fitted.area_covariance * error_scale[:, :, None] * error_scale[:, None, :]
-    covariance = np.einsum("ntu,tl,uk->nlk", template_covariance, relative, relative, optimize=True)
+    covariance = fitted.area_covariance * error_scale[:, :, None] * error_scale[:, None, :]
+    if not np.array_equal(relative, np.eye(len(relative))):
+        covariance = relative.T @ covariance @ relative
     peak = (fitted.area * data.scale[:, None]) @ weights * _unit_peak(fitted, geometry, model)
-    missing = fitted.coverage < MIN_COVERAGE
-    flux = np.where(missing, np.nan, flux)
-    covariance = np.where(missing[:, :, None] | missing[:, None, :], np.nan, covariance)
-    return Fluxes(flux, covariance, np.where(missing, np.nan, peak))
+    row, line = np.nonzero(fitted.coverage < MIN_COVERAGE)
+    flux[row, line] = peak[row, line] = np.nan
+    covariance[row, line], covariance[row, :, line] = np.nan, np.nan
+    return Fluxes(flux, covariance, peak)
 
 
 def template_fluxes(
@@ -299,12 +300,13 @@ def finished(
 ) -> dict[str, np.ndarray]:
     """Float32 columns, NaN where there is no data; a NaN elsewhere has a flag that says why."""
     empty = (flags & Flag.NO_DATA) != 0
-    columns = {
-        name: np.where(empty | ~np.isfinite(values), np.nan, values).astype(np.float32)
-        for name, values in columns.items()
-    }
-    gap = np.any([np.isnan(values) for values in columns.values()], axis=0)
+    with np.errstate(over="ignore"):
+        table = np.array(list(columns.values()), np.float32)
+    missing = empty | ~np.isfinite(table)
+    table[missing] = np.nan
+    gap = missing.any(axis=0)
     flags = np.where(gap & ~empty & (flags & _EXPLAINS_NAN == 0), flags | Flag.LOW_SNR, flags)
+    columns = dict(zip(columns, table, strict=True))
     columns["n_components"] = np.where(empty, 0, components).astype(np.int32)
     columns["flags"] = flags.astype(np.int32)
     return columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,14 +29,15 @@ from nebulines.fitting.problem import (
     fractional_channel,
 )
 from nebulines.fitting.start import Start
-from nebulines.fitting.tiles import run_tiles
+from nebulines.fitting.tiles import even_rows, run_tiles
 from nebulines.lineshapes import near_channels
 
 CALL_ROWS = 32 * TILE_ROWS
 """Spectra given to one call."""
-FIRST_STEPS = 2
-"""Steps that seven of eight spectra converge in; the others go on, ..."""
-MORE_STEPS = (1, 6)
+ROUNDS = (2, 1, 6)
+"""Steps of each attempt: seven of eight spectra converge in the first, the others go on, ..."""
+HARD_ROUNDS = (10,)
+"""(of spectra that another method could not fit)"""
 LAST_STEPS = 15
 """... and the last begin again from several starts."""
 START_FACTORS = (0.3, 2.5)
@@ -188,6 +190,12 @@ class DirectProblem:
     strongest: np.ndarray
     with_model: bool
 
+    @property
+    def program(self) -> Hashable:
+        """What `fit_rows` is compiled for."""
+        tie = self.model.templates.shape
+        return fit_rows, self.options, self.plan.n_channels, self.plan.lines.shape, tie
+
     def piece(self, rows: np.ndarray, velocity: np.ndarray) -> Piece:
         """The tile of some rows, expanded around velocities (n,) [km/s]."""
         here = self.geometry.rows(rows)
@@ -272,7 +280,7 @@ def fit_directly(
     with_model: bool = True,
     *,
     rows: np.ndarray | None = None,
-    first_steps: int = FIRST_STEPS,
+    rounds: tuple[int, ...] = ROUNDS,
 ) -> Fitted:
     """Fit n spectra with the direct path.
 
@@ -284,7 +292,7 @@ def fit_directly(
         start: start values.
         with_model: False leaves ``Fitted.model`` (n, 0).
         rows: indices (k,) of the rows to fit, in windows that serve all n; None = all.
-        first_steps: steps of the first attempt.
+        rounds: steps of each attempt, before those from other starts.
 
     Returns:
         `Fitted` of the rows.
@@ -301,10 +309,11 @@ def fit_directly(
             theta = piece.theta(velocity[index], broadening[index])
             return problem.collect(fit_rows(theta, piece.tile, problem.options, steps), piece)
 
-        return Fitted(*run_tiles(work, len(here), CALL_ROWS, padded=False))
+        call_rows = even_rows(len(here), CALL_ROWS, TILE_ROWS)
+        return Fitted(*run_tiles(work, len(here), call_rows, padded=False, program=problem.program))
 
-    fitted = fit(rows, start.velocity[rows, None], start.broadening[rows, None], first_steps)
-    for steps in MORE_STEPS:
+    fitted = fit(rows, start.velocity[rows, None], start.broadening[rows, None], rounds[0])
+    for steps in rounds[1:]:
         late = np.flatnonzero(~fitted.converged)
         if len(late):
             there = broadening_of(fitted.y[late], fitted.broadening_scale[late, None])

@@ -44,7 +44,7 @@ class BankSolution(NamedTuple):
         converged: (n, 1) 1 or 0; not where delta ends at the edge of its range.
         inverse_curvature: (n, 2, 2) covariance of theta.
         area: (n, T) template areas.
-        block_covariance: (n, T, T) of the areas at fixed theta.
+        area_covariance: (n, T, T); at fixed theta where bands share theta.
         response: (n, T, 2) by which the areas follow theta.
         continuum: (n, 1) at the reference line.
         chi2, outlier: (n, 1).
@@ -58,7 +58,7 @@ class BankSolution(NamedTuple):
     converged: Any
     inverse_curvature: Any
     area: Any
-    block_covariance: Any
+    area_covariance: Any
     response: Any
     continuum: Any
     chi2: Any
@@ -320,6 +320,7 @@ def _fit_tile(
     point = _evaluate(theta, seen, tables, ranges, honest=True)
     best = _best_fit(theta, point, spread, tables, ranges)
     parts = _describe(theta, point, weighted - best, rho, tables, broadening_scale, ranges, facts)
+    parts = parts._replace(area_covariance=parts.area_covariance + _from_theta(parts))
     packed = jnp.concatenate([part.reshape(-1, len(rho)) for part in parts]).T
     if not keep_model:
         return packed, jnp.zeros((len(rho), 0))
@@ -404,7 +405,7 @@ def _describe(
         converged=converged.astype(theta.dtype),
         inverse_curvature=jnp.stack([spread_of[i][j] for i in range(2) for j in range(2)]),
         area=area - jnp.sum(response * last, axis=1),
-        block_covariance=jnp.stack([inverse[i][j] for i in range(t) for j in range(t)]),
+        area_covariance=jnp.stack([inverse[i][j] for i in range(t) for j in range(t)]),
         response=response,
         continuum=tables.at_reference @ jnp.stack(point.coefficients[t:]),
         chi2=jnp.sum(squared, axis=0),
@@ -416,6 +417,14 @@ def _describe(
         n_used=jnp.sum(used) * unit,
         coverage=tables.coverage[:, None] * unit,
     )
+
+
+def _from_theta(parts: BankSolution) -> Array:
+    """(T T, n): covariance of the areas that comes from that of theta, J C J^T."""
+    n = parts.area.shape[1]
+    moved = parts.response[:, :, None] * parts.inverse_curvature.reshape(2, 2, n)
+    moved = jnp.sum(moved, axis=1)  # (T, 2, n)
+    return jnp.sum(moved[:, None] * parts.response, axis=2).reshape(-1, n)
 
 
 def _response(inverse: Rows, cross: Array, n_templates: int) -> Array:

@@ -13,7 +13,7 @@ from nebulines.fitting.bank_path import bank_applies, fit_with_bank
 from nebulines.fitting.columns import build_columns
 from nebulines.fitting.components import add_second_component
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import MORE_STEPS, fit_directly
+from nebulines.fitting.direct_path import HARD_ROUNDS, fit_directly
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.line_spread import usable_line_spread
 from nebulines.fitting.normalise import Normalised
@@ -26,12 +26,11 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.redshift import find_redshift
 from nebulines.fitting.sample import brightest_spaxels, middle_spaxel
 from nebulines.fitting.start import Start, find_start, plan_search
-from nebulines.fitting.tiles import map_tiles
 from nebulines.instruments import get_instrument
 from nebulines.lines import LineCatalogue, load_catalogue
 from nebulines.spectra import Cube, Flag, Spectra
 
-COLUMN_ROWS = 4096
+COLUMN_ROWS = 8192
 """Rows whose columns are worked out at once."""
 
 
@@ -175,7 +174,8 @@ def _columns(
         )
 
     n = len(flags)
-    pieces = map_tiles(of, [slice(k, k + COLUMN_ROWS) for k in range(0, n, COLUMN_ROWS)])
+    # one after another: short operations of two threads wait for each other
+    pieces = [of(slice(k, k + COLUMN_ROWS)) for k in range(0, n, COLUMN_ROWS)]
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
@@ -212,16 +212,8 @@ def _dispatch(
     fitted, left = fit_with_bank(data, geometry, model, config, start, with_model)
     rows = np.flatnonzero(left)
     if len(rows):
-        # what the bank's steps were not enough for needs many
         again = fit_directly(
-            data,
-            geometry,
-            model,
-            config,
-            start,
-            with_model,
-            rows=rows,
-            first_steps=MORE_STEPS[-1],
+            data, geometry, model, config, start, with_model, rows=rows, rounds=HARD_ROUNDS
         )
         for mine, other in zip(fitted, again, strict=True):
             mine[rows] = other

@@ -62,9 +62,12 @@ BINS_IN_HALF = 16
 """The local mean is made of bins, so many in its half length."""
 
 
-def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
+def clipped_continuum(
+    data: Array, weight: Array, half: int, channels: slice = slice(None)
+) -> Array:
     """Local mean of spectra (m, n) over about +-``half`` channels, piecewise linear, without
-    what stands out of the noise; ``weight`` is (m, n), or (m, 1) for all of them."""
+    what stands out of the noise, in some of the channels; ``weight`` is (m, n), or (m, 1) for
+    all of them."""
     m, step = len(data), max(1, half // BINS_IN_HALF)
     hats = jnp.asarray(_hats(m, half, step))
     used = (weight > 0).astype(data.dtype)
@@ -81,7 +84,7 @@ def clipped_continuum(data: Array, weight: Array, half: int) -> Array:
         bins = jnp.maximum(jnp.sum(inside, axis=0), 1)
         rms = jnp.sqrt(jnp.sum(jnp.where(inside, residual**2, 0.0), axis=0) / bins)
         kept = jnp.where((residual < clip * rms) & (residual > -3.0 * rms), count, 0.0)
-    return jnp.asarray(_hats(m, half)) @ at_nodes(kept)
+    return jnp.asarray(_hats(m, half)[channels]) @ at_nodes(kept)
 
 
 def _binned(values: Array, step: int) -> Array:
@@ -132,10 +135,12 @@ def _look_up(values: Array, place: Array) -> Array:
     return found.reshape(*place.shape[1:], *found.shape[1:])
 
 
-def _box_sums(data, weight, half, half_widths) -> tuple[Array, Array]:
+def _box_sums(data, weight, half, half_widths, channels=slice(None)) -> tuple[Array, Array]:
     """Weighted excess and weight (edge, width, n) in boxes of every width, 0 at the ends."""
     data, weight = data.T, weight.T
-    excess = (data - clipped_continuum(data, weight, half)) * weight
+    continuum = clipped_continuum(data, weight, half, channels)
+    data, weight = data[channels], weight[channels]
+    excess = (data - continuum) * weight
     inside = jnp.ones((2 * len(data) + 1, 1, 1)).at[jnp.array([0, -1])].set(0.0)
     return _smooth(excess, half_widths) * inside, _smooth(weight, half_widths) * inside
 
@@ -183,7 +188,7 @@ TILE_ROWS = 64
 """Spectra searched at once."""
 
 
-@partial(jax.jit, static_argnames=("half", "half_widths", "exclude"))
+@partial(jax.jit, static_argnames=("half", "half_widths", "exclude", "channels"))
 def search(
     data: Array,
     weight: Array,
@@ -193,6 +198,7 @@ def search(
     half: int,
     half_widths: tuple[int, ...],
     exclude: int,
+    channels: tuple[int, int] | None = None,
 ) -> SearchResult:
     """Find the best trial velocity of every spectrum.
 
@@ -207,6 +213,8 @@ def search(
         half: half length of the continuum's local mean [channels].
         half_widths: half lengths of the boxes, one for each trial width [half channels].
         exclude: trials on both sides of the best that cannot be its rival.
+        channels: first and last + 1 of those that hold all boxes, from whose first edge places
+            are counted; None = all.
 
     Returns:
         A `SearchResult`.
@@ -218,6 +226,7 @@ def search(
         half=half,
         half_widths=half_widths,
         exclude=exclude,
+        channels=slice(*(channels or (None,))),
     )
     own_weight, own_place = weight.shape[0] == len(data), place.ndim == 3
     rows = (data, weight if own_weight else None, place if own_place else None)
@@ -240,8 +249,9 @@ def _search_tile(
     half: int,
     half_widths: tuple[int, ...],
     exclude: int,
+    channels: slice,
 ) -> SearchResult:
-    signal, variance = _box_sums(data, weight, half, half_widths)
+    signal, variance = _box_sums(data, weight, half, half_widths, channels)
     score = _scores(signal, variance, place, strengths, rarity)  # (velocity, width, n)
     best_width = jnp.argmax(jnp.max(score, axis=0), axis=0)
     over_width = jnp.max(score, axis=1)

@@ -114,6 +114,19 @@ def line_places(geometry: Geometry, plan: SearchPlan, values: np.ndarray) -> np.
     return np.where((position < values[0]) | (position > values[-1]), 0, place)
 
 
+def _around_lines(
+    place: np.ndarray, plan: SearchPlan, n_channels: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Places counted from the first of the channels that hold all boxes around them, and these
+    channels (first, last + 1)."""
+    reach = max(plan.half_widths) + 8  # and what the refinement looks at, in half channels
+    inside = place[place > 0]
+    low, high = (inside.min(), inside.max()) if len(inside) else (0, 2 * n_channels)
+    first = max(0, (int(low) - reach) // 2)
+    last = min(n_channels, -(-(int(high) + reach) // 2))
+    return np.where(place > 0, place - 2 * first, 0), (first, last)
+
+
 def find_start(
     data: Normalised, geometry: Geometry, plan: SearchPlan, tile_rows: int = 1024
 ) -> Start:
@@ -129,13 +142,14 @@ def find_start(
         `Start` of the n rows.
     """
     from nebulines.fitting.search import search
-    from nebulines.fitting.tiles import run_tiles, tile_size
+    from nebulines.fitting.tiles import as_slice, run_tiles, tile_size
 
     axis = geometry.axis
     same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))
-    common = None
+    common, channels = None, None
     if axis.values.ndim == 1 and same:
         common = line_places(geometry.rows(slice(0, 1)), plan, axis.values)[0]
+        common, channels = _around_lines(common, plan, axis.n_channels)
 
     # to the percent that a search cares for
     weight = data.weight[:1] if data.same_weight(data.weight[0], 0.01) else None
@@ -146,19 +160,21 @@ def find_start(
         elif axis.values.ndim == 1:
             place = line_places(geometry.rows(index), plan, axis.values)
         else:
-            rows = [slice(row, row + 1) for row in index]
+            each = [slice(row, row + 1) for row in index]
             place = np.concatenate(
-                [line_places(geometry.rows(row), plan, axis.values[row][0]) for row in rows]
+                [line_places(geometry.rows(row), plan, axis.values[row][0]) for row in each]
             )
+        rows = as_slice(index)
         found = search(
-            data.data[index],
-            data.weight[index] if weight is None else weight,
+            data.data[rows],
+            data.weight[rows] if weight is None else weight,
             place,
             plan.strengths,
             plan.rarity,
             plan.half,
             plan.half_widths,
             plan.exclude,
+            channels,
         )
         sign = 1.0 if axis.kind == "wavelength" else -1.0
         velocity = plan.velocities[np.asarray(found.trial)]
@@ -167,4 +183,8 @@ def find_start(
         broadening = plan.broadenings[np.asarray(found.width)]
         return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
 
-    return Start(*run_tiles(work, len(data.data), tile_size(len(data.data), tile_rows)))
+    n, m = data.data.shape
+    size = tile_size(n, tile_rows)
+    shapes = size, m, plan.strengths.shape, len(plan.velocities), common is None, weight is None
+    program = search, shapes, plan.half, plan.half_widths, plan.exclude
+    return Start(*run_tiles(work, n, size, program=program))

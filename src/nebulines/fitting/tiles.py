@@ -7,7 +7,7 @@ all of them (the interpreter lock is free while compiled code runs).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,12 @@ import numpy as np
 
 SMALL_TILE = 16
 """Tile for a handful of spectra, so that one spectrum does not pay for hundreds."""
+
+
+UNKNOWN = "unknown"
+"""Compiled code of which nothing is known."""
+_ready: set[Hashable] = set()
+"""Compiled code that ran before in this process."""
 
 
 def tile_size(n: int, tile_rows: int) -> int:
@@ -28,12 +34,26 @@ def tile_indices(n: int, tile_rows: int) -> list[np.ndarray]:
     return [np.minimum(np.arange(start, start + tile_rows), n - 1) for start in starts]
 
 
+def as_slice(index: np.ndarray) -> slice | np.ndarray:
+    """The same rows as a slice, which copies nothing, where they follow each other.
+
+    Example:
+        >>> as_slice(np.array([3, 4, 5])), as_slice(np.array([3, 3]))
+        (slice(3, 6, None), array([3, 3]))
+    """
+    first = int(index[0])
+    if np.array_equal(index, np.arange(first, first + len(index))):
+        return slice(first, first + len(index))
+    return index
+
+
 def run_tiles(
     work: Callable[[np.ndarray], tuple[np.ndarray, ...]],
     n: int,
     tile_rows: int,
     *,
     padded: bool = True,
+    program: Hashable | None = UNKNOWN,
 ) -> list[Any]:
     """Apply ``work`` to tiles of row indices and join the results along the first axis.
 
@@ -42,6 +62,7 @@ def run_tiles(
         n: number of rows, at least one.
         tile_rows: rows of a tile.
         padded: whether the last tile repeats its last row until it is as long as the others.
+        program: as for `map_tiles`.
 
     Returns:
         One array (n, ...) for each array that ``work`` returns.
@@ -49,19 +70,42 @@ def run_tiles(
     tiles = tile_indices(n, tile_rows)
     if not padded:
         tiles[-1] = np.unique(tiles[-1])
-    pieces = map_tiles(work, tiles)
+    pieces = map_tiles(work, tiles, program=program)
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
-def map_tiles(work: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
+def map_tiles(
+    work: Callable[[Any], Any], jobs: list[Any], *, program: Hashable | None = UNKNOWN
+) -> list[Any]:
     """``[work(job) for job in jobs]``, on all cores.
 
-    The first job runs alone: it traces and compiles what the others then find ready. Two threads
-    that trace the same function at once take five times as long.
+    The first job of a program runs alone: it traces and compiles what the others then find
+    ready. Two threads that trace the same function at once take five times as long.
+
+    Args:
+        work: function of a job.
+        jobs: what it is called with.
+        program: names the compiled code that ``work`` calls and all that it is compiled for;
+            None where it calls none.
     """
-    done = [work(job) for job in jobs[:1]]
-    if len(jobs) <= 1:
-        return done
+    alone = 0 if program is None or program in _ready else 1
+    done = [work(job) for job in jobs[:alone]]
+    if jobs and program not in (None, UNKNOWN):
+        _ready.add(program)
+    if len(jobs) <= max(alone, 1):
+        return done + [work(job) for job in jobs[alone:]]
     # one thread more than cores: it prepares its tile while the others are in compiled code
     with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
-        return done + list(pool.map(work, jobs[1:]))
+        return done + list(pool.map(work, jobs[alone:]))
+
+
+def even_rows(n: int, most: int, tile_rows: int) -> int:
+    """Rows for one call, at most ``most`` and a multiple of ``tile_rows``, that give each core a
+    share of n.
+
+    Example:
+        >>> even_rows(100_000, 512, 16), even_rows(5, 512, 16)
+        (512, 16)
+    """
+    share = -(-n // (os.cpu_count() or 2))
+    return min(most, tile_rows * -(-share // tile_rows))
