@@ -107,6 +107,7 @@ def _pit(weights: Path, held_out: HeldOut, options: dict[str, Any]) -> dict[str,
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
     from nebulines.networks.answer import Ranges, read
+    from nebulines.networks.line_search import trial_offsets
     from nebulines.networks.posterior import cumulative
     from nebulines.networks.weights import load
 
@@ -116,7 +117,7 @@ def _pit(weights: Path, held_out: HeldOut, options: dict[str, Any]) -> dict[str,
     truth = (velocity / (1.0 + velocity / SPEED_OF_LIGHT_KMS), held_out.truth["broadening"])
     limits = (x / (1.0 + x / SPEED_OF_LIGHT_KMS) for x in options["velocity_range"])
     ranges = Ranges(*(np.float32(x) for x in (*limits, *options["broadening_range"])))
-    trials = estimate._trials(-500.0, 500.0)
+    trials = trial_offsets(-500.0, 500.0)
 
     @eqx.filter_jit
     def transform(network: Any, windows: Any, offset: Any, broadening: Any) -> Any:

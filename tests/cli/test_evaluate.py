@@ -77,7 +77,7 @@ def test_reproduce_says_what_it_cannot_make(tmp_path, monkeypatch):
     assert "from the rate of 500" in page
     assert "| CNN, not parallel | 62,500 | 180 |" in page
     numbers = json.loads(paths[1].read_text())
-    assert numbers["Time"]["fit"]["spectra_per_second"] > 0
+    assert numbers["Time"]["fit"]["fit"]["spectra_per_second"] > 0
     assert "not_made" in numbers["A field"]
 
 

@@ -11,9 +11,10 @@ from nebulines.cubes.line_windows import WindowPlan, cut_windows
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import resolve
 from nebulines.fitting.prepared import prepare
+from nebulines.networks.line_search import TRIAL_STEP_KMS, trial_offsets
 from nebulines.networks.line_windows import line_response, neighbours
 from nebulines.synthetic import simulate
-from nebulines.training.kinematics import KINEMATICS, trials_between
+from nebulines.training.kinematics import KINEMATICS
 from nebulines.training.line_windows import line_sets, mock_windows, settings
 
 CASES = {
@@ -114,7 +115,8 @@ def test_bright_sources_are_found():
 
 
 def test_trials_cover_the_range():
-    trials = trials_between(-310.0, 200.0)
+    trials = trial_offsets(-310.0, 200.0)
     assert trials[0] == -310.0
     assert trials[-1] == 200.0
-    assert np.ptp(np.diff(trials)) < 1e-9
+    assert np.ptp(np.diff(trials)) < 1e-4
+    assert np.diff(trials)[0] <= TRIAL_STEP_KMS

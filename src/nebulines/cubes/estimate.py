@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.networks.answer import Answer, Ranges, answer
+from nebulines.networks.line_search import trial_offsets
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of
@@ -35,7 +35,6 @@ LEAST_CHANNELS = 16
 LEAST_SEARCH_KMS = 500.0
 """The network searches at least so far on both sides: what lies outside a narrower range is
 seen, and flagged, instead of being forced into it."""
-TRIAL_STEP_KMS = 25.0
 DOUBT = 0.15
 """Probability that the lines were not found, above which the answer is ambiguous."""
 OUTSIDE = 0.02
@@ -55,25 +54,19 @@ def answers(prepared: Prepared, network: Any) -> Answer:
     low, high = config.velocity_range
     search = (min(low, -LEAST_SEARCH_KMS), max(high, LEAST_SEARCH_KMS))
     plan = WindowPlan(geometry, prepared.model, search)
-    trials = _trials(*search)
+    trials = trial_offsets(*search)
     limits = (*_offsets(geometry, low, high), *config.broadening_range)
     ranges = Ranges(*(np.float32(x) for x in limits))
     shape: LineSpreadShape = "sinc" if geometry.sinc else "gaussian"
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
         windows = cut_windows(prepared.data, geometry, plan, rows)
-        return tuple(np.asarray(part) for part in answer(network, windows, trials, ranges, shape))
+        found = answer(network, windows, trials, ranges, shape=shape)
+        return tuple(np.asarray(part) for part in found)
 
     n = len(prepared.data.data)
     found = Answer(*run_tiles(work, n, tile_size(n, CALL_ROWS)))
     return _as_velocities(found, geometry)
-
-
-@lru_cache
-def _trials(low: float, high: float) -> np.ndarray:
-    steps = int(np.ceil((high - low) / TRIAL_STEP_KMS))
-    steps += -steps % 8  # few sizes to compile
-    return np.linspace(low, high, steps + 1).astype(np.float32)
 
 
 def _offsets(geometry: Geometry, low: float, high: float) -> tuple[float, float]:

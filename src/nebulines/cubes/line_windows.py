@@ -15,11 +15,13 @@ from nebulines.fitting.problem import Geometry, LineModel, fractional_channel
 from nebulines.fitting.search import clipped_continuum
 from nebulines.fitting.start import CONTINUUM_KMS
 from nebulines.lines.strengths import line_strengths
-from nebulines.networks.line_stack import HALF_NODES, NODE_STEP
 from nebulines.networks.line_windows import LineWindows
+from nebulines.networks.rough_broadening import HALF_NODES, NODE_STEP
+from nebulines.small_tiles import map_small_tiles
 
 MOST_CHANNELS = 160
 """Longest window: finer axes are cut, which costs the wings of the broadest lines."""
+_TILE_ROWS = 64
 
 
 class WindowPlan:
@@ -80,19 +82,19 @@ def cut_windows(
         centre = np.stack([fractional_channel(v, p) for v, p in zip(values, position, strict=True)])
     n_axis = values.shape[-1]
     start = np.clip(np.rint(centre).astype(int) - plan.n_channels // 2, 0, n_axis - plan.n_channels)
-    index = start[:, :, None] + np.arange(plan.n_channels)
-    offset = _offsets(values, index, position, centre - start) * np.float32(plan.sign)
-    flat = index.reshape(len(rows), -1)
-    excess = _excess(data.data[rows], data.weight[rows], plan.continuum_half)
+    offset = _offsets(values, start, position, centre, plan.n_channels) * np.float32(plan.sign)
+    flux, all_weight = (_rows_of(part, rows) for part in (data.data, data.weight))
     # a line outside the axis has no window of its own
     inside = (position > values[..., :1]) & (position < values[..., -1:])
-    weight = np.take_along_axis(data.weight[rows], flat, axis=1).reshape(index.shape)
+    weight = _cut(all_weight, start, plan.n_channels)
+    if not inside.all():
+        weight = np.where(inside[:, :, None], weight, np.float32(0.0))
     factor = FWHM_PER_SIGMA if not here.sinc else SINC_FWHM_PER_WIDTH
     width = here.widths(np.zeros(1)) * (factor * SPEED_OF_LIGHT_KMS) / position
     width = np.where(np.isfinite(width) & (width > 0), width, 100.0)
     return LineWindows(
-        np.take_along_axis(np.asarray(excess), flat, axis=1).reshape(index.shape),
-        np.where(inside[:, :, None], weight, 0.0).astype(np.float32),
+        _excess(flux, all_weight, start, plan),
+        weight,
         offset,
         width.astype(np.float32),
         np.broadcast_to(plan.separation, (len(rows), *plan.separation.shape)),
@@ -100,41 +102,75 @@ def cut_windows(
     )
 
 
+def _rows_of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of an array (n, ...), without a copy where they follow each other."""
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return values[rows[0] : rows[-1] + 1]
+    return values[rows]
+
+
+def _cut(values: np.ndarray, start: np.ndarray, n_channels: int) -> np.ndarray:
+    """Pieces (n, L, C) of rows (n, m), or of one row (m,) for all, from channels (n, L) on."""
+    pieces = np.lib.stride_tricks.sliding_window_view(values, n_channels, axis=-1)
+    if values.ndim == 1:
+        return pieces[start]
+    if values.strides == (0, 0):
+        return np.broadcast_to(values[:1, :1, None], (*start.shape, n_channels))
+    return pieces[np.arange(len(values))[:, None], start]
+
+
 def _offsets(
-    values: np.ndarray, index: np.ndarray, position: np.ndarray, within: np.ndarray
+    values: np.ndarray,
+    start: np.ndarray,
+    position: np.ndarray,
+    centre: np.ndarray,
+    n_channels: int,
 ) -> np.ndarray:
-    """c (x - p) / p [km/s] (n, L, C) float32 of channels ``index`` for lines at positions p (n, L)
-    that lie ``within`` (n, L) channels of their windows."""
+    """c (x - p) / p [km/s] (n, L, C) float32 of the channels from ``start`` (n, L) on, for lines
+    at positions p (n, L), which is at channels ``centre`` (n, L)."""
     single = np.float32
     if values.ndim == 1:
         step = np.diff(values)
         if np.ptp(step) <= 1e-6 * step[0]:  # evenly spaced: no need to look the channels up
             channel = SPEED_OF_LIGHT_KMS * float(step.mean()) / position
-            counted = np.arange(index.shape[-1], dtype=single) - within[:, :, None].astype(single)
+            within = (centre - start)[:, :, None].astype(single)
+            counted = np.arange(n_channels, dtype=single) - within
             return counted * channel[:, :, None].astype(single)
-        x = values[index]
-    else:
-        flat = index.reshape(len(index), -1)
-        x = np.take_along_axis(values, flat, axis=1).reshape(index.shape)
+    x = _cut(values, start, n_channels)
     scaled = (x - position[:, :, None]) * (SPEED_OF_LIGHT_KMS / position[:, :, None])
     return scaled.astype(single)
 
 
+def _excess(flux: np.ndarray, weight: np.ndarray, start: np.ndarray, plan: WindowPlan) -> Any:
+    """Windows (n, L, C) of spectra (n, m) above their continuum: a local mean, or one constant
+    (no ``continuum_half``), of the channels that do not stand out."""
+    if plan.continuum_half:
+        above = np.asarray(_above_local_mean(flux, weight, half=plan.continuum_half))
+        return _cut(above, start, plan.n_channels)
+    level = np.asarray(_clipped_mean(flux, weight))
+    return _cut(flux, start, plan.n_channels) - level[:, None, None]
+
+
 @partial(jax.jit, static_argnames="half")
-def _excess(data: Any, weight: Any, half: int) -> Any:
-    """Spectra (n, m) above their continuum: a local mean, or one constant (``half`` 0), of the
-    channels that do not stand out."""
-    if half:
-        return data - clipped_continuum(data.T, weight.T, half).T
-    keep = weight > 0
-    level = jnp.zeros((len(data), 1))
+def _above_local_mean(flux: Any, weight: Any, half: int) -> Any:
+    return flux - clipped_continuum(flux.T, weight.T, half).T
+
+
+@jax.jit
+def _clipped_mean(flux: Any, weight: Any) -> Any:
+    """Mean (n,) of the channels that do not stand out."""
+    rows = min(len(flux), _TILE_ROWS)
+    return map_small_tiles(lambda part: _clipped_mean_of(*part), (flux, weight), rows)
+
+
+def _clipped_mean_of(flux: Any, weight: Any) -> Any:
+    one = jnp.ones(flux.shape[1])  # sums as products: they are vectorised
+    used = (weight > 0).astype(flux.dtype)
+    kept = used
     for clip in (3.0, 2.5, 2.5):
-        kept = keep.astype(data.dtype)
-        count = jnp.maximum(jnp.sum(kept, axis=1, keepdims=True), 1.0)
-        level = jnp.sum(kept * data, axis=1, keepdims=True) / count
-        residual = data - level
-        rms = jnp.sqrt(jnp.sum(kept * residual**2, axis=1, keepdims=True) / count)
-        keep = (weight > 0) & (jnp.abs(residual) < clip * rms)
-    kept = (keep & (weight > 0)).astype(data.dtype) * weight
-    total = jnp.maximum(jnp.sum(kept, axis=1, keepdims=True), 1e-6)
-    return data - jnp.sum(kept * data, axis=1, keepdims=True) / total
+        count = jnp.maximum(kept @ one, 1.0)
+        level = (kept * flux) @ one / count
+        rest = jnp.square(flux - level[:, None])
+        kept = jnp.where(rest < (clip**2 * ((kept * rest) @ one) / count)[:, None], used, 0.0)
+    kept = kept * weight
+    return (kept * flux) @ one / jnp.maximum(kept @ one, 1e-6)

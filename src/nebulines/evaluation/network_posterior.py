@@ -92,16 +92,16 @@ def _shown(prepared: Any, wavelength: bool) -> tuple[Any, np.ndarray, Any]:
     """What the network is shown: line windows, offsets to search, ranges of the prior."""
     import jax.numpy as jnp
 
-    from nebulines.cubes.estimate import LEAST_SEARCH_KMS, TRIAL_STEP_KMS
+    from nebulines.cubes.estimate import LEAST_SEARCH_KMS
     from nebulines.cubes.line_windows import WindowPlan, cut_windows
     from nebulines.networks.answer import Ranges
+    from nebulines.networks.line_search import trial_offsets
 
     config, n = prepared.config, len(prepared.data.data)
     low, high = config.velocity_range
     search = (min(low, -LEAST_SEARCH_KMS), max(high, LEAST_SEARCH_KMS))
     plan = WindowPlan(prepared.geometry, prepared.model, search)
-    steps = int(np.ceil((search[1] - search[0]) / TRIAL_STEP_KMS))
-    trials = np.linspace(*search, steps + -steps % 8 + 1).astype(np.float32)
+    trials = trial_offsets(*search)
     if not wavelength:
         low, high = (v / (1.0 + v / SPEED_OF_LIGHT_KMS) for v in (low, high))
     limits: Any = (low, high, *config.broadening_range)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -64,7 +65,7 @@ TILE_ROWS = 64
 """Spectra read at once."""
 
 
-@eqx.filter_jit
+@partial(jax.jit, static_argnames="shape")
 def answer(
     network: Kinematics,
     windows: LineWindows,

@@ -7,19 +7,24 @@ M_l the score is (sum_l t_l N_l)^2 / sum_l t_l^2 M_l, the improvement of chi2.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from nebulines.networks.line_windows import LineWindows
+from nebulines.networks.line_kernels import Rows
 
 TYPICAL_FWHM_KMS = 60.0
 """FWHM of the broadening that the narrow triangle is made for."""
-WIDE_STEPS = 5
+TRIAL_STEP_KMS = 42.0
+"""Spacing of the trials, at most: half of the narrowest triangle there is."""
+WIDE_STEPS = 3
 """Half width of the wide triangle in trial steps, on top of the narrow one."""
-VARIANCE_EVERY = 4
+_ALIKE_STEPS = 2.7  # distance at which sums under narrow triangles no longer share their noise
+VARIANCE_EVERY = 3
 """The variance of the sums is computed at every so many trials: it hardly changes with offset."""
 
 
@@ -37,87 +42,95 @@ class Found(NamedTuple):
     rival: Array
 
 
-def search_lines(windows: LineWindows, trials: Array) -> Found:
+@lru_cache
+def trial_offsets(low: float, high: float) -> np.ndarray:
+    """Evenly spaced offsets to search (K,) [km/s]; their number takes few values, since each is
+    compiled.
+
+    Example:
+        >>> trial_offsets(-500.0, 500.0).shape
+        (25,)
+    """
+    steps = max(2, int(np.ceil((high - low) / TRIAL_STEP_KMS - 1e-9)))
+    return np.linspace(low, high, steps + -steps % 8 + 1).astype(np.float32)
+
+
+def search_lines(rows: Rows, strength: Array, trials: Array) -> Found:
     """Find the offset of every source.
 
     Args:
-        windows: of n spectra.
+        rows: windows of n spectra.
+        strength: (n, T, L) or (T, L) typical peaks of the lines.
         trials: (K,) evenly spaced offsets [km/s].
 
     Returns:
         `Found` of the n spectra; the offset is refined by a parabola through three trials.
     """
-    trials = jnp.asarray(trials)
-    score = search_scores(windows, trials)
-    best = jnp.argmax(score, axis=1)
+    score = search_scores(rows, strength, trials)  # trials first, spectra last
+    best = jnp.argmax(score, axis=0)
     step = trials[1] - trials[0]
     shift = _parabola(score, best)
-    top = jnp.max(score, axis=1)
-    fwhm = jnp.max(windows.width, axis=1)
-    apart = jnp.abs(jnp.arange(len(trials)) - best[:, None]) * step
-    away = apart > 1.5 * jnp.hypot(fwhm, TYPICAL_FWHM_KMS)[:, None]
-    rival = jnp.max(jnp.where(away, score, 0.0), axis=1)
+    top = jnp.max(score, axis=0)
+    fwhm = jnp.max(rows.width, axis=0)
+    apart = jnp.abs(jnp.arange(len(trials))[:, None] - best) * step
+    away = apart > 1.5 * jnp.hypot(fwhm, TYPICAL_FWHM_KMS)
+    rival = jnp.max(jnp.where(away, score, 0.0), axis=0)
     return Found(trials[best] + step * shift, top, rival)
 
 
-def search_scores(windows: LineWindows, trials: Array) -> Array:
-    """Score (n, K) of every trial, the better of two widths."""
-    spacing = jnp.abs(windows.offset[:, :, 1] - windows.offset[:, :, 0])
-    half = jnp.maximum(jnp.hypot(windows.width, TYPICAL_FWHM_KMS), 1.2 * spacing)
-    signal, variance = _triangle_sums(windows, trials, half.T)
-    narrow = _class_scores(signal, variance, windows.strength)
-    wide = _class_scores(_widen(signal, 1), _widen(variance, 2), windows.strength)
-    return jnp.maximum(narrow, wide).T
+def search_scores(rows: Rows, strength: Array, trials: Array) -> Array:
+    """Score (K, n) of every trial, the better of two widths."""
+    spacing = jnp.abs(rows.offset[:, 1] - rows.offset[:, 0])
+    half = jnp.maximum(jnp.hypot(rows.width, TYPICAL_FWHM_KMS), 1.2 * spacing)
+    signal, variance = _triangle_sums(rows, trials, half)
+    return _best_scores(signal, variance, strength)
 
 
-def _triangle_sums(windows: LineWindows, trials: Array, half: Array) -> tuple[Array, Array]:
-    """Weighted sums (L, K, n) under triangles of half length (L, n) around trials, and their
-    variance."""
-    # channel by channel, spectra along the last axis: XLA vectorises such a loop
-    offset, weight = (jnp.moveaxis(part, 0, -1) for part in (windows.offset, windows.weight))
-    offset = offset / half[:, None]
-    value = jnp.moveaxis(windows.data, 0, -1) * weight
-    at = trials[:, None] / half[:, None]
+def _triangle_sums(rows: Rows, trials: Array, half: Array) -> tuple[Array, Array]:
+    """Weighted sums (L, K, n) under triangles of half length (L, n) around trials, and the
+    variance of every `VARIANCE_EVERY`-th of them."""
+    offset = jax.lax.optimization_barrier(rows.offset / half[:, None])
+    at = jax.lax.optimization_barrier(trials[:, None] / half[:, None])
 
+    # channel by channel: a sum over a product is not vectorised
     def add(c: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         triangle = jnp.maximum(1.0 - jnp.abs(offset[:, c][:, None] - at), 0.0)
-        signal = sums[0] + triangle * value[:, c][:, None]
+        signal = sums[0] + triangle * rows.value[:, c][:, None]
         few = triangle[:, ::VARIANCE_EVERY]
-        return signal, sums[1] + few * few * weight[:, c][:, None]
+        return signal, sums[1] + few * few * rows.weight[:, c][:, None]
 
     zero = jnp.zeros_like(at)
     sums = (zero, zero[:, ::VARIANCE_EVERY])
-    signal, variance = jax.lax.fori_loop(0, offset.shape[1], add, sums)
-    return signal, jnp.repeat(variance, VARIANCE_EVERY, axis=1)[:, : len(trials)]
+    return jax.lax.fori_loop(0, offset.shape[1], add, sums)
 
 
-def _class_scores(signal: Array, variance: Array, strength: Array) -> Array:
-    """Best score (K, n) of T classes for sums (L, K, n)."""
+def _best_scores(signal: Array, variance: Array, strength: Array) -> Array:
+    """Best score (K, n) of T classes and two widths for sums (L, K, n) and their variances."""
     shape = "tl" if strength.ndim == 2 else "ntl"
     numerator = jnp.einsum(f"{shape},lkn->tkn", strength, signal)
     denominator = jnp.einsum(f"{shape},lkn->tkn", strength**2, variance)
-    score = jnp.square(jnp.maximum(numerator, 0.0)) / jnp.maximum(denominator, 1e-6)
-    return jnp.max(score, axis=0)
+    inverse = jnp.repeat(1.0 / jnp.maximum(denominator, 1e-6), VARIANCE_EVERY, axis=1)
+    wide, growth = _widen(numerator)
+    best = jnp.maximum(jnp.maximum(numerator, 0.0), jnp.maximum(wide, 0.0) / np.sqrt(growth))
+    return jnp.max(jnp.square(best) * inverse[:, : best.shape[1]], axis=0)
 
 
-def _widen(values: Array, power: int) -> Array:
-    """Sums over neighbouring trials under a wide triangle; with ``power`` 2 the variance of such
-    sums, neighbours being correlated by the narrow triangle (all but the furthest ones)."""
-    taps = 1.0 - jnp.abs(jnp.arange(-WIDE_STEPS + 1, WIDE_STEPS)) / WIDE_STEPS
-    if power == 2:
-        reach = jnp.arange(-2 * WIDE_STEPS + 2, 2 * WIDE_STEPS - 1)
-        alike = jnp.maximum(1.0 - jnp.abs(reach) / 4.5, 0.0)
-        lag = jnp.convolve(taps, taps)
-        return values * jnp.sum(lag * alike)
+def _widen(values: Array) -> tuple[Array, float]:
+    """Sums over neighbouring trials under a wide triangle, and how their variance grows,
+    neighbours being correlated by the narrow triangle (all but the furthest ones)."""
+    taps = 1.0 - np.abs(np.arange(-WIDE_STEPS + 1, WIDE_STEPS)) / WIDE_STEPS
+    reach = np.arange(-2 * WIDE_STEPS + 2, 2 * WIDE_STEPS - 1)
+    alike = np.maximum(1.0 - np.abs(reach) / _ALIKE_STEPS, 0.0)
     padded = jnp.pad(values, ((0, 0), (WIDE_STEPS - 1, WIDE_STEPS - 1), (0, 0)))
     n_trials = values.shape[1]
-    return sum(tap * padded[:, k : k + n_trials] for k, tap in enumerate(taps))
+    total = sum(float(tap) * padded[:, k : k + n_trials] for k, tap in enumerate(taps))
+    return jnp.asarray(total), float(np.convolve(taps, taps) @ alike)
 
 
 def _parabola(score: Array, best: Array) -> Array:
-    last = score.shape[1] - 1
-    around = jnp.clip(best[:, None] + jnp.arange(-1, 2), 0, last)
-    left, middle, right = jnp.take_along_axis(score, around, axis=1).T
+    last = len(score) - 1
+    around = jnp.clip(best + jnp.arange(-1, 2)[:, None], 0, last)
+    left, middle, right = jnp.take_along_axis(score, around, axis=0)
     bend = left - 2.0 * middle + right
     shift = jnp.where(bend < 0, 0.5 * (left - right) / jnp.where(bend < 0, bend, -1.0), 0.0)
     inside = (best > 0) & (best < last)

@@ -30,7 +30,7 @@ class Recipe(NamedTuple):
     epochs: int
 
 
-QUICK, FULL = Recipe(2000, 3, 4), Recipe(10_000, 10, 10)
+QUICK, FULL = Recipe(2000, 3, 4), Recipe(6000, 10, 6)
 
 
 def cross_validation(plan: Plan) -> Section:

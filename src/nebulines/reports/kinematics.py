@@ -24,6 +24,7 @@ class Plan:
         n: held-out spectra of a resolution.
         n_case: spectra of a case out of range.
         n_timing: spectra that the rate is measured on.
+        n_exact: spectra whose exact posterior is computed.
         methods: names and the methods that can be had, networks told the prior of the sets; a
             method may serve some resolutions only.
         wide: the same with the ranges that a user gets who gives none, for fields.
@@ -46,6 +47,7 @@ class Plan:
     truth_maps: Path | None = None
     quick: bool = False
     wide: dict[str, Method] = field(default_factory=dict)
+    n_exact: int = 50
 
     @classmethod
     def of(
@@ -70,10 +72,14 @@ class Plan:
                 if methods:
                     raise
                 missing[name] = str(error)
-        n, n_case, n_timing = (2000, 200, 8192) if quick else (20_000, 2000, 62_500)
-        return cls(folder, seed, n, n_case, n_timing, found, missing, truth_maps, quick, wide)
+        n, n_case, n_timing = (2000, 200, 8192) if quick else (12_000, 2000, 62_500)
+        n_exact = 50 if quick else 250
+        return cls(
+            folder, seed, n, n_case, n_timing, found, missing, truth_maps, quick, wide, n_exact
+        )
 
 
+_TARGETS = "What was asked for, and what was reached"
 SectionMaker = Callable[[Plan], Section]
 
 
@@ -93,13 +99,18 @@ def reproduce_kinematics(plan: Plan, *, command: str, progress: bool = False) ->
     """
     from tqdm import tqdm
 
+    from nebulines.reports.kinematics_targets import targets
+
     folder = prepare_folder(plan.folder)
     sections = []
     makers = _sections()
     for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
         sections.append(made(title, make, plan))
-    parts = [_introduction(plan), *(part for section in sections for part in section.parts)]
     numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
+    reached = made(_TARGETS, targets, numbers)
+    numbers[_TARGETS] = reached.numbers
+    parts = [_introduction(plan), *reached.parts]
+    parts += [part for section in sections for part in section.parts]
     page = write_page(folder / "kinematics.md", "Kinematics: the paper and here", command, parts)
     record = write_numbers(folder / "kinematics.json", command, numbers)
     return [page, record, *(path for section in sections for path in section.paths)]
@@ -108,6 +119,7 @@ def reproduce_kinematics(plan: Plan, *, command: str, progress: bool = False) ->
 def _sections() -> dict[str, SectionMaker]:
     from nebulines.reports import kinematics_sections as made
     from nebulines.reports.cross_validation import cross_validation
+    from nebulines.reports.kinematics_targets import bounds
     from nebulines.reports.mock_field import mock_field
 
     return {
@@ -116,6 +128,7 @@ def _sections() -> dict[str, SectionMaker]:
         "Out of range": made.out_of_range,
         "Two components": made.blends,
         "Cross-validation": cross_validation,
+        "What can be reached": bounds,
         "Time": made.timing,
         "A field": mock_field,
     }

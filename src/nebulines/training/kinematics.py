@@ -7,17 +7,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
+from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.networks.kinematics import Kinematics
+from nebulines.networks.line_search import trial_offsets
 from nebulines.networks.line_stack import stack_lines
 from nebulines.networks.mixture import log_prob
 from nebulines.training.line_windows import mock_windows, settings
 from nebulines.training.task import Task
 
-TRIAL_STEP_KMS = 25.0
-"""Spacing of the offsets searched."""
+SHAPES: tuple[LineSpreadShape, ...] = ("sinc", "gaussian")
+REPEATS = 4
+"""Spectra of a source, each with noise of its own: the noise is cheap, the source is not."""
+_TILE_ROWS = 64
 
 
 class Example(NamedTuple):
@@ -36,31 +39,26 @@ class Example(NamedTuple):
     log_flat: Array
 
 
-def trials_between(low: float, high: float) -> np.ndarray:
-    """Offsets [km/s] to search, about `TRIAL_STEP_KMS` apart.
-
-    Example:
-        >>> trials_between(-500.0, 500.0).shape
-        (41,)
-    """
-    return np.linspace(low, high, 1 + max(2, int(np.ceil((high - low) / TRIAL_STEP_KMS - 1e-9))))
-
-
 @partial(jax.jit, static_argnames="n")
 def sample(key: Array, n: int) -> Example:
     """n examples, half of which are seen through a sinc, half through a Gaussian."""
-    low, high = settings()["source"]["velocity"]
-    trials = jnp.asarray(trials_between(low, high), jnp.float32)
+    tiles = -(-n // (2 * _TILE_ROWS))
     halves = []
-    for part, shape in zip(jax.random.split(key), ("sinc", "gaussian"), strict=True):
-        windows, truth = mock_windows(part, (n + 1) // 2, shape=shape)  # type: ignore[arg-type]
-        stack = stack_lines(windows, trials, shape=shape)  # type: ignore[arg-type]
-        u = (truth.offset - stack.offset) / stack.scale
-        log_flat = jnp.log(stack.scale / (high - low))
-        halves.append(
-            Example(stack.features, stack.snr, u, truth.broadening / stack.scale, log_flat)
-        )
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:n], *halves)
+    for part, shape in zip(jax.random.split(key), SHAPES, strict=True):
+        # a few dozen at a time: what they need stays in the processor's fast memory
+        drawn = jax.lax.map(partial(_sample_tile, shape=shape), jax.random.split(part, tiles))
+        halves.append(jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), drawn))
+    # shapes alternate, so that any number of examples holds both
+    return jax.tree.map(lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])[:n], *halves)
+
+
+def _sample_tile(key: Array, *, shape: LineSpreadShape) -> Example:
+    low, high = settings()["source"]["velocity"]
+    windows, truth = mock_windows(key, _TILE_ROWS, shape=shape, repeats=REPEATS)
+    stack = stack_lines(windows, jnp.asarray(trial_offsets(low, high)), shape=shape)
+    u = (truth.offset - stack.offset) / stack.scale
+    log_flat = jnp.log(stack.scale / (high - low))
+    return Example(stack.features, stack.snr, u, truth.broadening / stack.scale, log_flat)
 
 
 def loss(network: Kinematics, batch: Example, key: Array | None = None) -> Array:

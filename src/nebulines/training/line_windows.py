@@ -84,20 +84,35 @@ def line_sets() -> LineSets:
 
 
 def mock_windows(
-    key: Array, n: int, *, shape: LineSpreadShape, channels: int = CHANNELS
+    key: Array, n: int, *, shape: LineSpreadShape, channels: int = CHANNELS, repeats: int = 1
 ) -> tuple[LineWindows, Truth]:
     """Line windows of n sources, each through an instrument of its own.
 
     Args:
         key: of the random numbers.
-        n: number of sources.
+        n: number of spectra.
         shape: of the line spread.
         channels: of each window.
+        repeats: spectra of each source, which differ in noise and continuum; divides n.
 
     Returns:
         The windows and the truth.
     """
     keys = iter(jax.random.split(key, 16))
+    clean, index, truth = _clean_windows(keys, n // repeats, shape, channels)
+    clean, index, truth = jax.tree.map(
+        lambda a: jnp.repeat(a, repeats, axis=0), (clean, index, truth)
+    )
+    noise = _noise(next(keys), index.astype(jnp.int32))
+    data = clean.data + noise + _levels(keys, clean.offset, settings()["source"])
+    return clean._replace(data=data * clean.weight), truth
+
+
+def _clean_windows(
+    keys: Any, n: int, shape: LineSpreadShape, channels: int
+) -> tuple[LineWindows, Array, Truth]:
+    """Windows of n sources without noise and continuum, the channels (n, L, C) of the axis that
+    they are, and the truth."""
     sets, ranges = line_sets(), settings()["source"]
     chosen = jax.random.randint(next(keys), (n,), 0, len(sets.wavelength))
     rest = jnp.asarray(sets.wavelength, jnp.float32)[chosen]
@@ -128,12 +143,9 @@ def mock_windows(
     snr = jnp.exp(jax.random.uniform(next(keys), (n,), minval=low, maxval=high))
     height = seen * snr[:, None]
     data = _signal(offset, velocity, broadening, height, width, separation, shape)
-    data = data + _noise(next(keys), index.astype(jnp.int32)) + _levels(keys, offset, ranges)
     weight = jnp.broadcast_to(jnp.where(present, 1.0, 0.0)[:, :, None], data.shape)
-    windows = LineWindows(
-        data * weight, weight, offset, width, separation, strength * present[:, None, :]
-    )
-    return windows, Truth(velocity, broadening, snr)
+    windows = LineWindows(data, weight, offset, width, separation, strength * present[:, None, :])
+    return windows, index, Truth(velocity, broadening, snr)
 
 
 def _instrument(

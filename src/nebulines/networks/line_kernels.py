@@ -1,0 +1,94 @@
+"""Line spreads of unit peak between channels and nodes, and sums of data under them.
+
+Both shapes depend on the difference of two positions x - y in units of the width. A sinc needs
+the sine of x - y, which follows from sines and cosines of x and of y, far fewer than differences.
+Spectra lie on the last axis throughout: XLA then vectorises over them whatever the sum runs over.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nebulines.constants import FWHM_PER_SIGMA, SINC_FWHM_PER_WIDTH
+from nebulines.instruments.line_spread import LineSpreadShape
+from nebulines.lineshapes.trigonometry import sine_cosine
+
+_NEAR = 1e-6  # keeps sin(d)/d finite at d = 0, and changes it by less than 1e-6 elsewhere
+
+
+class Rows(NamedTuple):
+    """Windows of n spectra with the spectra last; see `LineWindows` for what they hold.
+
+    Attributes:
+        value: (L, C, n) data times weight.
+        weight: (L, C, n).
+        offset: (L, C, n) [km/s].
+        width: (L, n) [km/s].
+    """
+
+    value: Array
+    weight: Array
+    offset: Array
+    width: Array
+
+
+def kernel_parts(position: Array, width: Array, *, shape: LineSpreadShape) -> tuple[Array, ...]:
+    """What `kernel` needs of each of two positions.
+
+    Args:
+        position: (..., K, n) [km/s].
+        width: (..., n) FWHM of the line spread [km/s].
+        shape: of the line spread.
+    """
+    if shape == "gaussian":
+        return (position * (np.sqrt(0.5) * FWHM_PER_SIGMA / width)[..., None, :],)
+    x = position * (np.pi * SINC_FWHM_PER_WIDTH / width)[..., None, :]
+    # computed once, not for every pair
+    return tuple(jax.lax.optimization_barrier((x, *sine_cosine(x))))
+
+
+def kernel(x: tuple[Array, ...], y: tuple[Array, ...]) -> Array:
+    """Line spread of unit peak at x - y, from the parts of both, broadcast.
+
+    Example:
+        >>> at = kernel_parts(jnp.array([[0.0], [50.0]]), jnp.array([100.0]), shape="gaussian")
+        >>> [round(float(value[0]), 4) for value in kernel(at, tuple(p[:1] for p in at))]
+        [1.0, 0.5]
+    """
+    difference = x[0] - y[0]
+    if len(x) == 1:
+        return jnp.exp(-jnp.square(difference))
+    sine = x[1] * y[2] - x[2] * y[1]
+    return (sine * difference + _NEAR) / (difference * difference + _NEAR)
+
+
+def project(
+    rows: Rows, centre: Array, nodes: tuple[Array, ...], middle: int, *, shape: LineSpreadShape
+) -> tuple[Array, Array]:
+    """Weighted sums of data times line spread.
+
+    Args:
+        rows: windows of n spectra.
+        centre: (n,) offset that the nodes are counted from [km/s].
+        nodes: parts (L, M, n) of the nodes.
+        middle: node whose variance is wanted.
+        shape: of the line spread.
+
+    Returns:
+        Sums (L, M, n), and the variance (L, n) of the middle one.
+    """
+    channels = kernel_parts(rows.offset - centre, rows.width, shape=shape)
+    zero = jnp.zeros_like(nodes[0])
+
+    # channel by channel: a sum over a product of kernels is not vectorised
+    def add(c: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        seen = kernel(tuple(part[:, c][:, None] for part in channels), nodes)
+        signal = sums[0] + seen * rows.value[:, c][:, None]
+        return signal, sums[1] + jnp.square(seen[:, middle]) * rows.weight[:, c]
+
+    return jax.lax.fori_loop(0, rows.value.shape[1], add, (zero, zero[:, 0]))
