@@ -20,6 +20,7 @@ from nebulines.fitting.joint_columns import Measured, joint_fluxes
 from nebulines.fitting.joint_links import Link, impose
 from nebulines.fitting.joint_point import measure_jointly
 from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame
+from nebulines.fitting.prepared import Prepared
 from nebulines.fitting.start import Start
 from nebulines.lines import load_ties
 from nebulines.networks.answer import Answer
@@ -29,6 +30,10 @@ from nebulines.spectra import Flag, Spectra
 
 LOST = 0.15
 """Probability that the lines were not found, above which another band is asked first."""
+MUCH_BROADER = 3.0
+"""Line spreads of two bands of which the sharper one is asked alone, as a ratio."""
+DOUBT = 1e6
+"""What a product of errors [km2/s2] never reaches."""
 
 
 class LineFluxes(NamedTuple):
@@ -167,13 +172,36 @@ def _bound(fluxes: Fluxes, names: Sequence[str]) -> Fluxes:
 
 def best_answers(problem: JointProblem) -> Answer:
     """What the network ``kinematics`` says of every object, from the band that says most: the
-    smallest product of both errors where the lines were found."""
+    smallest product of both errors where the lines were found.
+
+    The sharpest band is asked first. One whose lines are spread much more is asked about objects
+    alone that were not found in it: it could not say more of the others.
+    """
     network = load("kinematics").network
-    found = [answers(own, network) for own in problem.prepared]
-    unsure = np.stack([
-        np.where(a.lost < LOST, 0.0, 1e6) + np.asarray(a.offset_err) * np.asarray(a.broadening_err)
-        for a in found
-    ])  # fmt: skip
-    best = np.argmin(np.where(np.isfinite(unsure), unsure, np.inf), axis=0)
-    rows = np.arange(len(best))
-    return Answer(*(np.stack(parts)[best, rows] for parts in zip(*found, strict=True)))
+    fwhm = np.array([float(np.nanmedian(own.geometry.fwhm_kms())) for own in problem.prepared])
+    order = np.argsort(fwhm, kind="stable")
+    first = answers(problem.prepared[order[0]], network)
+    best = [np.array(part) for part in first]
+    unsure = _unsure(first)
+    for band in order[1:]:
+        asked = np.flatnonzero((fwhm[band] < MUCH_BROADER * fwhm[order[0]]) | (unsure >= DOUBT))
+        if not len(asked):
+            continue
+        other = answers(_rows(problem.prepared[band], asked), network)
+        doubt = _unsure(other)
+        better = doubt < unsure[asked]
+        for mine, new in zip(best, other, strict=True):
+            mine[asked[better]] = np.asarray(new)[better]
+        unsure[asked[better]] = doubt[better]
+    return Answer(*best)  # type: ignore[arg-type]
+
+
+def _rows(own: Prepared, rows: np.ndarray) -> Prepared:
+    return own._replace(data=own.data.rows(rows), geometry=own.geometry.rows(rows))
+
+
+def _unsure(found: Answer) -> np.ndarray:
+    """(n,) product of both errors, raised by `DOUBT` where the lines were not found."""
+    product = np.asarray(found.offset_err, float) * np.asarray(found.broadening_err, float)
+    product = product + np.where(np.asarray(found.lost) < LOST, 0.0, DOUBT)
+    return np.where(np.isfinite(product), product, np.inf)

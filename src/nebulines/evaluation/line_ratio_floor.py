@@ -18,6 +18,7 @@ from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_noise import STRONG
 from nebulines.evaluation.line_ratios import RatioSet, joint_bound
 from nebulines.lines import amplitude_matrix
+from nebulines.networks.line_ratio_ann import RATIOS
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.training.line_ratio_ann import true_ratios
 from nebulines.training.line_ratio_priors import PAPER, PAPER_CLASS, draw_sources, reddened
@@ -72,6 +73,40 @@ def posterior_floor(
         for k, exact in enumerate((true, np.arcsinh(true)))
     ]
     return Floor(spread[0], spread[1], int(sure.sum()), float(np.median(effective)))
+
+
+def exact_medians(
+    objects: Objects, ratio: str, *, seed: int, kind: str, sources: int = SOURCES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Median of the exact posterior of one ratio, as the network states it.
+
+    Even an exact median is off in the mean over objects of one and the same truth: where the
+    prior is flat in the logarithm of a flux of relative error e, its logarithm comes out low by
+    2 e^2.
+
+    Args:
+        objects: whose noise is not used, but noise of the same covariance.
+        ratio: one of `line_ratio_ann.RATIOS`.
+        seed: of the noise and of the sources that stand for the prior.
+        kind: of nebulae that the posterior takes them for.
+        sources: how many stand for the prior.
+
+    Returns:
+        Natural logarithm of the median (n,), and the effective number (n,) of sources.
+    """
+    seen, inverse = _noisy(objects, seed)
+    library = reddened(draw_sources(kind, sources, held_out_seed(seed, _STREAM + 3)))
+    named = with_partners(dict(zip(LINES, library.T, strict=True)))
+    known = true_ratios({f"{name}_flux": values for name, values in named.items()})
+    order = np.argsort(known[:, RATIOS.index(ratio)])
+    log_ratio = np.log(known[order, RATIOS.index(ratio)])
+    single = library[order].astype(np.float32)
+    median, effective = np.empty(len(seen)), np.empty(len(seen))
+    for k, one in enumerate(zip(seen, inverse, strict=True)):
+        weight = _weights(*one, single)
+        median[k] = np.interp(0.5, np.cumsum(weight), log_ratio)
+        effective[k] = 1.0 / np.sum(weight**2)
+    return median, effective
 
 
 def ideal_noise_accuracy(

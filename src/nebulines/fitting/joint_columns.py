@@ -51,20 +51,12 @@ BLEND_RATIOS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What was fitted.
-
-    Attributes:
-        joint, problem, plan: the fit, the bands, what is fitted in each.
-        start: where it began.
-        theta: (n, 2 G, 2 G) covariance of velocity steps and y where kinematics come from
-            elsewhere; None = that of the fit.
-    """
+    """What was fitted: the fit, the bands, what is fitted in each, where it began."""
 
     joint: Joint
     problem: JointProblem
     plan: JointPlan
     start: Start
-    theta: np.ndarray | None = None
 
 
 class _Kinematics(NamedTuple):
@@ -164,7 +156,7 @@ def _noises(measured: Measured) -> list[Noise]:
 
 
 def _kinematics(measured: Measured, noises: list[Noise]) -> _Kinematics:
-    """S^-1 (sum f_b^2 S_b) S^-1, see `joint_direct`, or what is known better."""
+    """S^-1 (sum f_b^2 S_b) S^-1, see `joint_direct`."""
     joint = measured.joint
     inverse = _inverse(np.sum(joint.curvature, axis=0))
     scaled = [
@@ -172,8 +164,6 @@ def _kinematics(measured: Measured, noises: list[Noise]) -> _Kinematics:
         for curvature, noise in zip(joint.curvature, noises, strict=True)
     ]
     own = inverse @ np.sum(scaled, axis=0) @ inverse
-    if measured.theta is not None:
-        own = np.where(np.isfinite(measured.theta), measured.theta, own)
     n_groups = measured.problem.n_groups
     doppler = 1.0 + measured.start.velocity / SPEED_OF_LIGHT_KMS
     unit = np.ones((len(doppler), 2 * n_groups))

@@ -24,7 +24,7 @@ class RatioPlan:
         n_timing: objects that the rate is measured on.
         spectra, epochs, members: of the training of ``line_ratio_ann`` where no weights are
             given.
-        k_spectra, folds, k_epochs: of the cross-validation.
+        k_spectra, folds, k_epochs: of the cross-validation, and of the search for layers.
         n_noise: objects of the noise classifier.
         ann: weights of ``line_ratio_ann``, or None.
 
@@ -92,6 +92,7 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
 def _sections() -> dict[str, Callable[[Any], Section]]:
     from nebulines.reports import line_ratios_checks as checks
     from nebulines.reports import line_ratios_sections as made
+    from nebulines.reports.line_ratios_layers import layers
     from nebulines.reports.line_ratios_noise import noise_classifier
     from nebulines.reports.line_ratios_table import table_two
 
@@ -103,6 +104,7 @@ def _sections() -> dict[str, Callable[[Any], Section]]:
         "Activation maps": made.activation,
         "Dust": checks.dust,
         "Noise classifier": noise_classifier,
+        "Layers and widths": layers,
         "Cross-validation": checks.cross_validation,
         "Time": checks.timing,
     }

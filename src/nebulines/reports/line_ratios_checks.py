@@ -10,8 +10,9 @@ import numpy as np
 
 from nebulines.evaluation.coverage import nmad
 from nebulines.evaluation.held_out import held_out_seed
+from nebulines.evaluation.line_ratio_floor import LEAST_EFFECTIVE, exact_medians
 from nebulines.evaluation.line_ratio_methods import dense_ensemble, joint_fit
-from nebulines.evaluation.line_ratios import draw_ratio_set
+from nebulines.evaluation.line_ratios import RatioSet, draw_ratio_set
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
 from nebulines.networks.line_ratio_ann import RATIOS
@@ -25,6 +26,7 @@ _DUST_AV = (0.0, 1.0, 2.0, 3.0)
 _RV = 3.1
 _DUST_SNR = 30.0
 _DUST_OBJECTS = 800
+_DUST_SOURCES = 400_000
 
 
 def doublet(work: Workshop) -> Section:
@@ -74,13 +76,17 @@ def dust(work: Workshop) -> Section:
         fitted = float(np.nanmean(free))
         fitted_error = float(np.nanstd(free) / np.sqrt(n))
         bound = float(np.sqrt(np.mean(held_out.bound[:, balmer] ** 2)))
+        exact, known = _exact(held_out, balmer, work.plan.seed + k)
         ebv_bias = mean / np.log(10.0) / reddening_of_decrement()
         numbers[f"A_V {extinction:g}"] = {
             "bias": mean, "error": error, "scatter": scatter,
             "joint_fit_bias": fitted, "joint_fit_error": fitted_error,
+            "exact_bias": float(np.mean(exact)), "exact_error": _of_mean(exact),
+            "exact_objects": len(exact), "exact_sources": known,
         }  # fmt: skip
         rows.append(
             [extinction, f"{100 * mean:+.2f} ± {100 * error:.2f}", 100 * scatter, 100 * bound,
+             f"{100 * np.mean(exact):+.2f} ± {100 * _of_mean(exact):.2f}",
              f"{_RV * ebv_bias:+.3f}", f"{100 * fitted:+.2f} ± {100 * fitted_error:.2f}"]
         )  # fmt: skip
     header = [
@@ -88,6 +94,7 @@ def dust(work: Workshop) -> Section:
         "mean error of Ha/Hb [%]",
         "scatter [%]",
         "bound [%]",
+        "exact posterior: mean error [%]",
         "bias of A_V [mag]",
         "joint fit: mean error of Ha/Hb [%]",
     ]
@@ -95,10 +102,28 @@ def dust(work: Workshop) -> Section:
         f"{n:,} H II regions at S/N {_DUST_SNR:g} for each A_V (CCM89, R_V 3.1); `line_ratios` "
         "told that they are H II regions with E(B-V) anywhere in "
         f"{EBV[0]:g} to {EBV[1]:g}. What dereddening carries into a ratio is the error of the "
-        "decrement. A posterior leans towards the middle of the range of E(B-V) that it was told, "
-        "by a part of its own error that grows towards the ends; the joint fit knows no range."
+        "decrement. The median of a posterior that is flat in E(B-V), so in the logarithm of a "
+        "faint flux, is off by about twice the square of its relative error however exact it is: "
+        "**exact posterior** is that of fluxes with the bound's errors, under the very prior that "
+        "`line_ratios` was told, of the objects of which enough drawn sources speak. The joint fit "
+        "leans on no prior: it is the one to deredden with at this S/N."
     )
     return Section([text, markdown(header, rows)], numbers)
+
+
+def _exact(held_out: RatioSet, ratio: int, seed: int) -> tuple[np.ndarray, float]:
+    """Errors of the exact posterior's median, and the median number of sources behind one."""
+    found, effective = exact_medians(
+        held_out.objects, RATIOS[ratio], seed=seed, kind="hii", sources=_DUST_SOURCES
+    )
+    sure = effective > LEAST_EFFECTIVE / 3.0
+    miss = found - np.log(held_out.ratio[:, ratio])
+    return miss[sure], float(np.median(effective))
+
+
+def _of_mean(values: np.ndarray) -> float:
+    """Standard error of a mean."""
+    return float(np.std(values) / np.sqrt(max(len(values), 1)))
 
 
 def cross_validation(work: Workshop) -> Section:
