@@ -23,6 +23,7 @@ from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.networks.answer import Answer, Ranges, answer
+from nebulines.networks.kinematics import Kinematics
 from nebulines.networks.line_search import trial_offsets
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
@@ -48,7 +49,7 @@ def network_applies(config: FitConfig) -> bool:
     return one_group and config.shape != "sinc" and config.components == 1
 
 
-def answers(prepared: Prepared, network: Any) -> Answer:
+def answers(prepared: Prepared, network: Kinematics) -> Answer:
     """What the network says of every spectrum; offsets are optical velocities already."""
     geometry, config = prepared.geometry, prepared.config
     low, high = config.velocity_range
@@ -65,8 +66,16 @@ def answers(prepared: Prepared, network: Any) -> Answer:
         return tuple(np.asarray(part) for part in found)
 
     n = len(prepared.data.data)
-    found = Answer(*run_tiles(work, n, tile_size(n, CALL_ROWS)))
+    size = tile_size(n, CALL_ROWS)
+    sizes = (size, prepared.data.data.shape[1], plan.n_channels, *plan.strength.shape, len(trials))
+    program = ("kinematics", shape, plan.continuum_half, *sizes, *_sizes_of(network))
+    found = Answer(*run_tiles(work, n, size, program=program))
     return _as_velocities(found, geometry)
+
+
+def _sizes_of(network: Kinematics) -> tuple[int, ...]:
+    """What a program is compiled for."""
+    return network.inward.out_features, len(network.blocks), network.outward.out_features
 
 
 def _offsets(geometry: Geometry, low: float, high: float) -> tuple[float, float]:

@@ -159,7 +159,7 @@ def _above_local_mean(flux: Any, weight: Any, half: int) -> Any:
 @jax.jit
 def _clipped_mean(flux: Any, weight: Any) -> Any:
     """Mean (n,) of the channels that do not stand out."""
-    rows = min(len(flux), _TILE_ROWS)
+    rows = len(flux) if len(flux) % _TILE_ROWS else _TILE_ROWS
     return map_small_tiles(lambda part: _clipped_mean_of(*part), (flux, weight), rows)
 
 

@@ -28,14 +28,14 @@ class Kinematics(eqx.Module):
     Example:
         >>> network = Kinematics(key=jax.random.key(0), width=8, depth=1)
         >>> network(jax.numpy.zeros((3, feature_count()))).shape
-        (3, 25)
+        (3, 37)
     """
 
     inward: eqx.nn.Linear
     blocks: list[tuple[eqx.nn.Linear, eqx.nn.Linear]]
     outward: eqx.nn.Linear
 
-    def __init__(self, *, key: Array, width: int = 96, depth: int = 3, components: int = 4):
+    def __init__(self, *, key: Array, width: int = 128, depth: int = 4, components: int = 6):
         keys = iter(jax.random.split(key, 2 + 2 * depth))
         n_out = 1 + outputs_per_component() * components
         self.inward = eqx.nn.Linear(feature_count(), width, key=next(keys))

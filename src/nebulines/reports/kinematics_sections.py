@@ -28,7 +28,7 @@ RESOLUTIONS = (5000.0, 2000.0, 1000.0)
 _WITH_FIGURES = 5000.0  # the resolution of the figures of the paper
 _BINNED_CUBE, _WHOLE_CUBE = 62_500, 4_000_000
 _SALIENCY_ROWS = 10
-_REPEATS = 3  # of a timing
+_REPEATS = 2  # of a timing
 
 
 def resolutions(plan: Plan) -> Section:
