@@ -11,7 +11,6 @@ import numpy as np
 from nebulines.evaluation import denoising as judged
 from nebulines.evaluation.tables import markdown
 from nebulines.galaxies.denoising.engine import denoise_bins, fit_in_basis, posterior_means
-from nebulines.galaxies.denoising.lines import line_rows
 from nebulines.galaxies.denoising.scores import covered, line_draws
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
@@ -25,13 +24,14 @@ from nebulines.spectra import Flag
 from nebulines.training.denoise import random_weight
 
 _N_TIMING = 8192
+_TIMES, _DRAWS, _NEAR = 5, 200, 0.15
 
 
 def extremes(bench: Bench) -> Section:
     """Lines 3 to 8 times stronger than those of the strongest galaxies."""
     rng = np.random.default_rng([bench.seed, 57])
     ew = bench.test.ew[:, HALPHA]
-    strong = bench.test.rows(ew > np.percentile(ew, 97))
+    strong = bench.test.rows(np.repeat(np.flatnonzero(ew > np.percentile(ew, 97)), _TIMES))
     factor = rng.uniform(3.0, 8.0, len(strong))
     profiles = np.asarray(bench.network.line_profile)
     spectra, flux = judged.strengthened(strong, profiles, factor)
@@ -40,28 +40,46 @@ def extremes(bench: Bench) -> Section:
     for sigma in (0.01, 0.02, 0.04):
         noisy = (spectra + sigma * rng.normal(size=spectra.shape)).astype(np.float32)
         weight = np.full(noisy.shape, sigma**-2.0, np.float32)
-        clean = denoise_bins(bench.network, noisy, weight)
-        found = clean.flux @ line_rows(bench.network.basis)[HALPHA]
-        fitted = fit_in_basis(bench.network.basis, noisy, weight, draws=1, seed=0)[0]
-        fit = fitted @ np.asarray(bench.network.basis.coordinates)[HALPHA]
+        clean = denoise_bins(bench.network, noisy, weight, draws=_DRAWS)
+        row = np.asarray(bench.network.basis.coordinates)[HALPHA]
+        drawn = np.asarray(clean.draws) @ row
+        found, truth = np.median(drawn, axis=0), flux[:, HALPHA]
+        fitted, _, sample = fit_in_basis(bench.network.basis, noisy, weight, draws=50, seed=0)
+        fit, fit_error = fitted @ row, np.std(sample @ row, axis=0)
         flagged = (clean.gate.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0
-        close = np.abs(found / fit - 1.0) < 0.15
-        near_truth = np.abs(found / flux[:, HALPHA] - 1.0)
-        silent = ~flagged & ~close
-        rows.append([str(sigma), len(strong), float(flagged.mean()), float(close.mean()),
-                     float(silent.mean()), float(np.median(near_truth))])  # fmt: skip
-        numbers[str(sigma)] = {"flagged": float(flagged.mean()), "silent": float(silent.mean())}
+        away, inside = np.abs(found - fit), covered_by(drawn, truth)
+        silent = ~flagged & (away > _NEAR * fit)
+        failed = ~flagged & (away > np.maximum(_NEAR * fit, 2.0 * fit_error))
+        parts = {
+            "flagged": flagged, "within 15 % of the fit": away < _NEAR * fit,
+            "neither": silent, "neither, nor within 2 sigma of the fit": failed,
+            "truth inside the 95 %": inside,
+        }  # fmt: skip
+        numbers[str(sigma)] = {name: float(part.mean()) for name, part in parts.items()}
+        numbers[str(sigma)] |= {
+            "error of the fit": float(np.median(fit_error / fit)),
+            "median error": float(np.median(np.abs(found / truth - 1.0))),
+        }
+        rows.append([str(sigma), len(strong), *numbers[str(sigma)].values()])
     usual = np.asarray(bench.pairs.noisy, np.float32)
     normal = denoise_bins(bench.network, usual, np.full_like(usual, PAPER_NOISE**-2.0))
     numbers["false_alarms"] = float((normal.gate.flags != 0).mean())
-    header = ["noise", "galaxies", "flagged", "within 15 % of the fit", "silent failures",
-              "median error of H-alpha"]  # fmt: skip
+    header = ["noise", "spectra", *numbers["0.01"]]
     text = (
         f"All lines of the 3 % of the test set with the widest H-alpha (EW {ew.max():.0f} A at "
-        "most), made 3 to 8 times stronger. Target: no silent failure. Flagged among ordinary test "
+        f"most), made 3 to 8 times stronger, each with {_TIMES} draws of the noise; H-alpha. "
+        "Target: within 15 % of the fit or flagged. Where the fit itself is uncertain by over 7 %, "
+        "a right answer can differ from it by 15 %: it must then agree within two of the fit's "
+        "errors, which is the stricter sense of a silent failure. Flagged among ordinary test "
         f"galaxies: {numbers['false_alarms']:.2%}."
     )
     return Section([text, markdown(header, rows)], numbers)
+
+
+def covered_by(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Whether truths (n,) lie inside the central 95.44 % of draws (draw, n)."""
+    low, high = np.percentile(np.nan_to_num(draws), [2.28, 97.72], axis=0)
+    return (truth >= low) & (truth <= high)
 
 
 def gaps(bench: Bench) -> Section:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from nebulines.evaluation.coverage import nmad
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_floor import LEAST_EFFECTIVE, exact_medians
-from nebulines.evaluation.line_ratio_methods import dense_ensemble, joint_fit
+from nebulines.evaluation.line_ratio_methods import joint_fit
 from nebulines.evaluation.line_ratios import RatioSet, draw_ratio_set
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
@@ -21,7 +19,6 @@ from nebulines.reports.section import Section
 from nebulines.training.line_ratio_priors import EBV, reddening_of_decrement
 from nebulines.training.line_ratio_spectra import paper_objects
 
-_WHOLE_CUBE = 4_000_000
 _DUST_AV = (0.0, 1.0, 2.0, 3.0)
 _RV = 3.1
 _DUST_SNR = 30.0
@@ -152,58 +149,3 @@ def cross_validation(work: Workshop) -> Section:
         f"{paper['spread']}."
     )
     return Section([text, markdown(["part", "loss"], rows)], {"loss": losses.tolist()})
-
-
-def timing(work: Workshop) -> Section:
-    """Objects per second, beside the 18 h of the paper's network for a whole field."""
-    n = work.plan.n_timing
-    objects = paper_objects(n, held_out_seed(work.plan.seed, 71))
-    fluxes, dense = work.ours.fluxes(objects), dense_ensemble(work.ann)
-    jobs: dict[str, Callable[[], Any]] = {
-        "line_ratios, the whole result table": lambda: _table(objects.bands),
-        "its fluxes, from the spectra": lambda: work.ours.fluxes(objects),
-        "its posterior, from the fluxes": lambda: _posterior(work, fluxes),
-        "line_ratio_ann": lambda: dense(objects),
-        "joint fit from the truth": lambda: joint_fit(objects),
-    }
-    rows: list[list[Any]] = []
-    numbers = {}
-    for name, job in jobs.items():
-        wall, processor = _seconds(job)
-        numbers[name] = {"per_second": n / wall, "processor_us": 1e6 * processor / n}
-        rows.append([name, n / wall, 1e6 * processor / n, _WHOLE_CUBE * wall / n / 3600.0, "here"])
-    for row in published("rhea2021")["timing"]:
-        rate = row["spectra"] / row["seconds"]
-        rows.append([row["method"], rate, None, row["seconds"] / 3600.0, f"paper, {row['where']}"])
-    header = [
-        "method", "objects/s", "processor time [us/object]", "4 million objects [h]", "source",
-    ]  # fmt: skip
-    text = (
-        f"{n:,} objects of 171 + 219 + 842 channels in memory, the faster of two calls after the "
-        "first. Processor time is that of all cores together, and hardly depends on what else the "
-        "machine does: two free cores do 2,000,000 / (processor time) objects/s."
-    )
-    return Section([text, markdown(header, rows)], numbers)
-
-
-def _posterior(work: Workshop, fluxes: Any) -> Any:
-    from nebulines.cubes.line_ratios import ratio_columns
-
-    return ratio_columns(fluxes, prior=work.ours.prior, network=work.ours.pretrained)
-
-
-def _table(bands: Any) -> Any:
-    from nebulines.cubes.line_ratios import estimate_ratios
-
-    return estimate_ratios(bands)
-
-
-def _seconds(job: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of the wall clock and of the processor that a call takes, once compiled."""
-    job()
-    found = []
-    for _ in range(2):
-        begin, used = time.perf_counter(), time.process_time()
-        job()
-        found.append((time.perf_counter() - begin, time.process_time() - used))
-    return min(wall for wall, _ in found), min(used for _, used in found)
