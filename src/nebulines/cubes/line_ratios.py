@@ -36,6 +36,7 @@ from nebulines.lines import load_ties
 from nebulines.models.dust import transmission
 from nebulines.networks.answer import Answer
 from nebulines.networks.line_ratio_answer import EBV, RATIOS, answer
+from nebulines.networks.line_ratio_levels import reading_levels
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.networks.line_ratios import PRIORS
 from nebulines.networks.weights import Pretrained, load
@@ -201,12 +202,13 @@ def ratio_columns(
     network = network or load("line_ratios")
     names = reported_ratios(fluxes.shown)
     kind, per_ebv = PRIORS.index(prior), decrement_per_ebv()
+    levels = reading_levels(network.card, prior, names) if names else None
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
         kinds = np.full(len(rows), kind)
         data = [np.asarray(part, np.float32)[rows] for part in scaled(fluxes)]
         present = fluxes.present[rows]
-        found = answer(network.network, data[0], data[1], present, kinds, names, per_ebv)
+        found = answer(network.network, data[0], data[1], present, kinds, names, per_ebv, levels)
         return tuple(np.asarray(part, float) for part in found)
 
     if not names:

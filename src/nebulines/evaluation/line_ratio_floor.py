@@ -135,11 +135,16 @@ def ideal_noise_accuracy(
 
 def _noisy(objects: Objects, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Fluxes (n, 8) with noise, and the inverse (n, 8, 8) of its covariance."""
+    seen, covariance = noisy_fluxes(objects, seed)
+    return seen.astype(np.float32), np.linalg.inv(covariance).astype(np.float32)
+
+
+def noisy_fluxes(objects: Objects, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fluxes (n, 8) with noise of `measured_fluxes`, and its covariance (n, 8, 8)."""
     flux, covariance = measured_fluxes(objects)
     generator = np.random.default_rng(held_out_seed(seed, _STREAM))
     away = generator.standard_normal(flux.shape)
-    seen = flux + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance), away)
-    return seen.astype(np.float32), np.linalg.inv(covariance).astype(np.float32)
+    return flux + np.einsum("nij,nj->ni", np.linalg.cholesky(covariance), away), covariance
 
 
 def measured_fluxes(objects: Objects) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.networks.line_ratio_levels import LEVELS
 from nebulines.networks.line_ratios import LineRatios, Posterior
 
 EBV = "ebv"
@@ -116,20 +117,23 @@ def cumulative(found: Marginals, at: Array) -> Array:
     return jnp.sum(jnp.exp(found.log_weight)[..., None] * jax.scipy.special.ndtr(z), axis=1)
 
 
-def spread(found: Marginals) -> Spread:
-    """Quantiles, mean and standard deviation of each quantity."""
+def spread(found: Marginals, levels: Any = None) -> Spread:
+    """Quantiles, mean and standard deviation of each quantity.
+
+    Args:
+        found: posteriors of m quantities.
+        levels: (3, m) at which the quantiles are read; None = those of `LEVELS`.
+    """
+    read_at = jnp.asarray(LEVELS)[:, None] if levels is None else jnp.asarray(levels)
     weight = jnp.exp(found.log_weight)[..., None]
     mean = jnp.sum(weight * found.mean, axis=1)
     inner = found.sigma**2 + (found.mean - mean[:, None]) ** 2
     sigma = jnp.sqrt(jnp.sum(weight * inner, axis=1))
-    low, middle, high = (_quantile(found, mean, sigma, p) for p in _LEVELS)
+    low, middle, high = (_quantile(found, mean, sigma, p) for p in read_at)
     return Spread(low, middle, high, mean, sigma)
 
 
-_LEVELS = (0.15865525, 0.5, 0.84134475)
-
-
-def _quantile(found: Marginals, mean: Array, sigma: Array, level: float) -> Array:
+def _quantile(found: Marginals, mean: Array, sigma: Array, level: Array) -> Array:
     def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = 0.5 * (low + high)
@@ -172,7 +176,8 @@ def answer(
     kind: Any,
     names: tuple[str, ...],
     per_ebv: float,
+    levels: Any = None,
 ) -> Spread:
     """`Spread` of named ratios of n sources, in one compiled function."""
     posterior = network.posterior(network.centre(flux, covariance, present, kind), kind)
-    return spread(marginals(posterior, names, per_ebv))
+    return spread(marginals(posterior, names, per_ebv), levels)
