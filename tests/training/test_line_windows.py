@@ -59,6 +59,27 @@ def test_windows_of_an_instrument_are_what_training_simulates(instrument):
         assert heights[:-1].max() == pytest.approx(300.0, rel=0.05)
 
 
+def test_any_number_and_choice_of_spectra_is_cut():
+    _, spectra = simulate("sitelle-sn3", n=70, seed=4)
+    prepared = prepare(spectra, resolve(spectra, FitConfig()))
+    plan = WindowPlan(prepared.geometry, prepared.model, (-500.0, 500.0))
+    every = cut_windows(prepared.data, prepared.geometry, plan, np.arange(70))
+    chosen = np.array([69, 3, 3, 41])
+    some = cut_windows(prepared.data, prepared.geometry, plan, chosen)
+    for one, other in zip(every[:4], some[:4], strict=True):
+        np.testing.assert_allclose(np.asarray(one)[chosen], other, atol=1e-4)
+
+
+def test_spectra_of_one_source_differ_in_noise():
+    windows, truth = mock_windows(jax.random.key(2), 8, shape="sinc", repeats=4)
+    for values in truth:
+        assert len(np.unique(np.asarray(values).reshape(2, 4), axis=1).T) == 1
+    data = np.asarray(windows.data)
+    seen = np.asarray(windows.weight[0]) > 0
+    assert np.std((data[1] - data[0])[seen]) == pytest.approx(np.sqrt(2.0), rel=0.2)
+    np.testing.assert_array_equal(windows.offset[1], windows.offset[0])
+
+
 @pytest.mark.parametrize("shape", ["sinc", "gaussian"])
 def test_the_stated_signal_to_noise_is_there(shape):
     windows, truth = mock_windows(jax.random.key(1), 256, shape=shape)
