@@ -31,5 +31,8 @@ def _forget_compiled_programs() -> Iterator[None]:
     yield
     maps = Path("/proc/self/maps")
     if "jax" in sys.modules and maps.exists() and maps.read_bytes().count(b"\n") > MANY_MAPS:
+        from nebulines.kept_programs import forget_programs
+
         sys.modules["jax"].clear_caches()
+        forget_programs()
         gc.collect()

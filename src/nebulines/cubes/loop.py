@@ -23,14 +23,20 @@ BLOCK_BYTES = 256_000_000
 _BYTES_PER_CHANNEL = 16
 
 
-def default_block(n_channels: int) -> int:
-    """Spectra in a block of about `BLOCK_BYTES`: flux, variance, mask and model.
+def default_block(n_channels: int, n: int | None = None) -> int:
+    """Spectra in a block of at most `BLOCK_BYTES`: flux, variance, mask and model.
+
+    Args:
+        n_channels: of each spectrum.
+        n: number of spectra, which are then shared out evenly: a small last block would miss
+            what serves many spectra at once.
 
     Example:
-        >>> default_block(842), default_block(3681)
-        (19002, 4346)
+        >>> default_block(842), default_block(3681), default_block(842, 40_000)
+        (19002, 4346, 13334)
     """
-    return max(64, BLOCK_BYTES // (n_channels * _BYTES_PER_CHANNEL))
+    most = max(64, BLOCK_BYTES // (n_channels * _BYTES_PER_CHANNEL))
+    return most if n is None else -(-n // -(-max(n, 1) // most))
 
 
 def run_blocks(

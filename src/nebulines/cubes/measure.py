@@ -136,7 +136,7 @@ def _fit_spectra(
     if not len(spectra):
         raise InputError("there is no spectrum to fit")
     config = engine.load(method).resolve(spectra, config)
-    chunk = default_block(spectra.axis.n_channels)
+    chunk = default_block(spectra.axis.n_channels, len(spectra))
     plan = SpectraPlan(spectra, chunk, config.redshift is None)
     sink = MemorySink((len(spectra),), keep_model)
     journal = Journal()

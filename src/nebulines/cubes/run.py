@@ -176,7 +176,7 @@ def fit_spectra(
         config: what to fit and how.
         path: the table, ``.fits`` or ``.ecsv`` (the latter is gathered in memory and cannot
             be resumed).
-        chunk: spectra in a chunk; None = about 250 MB.
+        chunk: spectra in a chunk; None = at most about 250 MB.
         resume: as in `fit_cube`.
         progress: bar on stderr; None = when that is a terminal.
         run: more options to write beside ``[fit]`` in ``PATH_CONFIG.toml``.
@@ -193,9 +193,8 @@ def fit_spectra(
     if resume and path.suffix == ".ecsv":
         raise UsageError("an .ecsv table cannot be resumed: write .fits")
     config = engine.load(method).resolve(spectra, config)
-    plan = SpectraPlan(
-        spectra, chunk or default_block(spectra.axis.n_channels), config.redshift is None
-    )
+    chunk = chunk or default_block(spectra.axis.n_channels, len(spectra))
+    plan = SpectraPlan(spectra, chunk, config.redshift is None)
     meta = provenance(spectra, config)
     start = time.monotonic()
     todo: dict[str, Any] = {"read": plan.read, "place": plan.place, "total": len(spectra)}

@@ -328,7 +328,7 @@ def _bank_keys(
     weights, _ = template_weights(model.templates, model.rest, geometry.axis.kind)
     fwhm = float(np.nanmin(geometry.fwhm_kms()))
     sample = geometry.rows(slice(None, None, 1 + len(geometry.stretch) // 64))
-    scale = float(f"{np.median(broadening_scale(sample)):.2g}")
+    scale = _coarse(float(np.median(broadening_scale(sample))), 0.2)
     window = None
     if np.ptp(geometry.stretch) <= 1e-9 * geometry.stretch[0]:
         low, high = window_ends(geometry.rows(slice(0, 1)), model, config, np.zeros(1), plan.margin)
@@ -355,7 +355,7 @@ def _bank_keys(
         if table is None
         else (table[0].astype(float).tobytes(), table[1].astype(float).tobytes()),
         reference=model.reference,
-        spacing=float(f"{ANCHOR_SPACING_FWHM * fwhm / SPEED_OF_LIGHT_KMS:.2g}"),
+        spacing=_coarse(ANCHOR_SPACING_FWHM * fwhm / SPEED_OF_LIGHT_KMS, 0.1),
         scale=scale,
         y_low=float(1.0 / np.sqrt(1.0 + min(config.broadening_range[1] / scale, WIDEST) ** 2)),
         rho=(float(np.exp(-half)) - 1e-9, float(np.exp(half)) + 1e-9),
@@ -364,6 +364,12 @@ def _bank_keys(
         window=window,
     )
     return {b: replace(base, spread=ref) for b, ref in spreads.reference.items()}
+
+
+def _coarse(value: float, step: float) -> float:
+    """The nearest of numbers that differ by a relative step, so that blocks of one set share
+    tables."""
+    return float(f"{np.exp(step * np.rint(np.log(value) / step)):.6g}")
 
 
 class _Job(NamedTuple):

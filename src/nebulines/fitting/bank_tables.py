@@ -13,15 +13,14 @@ to 0.02 sigma in the median, and by up to 0.2 sigma for one spectrum in a hundre
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
+from nebulines.kept_programs import keep_programs
 from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
 
 SHIFT_NODES = 6
@@ -214,14 +213,14 @@ def _mix(templates: Array, lines: Array, mixed: bool) -> Array:
     return sum(parts[1:], start=parts[0])
 
 
-@partial(jax.jit, static_argnames=("facts",))
+@keep_programs(static_argnames=("facts",))
 def _profiles(anchor: Anchor, facts: BankShape) -> Array:
     """Templates times the root weight (N, T, K) at all nodes."""
     kernel, *_ = _kernels(anchor, facts, SHIFT_NODES)
     return _mix(anchor.templates, kernel.value, facts.mixed) * anchor.root
 
 
-@partial(jax.jit, static_argnames=("facts",))
+@keep_programs(static_argnames=("facts",))
 def _assemble(anchor: Anchor, profiles: Array, vectors: Array, facts: BankShape) -> AnchorTables:
     """Node values to Chebyshev series."""
     kernel, slope, drift, bend = _kernels(anchor, facts, GRAM_SHIFT_NODES)

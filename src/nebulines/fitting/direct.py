@@ -12,7 +12,6 @@ respect to the line's offset that every kernel returns give the whole Jacobian.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +28,7 @@ from nebulines.fitting.small_solve import (
     scaled_cholesky,
     solve,
 )
+from nebulines.kept_programs import keep_programs
 from nebulines.lineshapes import gaussian_kernel, sincgauss_kernel
 from nebulines.small_tiles import map_small_tiles
 
@@ -391,7 +391,7 @@ TILE_ROWS = 16
 """Spectra fitted at once."""
 
 
-@partial(jax.jit, static_argnames=("options",))
+@keep_programs(static_argnames=("options",))
 def fit_tile(
     theta: Array,
     tile: Tile,

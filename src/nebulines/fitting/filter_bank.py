@@ -11,7 +11,6 @@ of many spectra.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +32,7 @@ from nebulines.fitting.direct import CONVERGED
 from nebulines.fitting.information import signal_share
 from nebulines.fitting.profile import lonely_residual, shared_profile_score
 from nebulines.fitting.small_solve import Elements, Rows
+from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 
 
@@ -263,7 +263,7 @@ TILE_ROWS = 64
 """Spectra fitted at once."""
 
 
-@partial(jax.jit, static_argnames=("facts", "keep_model"))
+@keep_programs(static_argnames=("facts", "keep_model"))
 def fit_around(
     theta: Array,
     data: Array,

@@ -26,6 +26,7 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.redshift import find_redshift
 from nebulines.fitting.sample import brightest_spaxels, middle_spaxel
 from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.fitting.warm_up import load_direct_fit
 from nebulines.instruments import get_instrument
 from nebulines.lines import LineCatalogue, load_catalogue
 from nebulines.spectra import Cube, Flag, Spectra
@@ -137,6 +138,7 @@ def fit_block(
     """
     prepared = prepare(spectra, config)
     data, geometry, model, _, channels, known = prepared
+    load_direct_fit(prepared)
     start = (find or search_start)(prepared)
     several = config.components != 1
     fitted, path = _dispatch(data, geometry, model, config, start, with_model or several)

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 
 
@@ -188,7 +189,7 @@ TILE_ROWS = 64
 """Spectra searched at once."""
 
 
-@partial(jax.jit, static_argnames=("half", "half_widths", "exclude", "channels"))
+@keep_programs(static_argnames=("half", "half_widths", "exclude", "channels"))
 def search(
     data: Array,
     weight: Array,

@@ -99,6 +99,16 @@ def map_tiles(
         return done + list(pool.map(work, jobs[alone:]))
 
 
+def is_ready(program: Hashable) -> bool:
+    """Whether compiled code has run before in this process.
+
+    Example:
+        >>> is_ready("no such program")
+        False
+    """
+    return program in _ready
+
+
 def even_rows(n: int, most: int, tile_rows: int) -> int:
     """Rows for one call, at most ``most`` and a multiple of ``tile_rows``, that give each core a
     share of n.

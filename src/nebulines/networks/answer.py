@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from nebulines.instruments.line_spread import LineSpreadShape
+from nebulines.kept_programs import keep_programs
 from nebulines.networks.kinematics import Kinematics
 from nebulines.networks.line_stack import Stack, stack_lines
 from nebulines.networks.line_windows import LineWindows
@@ -65,7 +64,7 @@ TILE_ROWS = 64
 """Spectra read at once."""
 
 
-@partial(jax.jit, static_argnames="shape")
+@keep_programs(static_argnames=("shape",))
 def answer(
     network: Kinematics,
     windows: LineWindows,

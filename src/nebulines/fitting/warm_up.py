@@ -1,0 +1,34 @@
+"""Have the compiled fit at hand when the first spectrum's lines are found."""
+
+from __future__ import annotations
+
+import contextlib
+from threading import Thread
+
+import numpy as np
+
+from nebulines.fitting.direct_path import direct_problem, fit_rows
+from nebulines.fitting.prepared import Prepared
+from nebulines.fitting.tiles import is_ready
+
+
+def load_direct_fit(prepared: Prepared) -> None:
+    """Have the direct fit of these spectra loaded, or compiled, by another thread, while this
+    one looks for where their lines are.
+
+    Args:
+        prepared: n spectra, n >= 1.
+    """
+    data, geometry, model, config, *_ = prepared
+    problem = direct_problem(data, geometry, model, config, with_model=False)
+    if is_ready(problem.program):
+        return
+
+    def load() -> None:
+        piece = problem.piece(np.zeros(1, int), np.zeros(1))
+        theta = piece.theta(np.zeros((1, 1)), np.zeros((1, 1)))
+        # whatever is wrong shows when these spectra are fitted
+        with contextlib.suppress(Exception):
+            fit_rows(theta, piece.tile, problem.options, 1)
+
+    Thread(target=load).start()
