@@ -75,18 +75,24 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
 
     from nebulines.reports.line_ratios_sections import Workshop
 
-    folder = prepare_folder(plan.folder)
+    prepare_folder(plan.folder)
     work = Workshop.open(plan, progress=progress)
-    sections = []
-    makers = _sections()
-    for title, make in tqdm(makers.items(), desc="reproduce", disable=not progress):
-        sections.append(made(title, make, work))
-    parts = [_introduction(plan), work.note]
-    parts += [part for section in sections for part in section.parts]
-    numbers = {title: section.numbers for title, section in zip(makers, sections, strict=True)}
-    page = write_page(folder / "line_ratios.md", "Line ratios: the paper and here", command, parts)
-    record = write_numbers(folder / "line_ratios.json", command, numbers)
-    return [page, record, *(path for section in sections for path in section.paths)]
+    found: dict[str, Section] = {}
+    written: list[Path] = []
+    for title, make in tqdm(_sections().items(), desc="reproduce", disable=not progress):
+        found[title] = made(title, make, work)
+        written = _write(plan, command, work.note, found)
+    return [*written, *(path for section in found.values() for path in section.paths)]
+
+
+def _write(plan: RatioPlan, command: str, note: str, found: dict[str, Section]) -> list[Path]:
+    """The page and its numbers, with the sections made so far: an interrupted run leaves them."""
+    parts = [_introduction(plan), note]
+    parts += [part for section in found.values() for part in section.parts]
+    numbers = {title: section.numbers for title, section in found.items()}
+    title = "Line ratios: the paper and here"
+    page = write_page(plan.folder / "line_ratios.md", title, command, parts)
+    return [page, write_numbers(plan.folder / "line_ratios.json", command, numbers)]
 
 
 def _sections() -> dict[str, Callable[[Any], Section]]:
