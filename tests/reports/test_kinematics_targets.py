@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 
 from nebulines.reports.kinematics import Plan
-from nebulines.reports.kinematics_targets import bounds, targets
+from nebulines.reports.kinematics_bounds import bounds
+from nebulines.reports.kinematics_targets import targets
 
 
 def one_bin(low, high, quantity, **changes):
-    good = {"rms": 9.0, "rms_over_bound": 1.02, "coverage_68": 0.68, "coverage_68_error": 0.01}
+    good = {
+        "rms": 9.0,
+        "bound": 5.2,
+        "rms_over_bound": 1.02,
+        "coverage_68": 0.68,
+        "coverage_68_error": 0.01,
+    }
     good |= {"coverage_95": 0.95, "coverage_95_error": 0.005, "ks": 0.01, "n": 5000}
     return {"low": low, "high": high, "quantity": quantity} | good | changes
 
@@ -51,7 +58,9 @@ def test_what_is_reached_passes(numbers):
     found = verdicts(numbers)
     row = found["`kinematics` R 1000: RMS of velocity [km/s]"]
     assert row["passed"]
-    assert row["bound"] == "exact posterior: 10.20 ± 0.10"
+    assert row["bound"] == "exact posterior: 5.10 (0.981 of the CRLB)"
+    broadening = found["`kinematics` R 1000: RMS of broadening [km/s]"]
+    assert broadening["bound"] == "exact posterior: 10.20 ± 0.10"
     assert row["error"] == pytest.approx(9.0 / 100.0)
     assert not found["`kinematics` two components: flagged or covered [%]"]["passed"]
     assert "87.6" in found["`kinematics` two components: flagged or covered [%]"]["bound"]

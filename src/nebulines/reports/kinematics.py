@@ -119,7 +119,7 @@ def reproduce_kinematics(plan: Plan, *, command: str, progress: bool = False) ->
 def _sections() -> dict[str, SectionMaker]:
     from nebulines.reports import kinematics_sections as made
     from nebulines.reports.cross_validation import cross_validation
-    from nebulines.reports.kinematics_targets import bounds
+    from nebulines.reports.kinematics_bounds import bounds
     from nebulines.reports.mock_field import mock_field
 
     return {
