@@ -57,6 +57,16 @@ def test_each_kind_of_arguments_has_its_own_program(folder):
     assert len(files(folder)) == len(TRACED) == 4
 
 
+def test_settings_have_their_own_programs(folder):
+    x = np.arange(3, dtype=np.float32)
+    scaled(x)
+    with jax.default_matmul_precision("highest"):
+        scaled(x)
+    with jax.enable_x64(True):
+        assert scaled(x.astype(float))["y"].dtype == float
+    assert len(files(folder)) == len(TRACED) == 3
+
+
 @pytest.mark.parametrize("blob", [b"", b"no program", b"\x80\x04N."])
 def test_a_damaged_file_is_replaced(folder, blob):
     x = np.arange(3, dtype=np.float32)

@@ -95,7 +95,7 @@ class KeptPrograms:
         if not _can_be_kept(leaves):
             return self._jitted(*args, **kwargs)
         kinds = [(a.shape, str(a.dtype), a.weak_type) for a in map(jax.typeof, leaves)]
-        key = repr((self._name, fixed, str(structure), kinds))
+        key = repr((self._name, fixed, str(structure), kinds, _precision()))
         program = self._programs.get(key)
         if program is None:
             with self._lock:
@@ -140,6 +140,12 @@ def _can_be_kept(leaves: list[Any]) -> bool:
     )
 
 
+def _precision() -> tuple[Any, ...]:
+    """What else a program depends on."""
+    values = jax.config.values
+    return values["jax_enable_x64"], values["jax_default_matmul_precision"]
+
+
 def _dump(program: Any, key: str) -> bytes:
     code, _, result = serialize_executable.serialize(program)
     return pickle.dumps((key, code, result))
@@ -156,8 +162,13 @@ def _load(blob: bytes, key: str, arguments: dict[str, Any]) -> Any:
 def _write(path: Path, blob: bytes) -> None:
     """The whole file or none of it."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(blob)
-    os.replace(file.name, path)
+        try:
+            file.write(blob)
+            file.flush()
+            os.replace(file.name, path)
+        except OSError:
+            os.unlink(file.name)
+            raise
 
 
 def _folder(module: str) -> Path | None:
@@ -178,8 +189,6 @@ def _folder(module: str) -> Path | None:
         platform.system(),
         _processor(),
         os.environ.get("XLA_FLAGS", ""),
-        values["jax_enable_x64"],
-        str(values["jax_default_matmul_precision"]),
     )
     folder = cache_folder() / "programs" / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
     try:
