@@ -11,7 +11,7 @@ import pytest
 import nebulines as nl
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.axis import to_bins, to_channels
-from nebulines.galaxies.denoising.gate import evidence
+from nebulines.galaxies.denoising.gate import Evidence, evidence, judge
 from nebulines.galaxies.denoising.lines import beside_lines, line_rows
 from nebulines.galaxies.denoising.scores import covered, noisy
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, clean_set
@@ -82,7 +82,7 @@ def test_the_table_of_lines(galaxies, result):
     assert abs(np.median(ratio) - 1.0) < 0.1
     away = table["HALPHA6563_ew"][good] - galaxies.ew[good, HALPHA]
     assert np.mean(np.abs(away) < 3.0 * table["HALPHA6563_ew_err"][good]) > 0.9
-    assert np.median(table["HALPHA6563_snr"][good]) > 3.0
+    assert np.median(table["HALPHA6563_snr"][galaxies.ew[:, HALPHA] > 25.0]) > 3.0
     with pytest.raises(UsageError, match="draws"):
         nl.denoise(on_bins(galaxies.spectra[:2])).lines()
 
@@ -95,14 +95,47 @@ def test_lines_that_are_all_too_weak_are_seen(galaxies, result):
     weight = jnp.full((len(rows), 1), SIGMA**-2)
     found = white_statistics(network.basis, weight * (flux @ network.basis.vectors.T), weight[:, 0])
     mean = flux @ network.basis.vectors.T
-    right = evidence(network, flux, weight, mean, found)
     lines = mean @ network.basis.coordinates[: len(LINES)].T
+    right = evidence(network, flux, weight, mean, lines, found)
     shapes = directions(network.basis, network.line_profile).shapes
     share = 4.0 / jnp.sqrt(jnp.sum(jnp.square(lines / right.line_noise), axis=1))
-    weak = evidence(network, flux, weight, mean - (share[:, None] * lines) @ shapes.T, found)
+    weak = evidence(network, flux, weight, mean - (share[:, None] * lines) @ shapes.T, lines,
+                    found)  # fmt: skip
     assert np.all(np.abs(right.together) < 1.0)
     assert np.all(weak.together > 3.0)
     assert np.median(np.max(np.abs(weak.line_sigmas), axis=1)) < 4.0
+
+
+def test_draws_that_leave_the_data_are_stopped(galaxies):
+    """A posterior that holds a line for much weaker than the spectrum shows is no silent answer."""
+    network = load("denoise").network
+    rows = np.flatnonzero(galaxies.ew[:, HALPHA] > 20.0)[:8]
+    flux = noisy(galaxies.spectra[rows], SIGMA, 5)
+    weight = jnp.full((len(rows), 1), SIGMA**-2)
+    b = weight * (flux @ network.basis.vectors.T)
+    found = white_statistics(network.basis, b, weight[:, 0])
+    mean = flux @ network.basis.vectors.T
+    lines = found.scale[:, None] * found.line
+    low = lines.at[:, HALPHA].add(-5.0 * found.scale * found.sigma_line[:, HALPHA])
+    flags = {}
+    for name, drawn in (("right", lines), ("low", low)):
+        seen = evidence(network, flux, weight, mean, drawn, found)
+        flags[name] = judge(Evidence(*map(np.asarray, seen)), 0.15)
+    assert flags["right"].refused.mean() < 0.3
+    assert flags["low"].refused.all()
+    assert np.all(flags["low"].flags & Flag.OUT_OF_RANGE)
+
+
+def test_strong_lines_keep_their_flux(galaxies):
+    """[O III] ten times as strong as usual, far above its noise, in the draws as in the data."""
+    line = LINES.index("OIII5007")
+    flux = galaxies.spectra[:40] + 4.0 * line_profiles(["OIII5007"])
+    truth = galaxies.line_flux[:40, line] + 4.0
+    result = nl.denoise(on_bins(noisy(flux, 0.04, 3), 0.04), draws=60)
+    table = result.lines()
+    assert abs(np.median(table["OIII5007_flux"] / truth) - 1.0) < 0.15
+    away = np.abs(table["OIII5007_flux"] - truth) / table["OIII5007_flux_err"]
+    assert np.mean(away < 3.0) > 0.85
 
 
 def test_the_wide_prior_follows_unlikely_lines(galaxies):

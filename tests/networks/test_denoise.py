@@ -24,6 +24,7 @@ from nebulines.networks.denoise_posterior import (
     warp,
 )
 from nebulines.networks.weights import load, save
+from nebulines.training.denoise_basis import loose_prior
 
 K, L, CHANNELS = 6, 2, 30
 SIZE = {"basis": K, "lines": L, "width": 16, "depth": 1, "components": 2, "channels": CHANNELS}
@@ -34,8 +35,11 @@ def random_basis(seed: int = 0) -> Basis:
     vectors = np.linalg.qr(rng.normal(size=(CHANNELS, K)))[0].T
     coordinates = np.eye(K) + 0.2 * rng.normal(size=(K, K))
     mean = np.array([0.9, 0.2, 0.1, 0.0, 0.0, 0.0])
-    parts = (vectors, mean, np.geomspace(0.03, 1e-4, K), np.zeros(CHANNELS), coordinates,
-             np.full(L, 0.02))  # fmt: skip
+    prior = np.geomspace(0.03, 1e-4, K)
+    shapes = np.linalg.solve(coordinates[:L] @ coordinates[:L].T, coordinates[:L])
+    loose = loose_prior(prior, shapes, np.full(L, 2.0))
+    parts = (vectors, mean, prior, np.zeros(CHANNELS), coordinates,
+             np.full(L, 0.02), *loose)  # fmt: skip
     return Basis(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
@@ -146,7 +150,7 @@ def test_draws_have_the_lines_of_the_mixture(network, basis, spectra):
     mean, variance = line_moments(basis, posterior)
     np.testing.assert_allclose(mean, lines.mean(axis=0), rtol=0.15)
     np.testing.assert_allclose(jnp.sqrt(variance), lines.std(axis=0), rtol=0.15)
-    stated = errors(basis, profiles, posterior)
+    stated = errors(basis, profiles, posterior, variance)
     found = (drawn @ basis.vectors).std(axis=0)
     assert abs(float(jnp.median(stated / found)) - 1.0) < 0.1
 

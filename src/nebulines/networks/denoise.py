@@ -14,7 +14,14 @@ from jax import Array
 
 from nebulines.networks.denoise_basis import Basis, Statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import Guess, Posterior, draw, errors, first_guess
+from nebulines.networks.denoise_posterior import (
+    Guess,
+    Posterior,
+    draw,
+    errors,
+    first_guess,
+    line_moments,
+)
 
 NOISE_KNOTS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15)
 """Noise in a bin of spectra of unit norm between which what was calibrated is interpolated."""
@@ -128,9 +135,16 @@ class Denoise(eqx.Module):
         """Coefficients (draw, n, K) of posterior draws, in units of the scale."""
         return draw(self.basis, self.line_profile, posterior, key, n_draws)
 
-    def errors(self, posterior: Posterior) -> Array:
-        """Standard deviations (n, channel) of the spectra, in units of the scale."""
-        return errors(self.basis, self.line_profile, posterior)
+    def line_moments(self, posterior: Posterior) -> tuple[Array, Array]:
+        """Means and variances (n, L) of the draws of line fluxes, in units of the scale."""
+        return line_moments(self.basis, posterior)
+
+    def errors(self, posterior: Posterior, line_variance: Array | None = None) -> Array:
+        """Standard deviations (n, channel) of the spectra, in units of the scale; variances of the
+        lines where these are known already."""
+        if line_variance is None:
+            line_variance = self.line_moments(posterior)[1]
+        return errors(self.basis, self.line_profile, posterior, line_variance)
 
     def _guess(self, found: Statistics) -> Guess:
         n_lines = self.basis.n_lines

@@ -11,7 +11,9 @@ scale s the most probable coefficients and their covariance are
     P = (A + S^-1 / s^2)^-1,    s a = P (b + S^-1 m / s).
 
 What the network is given are these in coordinates u = R a: the fluxes of lines (rows of R learned
-from clean spectra) and the rest of the space.
+from clean spectra) and the rest of the space. That prior all but rules out lines much stronger than
+usual, so the line fluxes are also given as they come out under a loose prior S + G T G^T, in which
+every line (G, its coefficients) may be many times as strong as in the training set.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ class Basis(eqx.Module):
         residual: (channel,) mean square of what the basis leaves of clean spectra.
         coordinates: (K, K) R; the first L rows give line fluxes [unit norm times Angstrom].
         softening: (L,) line flux below which asinh is linear.
+        loose_vectors: (K, K) eigenvectors of the loose prior, in rows.
+        loose_variance: (K,) its variances along them.
     """
 
     vectors: Array
@@ -42,6 +46,8 @@ class Basis(eqx.Module):
     residual: Array
     coordinates: Array
     softening: Array
+    loose_vectors: Array
+    loose_variance: Array
 
     @classmethod
     def empty(cls, size: int, lines: int, channels: int) -> Basis:
@@ -53,6 +59,8 @@ class Basis(eqx.Module):
             jnp.zeros(channels),
             jnp.eye(size),
             jnp.ones(lines),
+            jnp.eye(size),
+            jnp.ones(size),
         )
 
     @property
@@ -77,6 +85,8 @@ class Statistics(NamedTuple):
         variance: (n, K) of their posterior.
         u: (n, K) the same in coordinates R.
         sigma_u: (n, K) standard deviations of these.
+        line: (n, L) line fluxes under the loose prior: what the data alone say.
+        sigma_line: (n, L) standard deviations of these.
         noise: (n,) typical standard deviation of a bin.
     """
 
@@ -86,6 +96,8 @@ class Statistics(NamedTuple):
     variance: Array
     u: Array
     sigma_u: Array
+    line: Array
+    sigma_line: Array
     noise: Array
 
 
@@ -122,7 +134,21 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
     variance_u = jnp.sum(turned * basis.coordinates, axis=-1)
     variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
     seen = jnp.mean(jnp.diagonal(a, axis1=-2, axis2=-1), axis=-1)
-    return _in_units(basis, first, best, seen, variance, jnp.maximum(variance_u, 0.0))
+    spread = variance, jnp.maximum(variance_u, 0.0)
+    return _in_units(basis, first, best, seen, spread, _loose_lines(basis, a, b, safe))
+
+
+def _loose_lines(basis: Basis, a: Array, b: Array, scale: Array) -> tuple[Array, Array]:
+    """Line fluxes (n, L) under the loose prior and their variances, in units of the scale (n,)."""
+    root = jnp.sqrt(basis.loose_variance)
+    ways = basis.loose_vectors.T * root
+    size = jnp.square(scale)[:, None, None]
+    covariance = inverse(jnp.eye(basis.size) + size * (ways.T @ a @ ways))
+    right = (b * scale[:, None]) @ ways + (basis.loose_vectors @ basis.mean) / root
+    rows = basis.coordinates[: basis.n_lines] @ ways
+    flux = jnp.einsum("nij,nj->ni", covariance, right) @ rows.T
+    turned = jnp.einsum("nij,lj->nli", covariance, rows)
+    return flux, jnp.maximum(jnp.sum(turned * rows, axis=-1), 0.0)
 
 
 def inverse(matrix: Array) -> Array:
@@ -158,8 +184,13 @@ def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:
     safe = _positive(first)[:, None]
     variance = 1.0 / (weight[:, None] * jnp.square(safe) + 1.0 / basis.variance)
     best = variance * (b * safe + basis.mean / basis.variance)
-    variance_u = variance @ jnp.square(basis.coordinates).T
-    return _in_units(basis, first, best, weight, variance, variance_u)
+    spread = variance, variance @ jnp.square(basis.coordinates).T
+    loose = 1.0 / (weight[:, None] * jnp.square(safe) + 1.0 / basis.loose_variance)
+    turned = basis.loose_vectors @ basis.mean / basis.loose_variance
+    along = loose * (safe * (b @ basis.loose_vectors.T) + turned)
+    rows = basis.coordinates[: basis.n_lines] @ basis.loose_vectors.T
+    lines = along @ rows.T, loose @ jnp.square(rows).T
+    return _in_units(basis, first, best, weight, spread, lines)
 
 
 def _first_scale(basis: Basis, information: Array, b: Array) -> Array:
@@ -171,18 +202,26 @@ def _positive(scale: Array) -> Array:
 
 
 def _in_units(
-    basis: Basis, first: Array, best: Array, weight: Array, variance: Array, variance_u: Array
+    basis: Basis,
+    first: Array,
+    best: Array,
+    weight: Array,
+    spread: tuple[Array, Array],
+    lines: tuple[Array, Array],
 ) -> Statistics:
-    """From units of the first scale to those of the norm of the coefficients; the mean weight
-    (n,) of a bin says how much noise there is."""
+    """From units of the first scale to those of the norm of the coefficients: variances of these
+    and of u, line fluxes and their variances; the mean weight (n,) of a bin says how much noise
+    there is."""
     norm = jnp.sqrt(jnp.sum(jnp.square(best), axis=-1))
     scaled = best / norm[:, None]
     return Statistics(
         first * norm,
         first,
         scaled,
-        variance / jnp.square(norm)[:, None],
+        spread[0] / jnp.square(norm)[:, None],
         scaled @ basis.coordinates.T,
-        jnp.sqrt(variance_u) / norm[:, None],
+        jnp.sqrt(spread[1]) / norm[:, None],
+        lines[0] / norm[:, None],
+        jnp.sqrt(lines[1]) / norm[:, None],
         1.0 / (jnp.sqrt(jnp.maximum(weight, 1e-30)) * _positive(first) * norm),
     )

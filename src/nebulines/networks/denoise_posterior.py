@@ -23,7 +23,6 @@ from jax import Array
 from nebulines.networks.denoise_basis import Basis, Statistics
 
 _RANGE_SIGMAS = 4.0
-_LEAST_SHARE = 0.02  # of the data in a linear answer, for what they say alone to be worked out
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 _LARGEST = 20.0
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
@@ -31,7 +30,7 @@ _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
 
 class Guess(NamedTuple):
     """Where the posterior is looked for: y (n, L), its width (n, L), and the range (n, L) that the
-    data leave to draws: four errors about the linear answer, and no negative flux."""
+    data leave to draws: four errors about what they say alone, and no negative flux."""
 
     y: Array
     width: Array
@@ -81,26 +80,20 @@ def unwarp(basis: Basis, y: Array) -> Array:
 
 
 def first_guess(basis: Basis, found: Statistics, centre: Array, spread: Array) -> Guess:
-    """y and its width from the linear answer and the marginal prior N(centre, spread^2) of y."""
+    """y and its width from the linear answer and the marginal prior N(centre, spread^2) of y; the
+    range from what the data alone say, for the linear answer rules out lines that are much stronger
+    than usual."""
     flux, error = found.u[..., : basis.n_lines], found.sigma_u[..., : basis.n_lines]
     slope = jnp.hypot(jnp.hypot(jnp.maximum(flux, 0.0), error), basis.softening)
     width = error / slope
     trust = jnp.square(spread) / (jnp.square(spread) + jnp.square(width))
+    trusted = jnp.sqrt(trust) * width
     y = centre + trust * (warp(basis, flux) - centre)
-    free, error = _without_prior(basis, flux, error)
-    low = warp(basis, jnp.maximum(free - _RANGE_SIGMAS * error, 0.0))
-    top = jnp.maximum(free, -(_RANGE_SIGMAS - 1.0) * error) + _RANGE_SIGMAS * error
+    flux, error = found.line, found.sigma_line
+    low = warp(basis, jnp.maximum(flux - _RANGE_SIGMAS * error, 0.0))
+    top = jnp.maximum(flux, -(_RANGE_SIGMAS - 1.0) * error) + _RANGE_SIGMAS * error
     high = warp(basis, top)
-    return Guess(y, jnp.sqrt(trust) * width, low, high)
-
-
-def _without_prior(basis: Basis, flux: Array, error: Array) -> tuple[Array, Array]:
-    """Line fluxes and errors (..., L) of the data alone, from those of the linear posterior: its
-    normal prior would rule out lines that are much stronger than usual."""
-    rows = basis.coordinates[: basis.n_lines]
-    prior, middle = jnp.square(rows) @ basis.variance, rows @ basis.mean
-    share = jnp.clip(1.0 - jnp.square(error) / prior, _LEAST_SHARE, 1.0)
-    return middle + (flux - middle) / share, error / jnp.sqrt(share)
+    return Guess(y, trusted, low, high)
 
 
 def lower_matrix(packed: Array, size: int) -> Array:
@@ -181,14 +174,15 @@ def directions(basis: Basis, profiles: Array) -> Directions:
     return Directions(shapes, jnp.eye(basis.size) - shapes @ rows)
 
 
-def errors(basis: Basis, profiles: Array, posterior: Posterior) -> Array:
+def errors(basis: Basis, profiles: Array, posterior: Posterior, line_variance: Array) -> Array:
     """Standard deviations (n, channel) of the spectra that `draw` gives, in units of the scale,
-    with what the basis leaves of clean spectra; lines are taken to be independent."""
+    with what the basis leaves of clean spectra; lines, whose variances (n, L) are those of
+    `line_moments`, are taken to be independent."""
     ways = directions(basis, profiles)
     line = jnp.square(ways.shapes.T @ basis.vectors)
     rest = jnp.square(ways.rest.T @ basis.vectors)
     known = jnp.concatenate([line, rest])
-    amount = [line_moments(basis, posterior)[1], jnp.square(posterior.deviation)]
+    amount = [line_variance, jnp.square(posterior.deviation)]
     return jnp.sqrt(jnp.concatenate(amount, axis=-1) @ known + basis.residual)
 
 

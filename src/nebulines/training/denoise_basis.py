@@ -26,6 +26,8 @@ _RIDGE = 1e-8
 _SOFTENING = 0.1
 """Share of the median line flux below which asinh is linear."""
 _FLOOR_PERCENTILE = 30.0
+_LOOSE = 10.0
+"""Strength of lines under the loose prior: times the root mean square flux of the set."""
 
 
 def learn_basis(
@@ -65,8 +67,35 @@ def learn_basis(
     coordinates = np.concatenate([rows, _complement(rows, variance)])
     softening = _SOFTENING * np.median(np.abs(line_flux), axis=0)
     parts = (vectors, coefficients.mean(axis=0), variance, residual, coordinates,
-             np.maximum(softening, 1e-5))  # fmt: skip
+             np.maximum(softening, 1e-5),
+             *loose_prior(variance, shapes @ vectors.T, _strengths(lines, line_flux)))  # fmt: skip
     return Basis(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def loose_prior(
+    variance: np.ndarray, shapes: np.ndarray, strength: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors (K, K), in rows, and eigenvalues (K,) of S + G T G^T.
+
+    Args:
+        variance: (K,) S.
+        shapes: (m, K) coefficients of shapes of unit flux, G.
+        strength: (m,) roots of T, fluxes that shapes may have.
+
+    Example:
+        >>> loose_prior(np.ones(2), np.array([[0.0, 1.0]]), np.array([2.0]))[1].tolist()
+        [1.0, 5.0]
+    """
+    free = shapes * strength[:, None]
+    values, turn = np.linalg.eigh(np.diag(variance) + free.T @ free)
+    return turn.T, np.maximum(values, _SMALLEST_VARIANCE)
+
+
+def _strengths(lines: Sequence[str], line_flux: np.ndarray) -> np.ndarray:
+    """Fluxes (m,) that the shapes of `line_shapes` may have under the loose prior."""
+    own = dict(zip(lines, _LOOSE * np.sqrt(np.mean(np.square(line_flux), axis=0)), strict=True))
+    changed = [name for names in (WIDER, MOVED) for name in lines if name in names]
+    return np.array([own[name] for name in (*lines, *changed)])
 
 
 def line_shapes(lines: Sequence[str]) -> np.ndarray:

@@ -58,7 +58,7 @@ class Denoised:
 
         if self.bins is None or self.bins.draws is None:
             raise UsageError("line fluxes need posterior draws: denoise(spectra, draws=100)")
-        noise = self.bins.gate.evidence.line_noise
+        noise = self.bins.gate.evidence.data_error
         table = measure_lines(self.basis, self.bins.coefficients, self.bins.draws, noise)
         stretch = 1.0 + self.redshift
         columns = {

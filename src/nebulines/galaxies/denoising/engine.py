@@ -168,13 +168,14 @@ def _answer(
     posterior = network(found, prior)
     scale = found.scale[:, None]
     mean = scale * posterior.mean
+    lines = network.line_moments(posterior)
     drawn = scale * network.draws(posterior, key, draws) if draws else jnp.zeros((0, *mean.shape))
     return _Answer(
         mean,
         mean @ basis.vectors,
-        scale * network.errors(posterior),
+        scale * network.errors(posterior, lines[1]),
         drawn,
-        evidence(network, flux, weight, mean, found),
+        evidence(network, flux, weight, mean, scale * lines[0], found),
     )
 
 

@@ -24,6 +24,9 @@ TOGETHER_SIGMAS = 3.0
 with lines too weak shows up in none of them alone."""
 FEATURE_SIGMAS = 5.5
 """POOR_FIT: a line-like residual at any wavelength (wrong redshift, sky, cosmic ray)."""
+AGREE_SIGMAS = 3.5
+"""OUT_OF_RANGE: the posterior of a line lies so many sigmas from what the data alone say of it,
+which galaxies as those of the prior do not do."""
 RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 0.0
 """OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on; a line above
 the strongest of the training, none."""
@@ -45,6 +48,10 @@ class Evidence(NamedTuple):
         line_sigmas: (n, L) residual flux of each line by a matched filter, in its sigmas.
         line_noise: (n, L) these sigmas; infinite where nothing of a line was seen.
         line_flux: (n, L) in the posterior mean.
+        data_flux: (n, L) what the data alone say, with free widths and continuum.
+        data_error: (n, L) the standard deviations of these.
+        disagreement: (n, L) posterior means less these, in these sigmas: of the mean spectrum or of
+            the draws, whichever is farther.
         together: (n,) sigmas by which a common factor on all lines misses 1.
         feature: (n,) the largest line-like residual anywhere, in sigmas.
         outside: (n,) whether a coordinate lies outside what was trained on, its error considered.
@@ -58,6 +65,9 @@ class Evidence(NamedTuple):
     line_sigmas: Any
     line_noise: Any
     line_flux: Any
+    data_flux: Any
+    data_error: Any
+    disagreement: Any
     together: Any
     feature: Any
     outside: Any
@@ -83,7 +93,12 @@ class Gate(NamedTuple):
 
 
 def evidence(
-    network: Denoise, flux: Array, weight: Array, mean: Array, found: Statistics
+    network: Denoise,
+    flux: Array,
+    weight: Array,
+    mean: Array,
+    lines: Array,
+    found: Statistics,
 ) -> Evidence:
     """Look at the residuals of n de-noised spectra; compiled.
 
@@ -91,6 +106,7 @@ def evidence(
         network: with the ranges of its training.
         flux: (n, 825) the data; ``weight`` (n, 825), or (n, 1) where it is the same in all bins.
         mean: (n, K) posterior means in the unit of the data.
+        lines: (n, L) means of the draws of line fluxes.
         found: statistics of the spectra.
     """
     basis = network.basis
@@ -107,6 +123,10 @@ def evidence(
     line_flux = mean @ basis.coordinates[: basis.n_lines].T
     expected = jnp.sum(jnp.square(line_flux) * information, axis=1)
     together = jnp.sum(line_flux * left, axis=1) / jnp.sqrt(jnp.maximum(expected, 1e-30))
+    scale = found.scale[:, None]
+    data_flux, data_error = scale * found.line, scale * found.sigma_line
+    away = jnp.stack([line_flux, lines]) - data_flux
+    away = jnp.where(jnp.abs(away[0]) > jnp.abs(away[1]), away[0], away[1]) / data_error
     known = basis.mean @ basis.vectors
     strength = jnp.maximum(_projected(weight, jnp.square(known)[None])[:, 0], 1e-30)
     return Evidence(
@@ -115,6 +135,9 @@ def evidence(
         left / jnp.sqrt(information),
         line_noise,
         line_flux,
+        data_flux,
+        data_error,
+        away,
         together,
         _feature(weighted, weight),
         _outside(network, found),
@@ -139,6 +162,7 @@ def judge(found: Evidence, most_noise: float) -> Gate:
     poor |= wrong.any(axis=1)
     excess = (found.chi2 - 1.0) * np.sqrt(bins / 2.0)
     poor |= (excess > RESIDUAL_SIGMAS) & (found.chi2 > RESIDUAL_CHI2)
+    strange = found.outside | (np.abs(found.disagreement) > AGREE_SIGMAS).any(axis=1)
     few, dark = found.share < LEAST_BINS, ~(found.signal > LEAST_SIGNAL)
     lost = few | dark | ~np.isfinite(found.chi2)
     noisy = found.noise > _NOISE_MARGIN * most_noise
@@ -149,10 +173,10 @@ def judge(found: Evidence, most_noise: float) -> Gate:
         (found.share < 1.0, Flag.MASKED_CHANNELS),
         (found.hidden, Flag.LINE_OUTSIDE_BAND),
         (poor, Flag.POOR_FIT),
-        (found.outside | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
+        (strange | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
     ):
         flags[condition] |= flag
-    return Gate(flags, (poor | found.outside) & ~lost, lost, found)
+    return Gate(flags, (poor | strange) & ~lost, lost, found)
 
 
 def _projected(weight: Array, rows: Array) -> Array:
@@ -178,10 +202,12 @@ def _smoothed(values: Array, shape: tuple[float, ...]) -> Array:
 
 
 def _outside(network: Denoise, found: Statistics) -> Array:
-    upwards = jnp.full(network.basis.size, RANGE_SIGMAS)
-    upwards = upwards.at[: network.basis.n_lines].set(STRONG_SIGMAS)
-    high = found.u - upwards * found.sigma_u > network.u_high
-    low = found.u + RANGE_SIGMAS * found.sigma_u < network.u_low
+    n_lines = network.basis.n_lines
+    upwards = jnp.full(network.basis.size, RANGE_SIGMAS).at[:n_lines].set(STRONG_SIGMAS)
+    u = found.u.at[:, :n_lines].set(found.line)
+    sigma = found.sigma_u.at[:, :n_lines].set(found.sigma_line)
+    high = u - upwards * sigma > network.u_high
+    low = u + RANGE_SIGMAS * sigma < network.u_low
     return jnp.any(high | low, axis=1)
 
 

@@ -29,7 +29,7 @@ def measure_lines(
         basis: of the network.
         mean: (n, K) coefficients of the de-noised spectra.
         draws: (draw, n, K) coefficients of posterior draws.
-        noise: (n, L) of a line's flux by a matched filter.
+        noise: (n, L) error of a line's flux as the data alone give it.
 
     Returns:
         Medians of the draws and half of their central 68.27 %, the flux in the mean spectrum as
