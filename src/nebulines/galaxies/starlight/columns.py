@@ -32,6 +32,7 @@ CLAIM = 25.0
 """Features of the starlight that should have lowered chi2 by this much are put to the test ..."""
 KEPT = 0.5
 """... and must have lowered it by this share of what they claim."""
+_SAMPLED = 4  # every so many channels are enough for a median
 
 
 class Judged(NamedTuple):
@@ -54,14 +55,12 @@ def judge(data: OnGrid, light: Starlight, setup: StellarSetup) -> Judged:
     """
     weight = np.where(light.used, data.weight, 0.0)
     count = (weight > 0).sum(axis=1)
-    snr = _median_snr(data, light, weight)
+    none = missing(data, light, setup)
     smooth = running_mean(light.stars, np.where(weight > 0, 1.0, 0.0))
     difference = light.stars - smooth
     left = data.flux - light.gas - light.stars
     claim = np.sum(weight * difference**2, axis=1, dtype=float)
     gain = claim + 2.0 * np.sum(weight * difference * left, axis=1, dtype=float)
-    none = (count < LEAST_CHANNELS) | ~(snr > LEAST_SNR) | ~setup.usable
-    none |= ~np.isfinite(light.stars).all(axis=1)
     clipped = 1.0 - count / np.maximum((data.weight > 0).sum(axis=1), 1)
     at_edge = np.abs(light.shape[:, 0]) >= 0.99 * LARGEST_SHIFT
     at_edge |= light.shape[:, 1] >= 0.99 * LARGEST_VARIANCE
@@ -71,9 +70,17 @@ def judge(data: OnGrid, light: Starlight, setup: StellarSetup) -> Judged:
     return Judged(none, poor & ~none)
 
 
-def _median_snr(data: OnGrid, light: Starlight, weight: np.ndarray) -> np.ndarray:
+def missing(data: OnGrid, light: Starlight, setup: StellarSetup) -> np.ndarray:
+    """Whether no starlight was fitted (n,), as in `Judged`."""
+    weight = np.where(light.used, data.weight, 0.0)
+    snr = _median_snr(light.stars[:, ::_SAMPLED], weight[:, ::_SAMPLED])
+    none = ((weight > 0).sum(axis=1) < LEAST_CHANNELS) | ~(snr > LEAST_SNR) | ~setup.usable
+    return none | ~np.isfinite(light.stars).all(axis=1)
+
+
+def _median_snr(stars: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(n,) median of the starlight over the noise, in the channels used."""
-    ratio = np.where(weight > 0, light.stars * np.sqrt(weight), np.nan)
+    ratio = np.where(weight > 0, stars * np.sqrt(weight), np.nan)
     some = (weight > 0).any(axis=1)
     snr = np.zeros(len(ratio))
     if some.any():

@@ -21,7 +21,7 @@ import numpy as np
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
-from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge
+from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge, missing
 from nebulines.galaxies.starlight.continuum_fit import (
     Starlight,
     fit_starlight,
@@ -132,7 +132,7 @@ def find_stars(
     data = locate(data, np.broadcast_to(free, data.flux.shape), setup.basis, most=_most(config))
     free, fitted = (np.stack([np.roll(part, -k) for k in data.moved]) for part in (free, fitted))
     first = fit_starlight(data, free, setup.basis)
-    on_axis = _on_axis(first, judge(data, first, setup), data, spectra, setup)
+    on_axis = _on_axis(first, missing(data, first, setup), data, spectra, setup)
     gas = _gas(spectra, on_axis, config, gas_config)
     places = line_places(
         setup.basis.grid,
@@ -145,7 +145,7 @@ def find_stars(
     near = np.flatnonzero(reached_by(setup.basis.grid, rest, half_width_kms=NEAR_KMS))
     light = fit_starlight(data, used, setup.basis, start=first.shape, places=places, near=near)
     judged = judge(data, light, setup)
-    return Stars(data, light, judged, setup, _on_axis(light, judged, data, spectra, setup))
+    return Stars(data, light, judged, setup, _on_axis(light, judged.none, data, spectra, setup))
 
 
 def _most(config: FitConfig) -> int:
@@ -155,10 +155,10 @@ def _most(config: FitConfig) -> int:
 
 
 def _on_axis(
-    light: Starlight, judged: Judged, data: OnGrid, spectra: Spectra, setup: StellarSetup
+    light: Starlight, none: np.ndarray, data: OnGrid, spectra: Spectra, setup: StellarSetup
 ) -> np.ndarray:
     """Starlight (n, channel) at the channels of the spectra; 0 where none is believed."""
-    stars = np.where(judged.none[:, None], 0.0, light.stars).astype(np.float32)
+    stars = np.where(none[:, None], 0.0, light.stars).astype(np.float32)
     return off_grid(stars, data, spectra, setup.redshift)
 
 
