@@ -75,7 +75,7 @@ def answers(prepared: Prepared, network: Kinematics) -> Answer:
 
 def _sizes_of(network: Kinematics) -> tuple[int, ...]:
     """What a program is compiled for."""
-    return network.inward.out_features, len(network.blocks), network.outward.out_features
+    return len(network.blocks), *network.inward.weight.shape, *network.outward.weight.shape
 
 
 def _offsets(geometry: Geometry, low: float, high: float) -> tuple[float, float]:

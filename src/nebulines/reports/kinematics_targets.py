@@ -109,7 +109,8 @@ def _bin_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
             for level in (68, 95):
                 low, high = asked[f"coverage_{level}"]
                 key, middle = f"coverage_{level}", 0.5 * (low + high)
-                worst = max(bins[:-1], key=lambda b, k=key, m=middle: abs(100 * b[k] - m))
+                off = [abs(100 * b[key] - middle) for b in bins[:-1]]
+                worst = bins[int(np.argmax(off))]
                 share = 100 * worst[key]
                 yield _Row(f"{name} {level} % intervals of {quantity} cover [%]",
                            f"{low:g}-{high:g}", share, 100 * worst[f"{key}_error"],
