@@ -41,7 +41,7 @@ ARC_LINES = {"[OII]3727": ("OII3726", "OII3729"), "Hb": ("HBETA4861",), "[OIII]5
 ARC_LINES |= {"[OIII]4959": ("OIII4959",), "Hg": ("HGAMMA4340",), "Hd": ("HDELTA4102",)}
 ARC_REDSHIFT = 0.725  # of the arc; its table is in the rest frame
 ARC_TIES = "OII3726,OII3729;HBETA4861,OIII4959,OIII5007"
-ARC_REACH, ARC_SIDES = 8.0, (12.0, 25.0)  # of a plain sum of channels, and of what lies beside it
+ARC_REACH, ARC_SIDES = 8.0, (12.0, 40.0)  # of a plain sum of channels, and of what lies beside it
 # the published fluxes were fitted in sections of the spectrum, each with a velocity and a width
 
 
@@ -276,8 +276,8 @@ def _arc_page(scores: dict[str, dict[str, float]]) -> str:
         "The arc in Abell 370, bins in which the published line is above 5 sigma. *stated*: both "
         "sets of errors together. *their starlight*: on the spectra left by the continuum that the "
         f"publication took off, our line fit, and the plain sum of the channels within "
-        f"{ARC_REACH:.0f} A over the published flux: where that sum is not 1, no right measurement "
-        "of these spectra gives the published flux.\n\n" + table(head, rows)
+        f"{ARC_REACH:.0f} A over the published flux. What differs between the columns is "
+        "starlight, and how much light beside the line is counted.\n\n" + table(head, rows)
     )
 
 
