@@ -11,6 +11,7 @@ of many spectra.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +35,9 @@ from nebulines.fitting.profile import lonely_residual, shared_profile_score
 from nebulines.fitting.small_solve import Elements, Rows
 from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
+
+LONGEST_SHAPE_STEP = 0.3
+"""Of y, in one step."""
 
 
 class BankSolution(NamedTuple):
@@ -316,7 +320,16 @@ def _fit_tile(
     spread = _spread_basis(rho, ranges, facts.n_spread)
     weighted = data.T * tables.root[:, None]
     seen = _project(weighted, spread, tables)
-    theta = _minimise(theta.T, seen, tables, ranges, n_steps)
+    low = jnp.stack([-ranges.shift, ranges.y_low])[:, None]
+    high = jnp.stack([ranges.shift, 1.0 + 0.0 * ranges.y_low])[:, None]
+    theta = minimise(
+        theta.T,
+        lambda at: _evaluate(at, seen, tables, ranges).at,
+        seen.square,
+        (low, high),
+        ranges,
+        n_steps,
+    )
     point = _evaluate(theta, seen, tables, ranges, honest=True)
     best = _best_fit(theta, point, spread, tables, ranges)
     parts = _describe(theta, point, weighted - best, rho, tables, broadening_scale, ranges, facts)
@@ -328,18 +341,31 @@ def _fit_tile(
     return packed, jnp.where(used, best / jnp.where(used, tables.root[:, None], 1.0), jnp.nan).T
 
 
-def _minimise(
-    theta: Array, seen: _Projected, tables: AnchorTables, ranges: Ranges, n_steps: Array | int
+def minimise(
+    theta: Array,
+    evaluate: Callable[[Array], _Reduced],
+    square: Array,
+    limits: tuple[Array, Array],
+    ranges: Ranges,
+    n_steps: Array | int,
 ) -> Array:
-    """Levenberg-Marquardt from theta (2, n)."""
-    slack = 1e-5 * seen.square
-    low = jnp.stack([-ranges.shift, ranges.y_low])[:, None]
-    high = jnp.stack([ranges.shift, 1.0 + 0.0 * ranges.y_low])[:, None]
-    longest = jnp.stack([ranges.shift, 0.3])[:, None]
+    """Levenberg-Marquardt from theta (2, n).
 
-    def body(_, state):
+    Args:
+        theta: delta and y to start from.
+        evaluate: the reduced problem at theta (2, n).
+        square: (n,) sum of the squared data, whose rounding no step needs to overcome.
+        limits: lowest and highest theta (2, n) or (2, 1).
+        ranges: of the tables.
+        n_steps: steps.
+    """
+    low, high = limits
+    longest = jnp.stack([0.5 * (high[0] - low[0]), jnp.full_like(low[0], LONGEST_SHAPE_STEP)])
+    slack = 1e-5 * square
+
+    def body(_: int, state: tuple[Array, _Reduced, Array, Array]) -> Any:
         best, at, damping, trial = state
-        new = _evaluate(trial, seen, tables, ranges).at
+        new = evaluate(trial)
         accept = new.chi2 <= at.chi2 + slack
         damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
         best = jnp.where(accept, trial, best)

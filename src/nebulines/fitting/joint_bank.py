@@ -8,7 +8,6 @@ elsewhere sees delta plus a constant of the row.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,12 +30,13 @@ from nebulines.fitting.filter_bank import (
     _restrict,
     _spread_basis,
     _two,
+    minimise,
     solution_width,
     unpack,
 )
+from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 
-LONGEST_SHAPE_STEP = 0.3
 EDGE = 1e-3
 """Share of the range of delta at whose end a fit has not converged."""
 
@@ -82,7 +82,7 @@ def band_width(n_templates: int, n_lines: int) -> int:
     return solution_width(n_templates, n_lines) + 3
 
 
-@partial(jax.jit, static_argnames=("facts", "keep_model"))
+@keep_programs(static_argnames=("facts", "keep_model"))
 def fit_bands_around(
     theta: Array,
     bands: tuple[BandRows, ...],
@@ -135,8 +135,14 @@ def _fit_few(
 ) -> tuple[tuple[Array, Array], ...]:
     seen = tuple(_see(*parts) for parts in zip(bands, known, facts, strict=True))
     low, high = _limits(bands, known)
-    start = theta.T
-    end = _minimise(start, seen, bands, known, (low, high), n_steps)
+    end = minimise(
+        theta.T,
+        lambda at: _total(_evaluate_all(at, seen, bands, known)),
+        jnp.sum(jnp.stack([of.projected.square for of in seen]), axis=0),
+        (low, high),
+        known[0].ranges,
+        n_steps,
+    )
     points = _evaluate_all(end, seen, bands, known, honest=True)
     last, settled = _last_step(end, points, known, (low, high), n_steps)
     return tuple(
@@ -176,39 +182,6 @@ def _evaluate_all(
 
 def _total(points: tuple[_Point, ...]) -> _Reduced:
     return jax.tree.map(lambda *of_bands: sum(of_bands), *(point.at for point in points))
-
-
-def _minimise(
-    theta: Array,
-    seen: tuple[_Seen, ...],
-    bands: tuple[BandRows, ...],
-    known: tuple[BandTables, ...],
-    limits: tuple[Array, Array],
-    n_steps: Array | int,
-) -> Array:
-    """Levenberg-Marquardt from theta (2, n) on the sum of the bands' chi2."""
-    low, high = limits
-    slack = 1e-5 * sum(of.projected.square for of in seen)
-    longest = jnp.stack([0.5 * (high[0] - low[0]), jnp.full_like(low[0], LONGEST_SHAPE_STEP)])
-    ranges = known[0].ranges
-
-    def body(_: int, state: tuple[Array, _Reduced, Array, Array]) -> Any:
-        best, at, damping, trial = state
-        new = _total(_evaluate_all(trial, seen, bands, known))
-        accept = new.chi2 <= at.chi2 + slack
-        damping = jnp.where(accept, damping * 0.1, jnp.maximum(damping * 10.0, 1e-3))
-        best = jnp.where(accept, trial, best)
-        at = jax.tree.map(lambda a, b: jnp.where(accept, a, b), new, at)
-        gradient, curvature = _restrict(best, at, ranges)
-        raised = jnp.stack([1.0 + damping, jnp.ones_like(damping), 1.0 + damping])
-        step = jnp.stack(_two(curvature * raised).solve(list(gradient)))
-        return best, at, damping, jnp.clip(best + jnp.clip(step, -longest, longest), low, high)
-
-    # the first pass of the loop evaluates the start: the body is compiled once
-    n = theta.shape[1]
-    nowhere = _Reduced(jnp.full(n, jnp.inf), jnp.zeros((2, n)), jnp.zeros((3, n)))
-    state = (theta, nowhere, jnp.full(n, 1e-2, theta.dtype), theta)
-    return jax.lax.fori_loop(0, n_steps, body, state)[3]
 
 
 def _last_step(

@@ -17,7 +17,6 @@ the fluxes of different bands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -42,6 +41,7 @@ from nebulines.fitting.joint_problem import JointProblem
 from nebulines.fitting.small_solve import solve
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
+from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 
 CALL_ROWS = 32 * TILE_ROWS
@@ -83,7 +83,7 @@ class _State(NamedTuple):
     trial: Array
 
 
-@partial(jax.jit, static_argnames="options")
+@keep_programs(static_argnames=("options",))
 def minimise(
     theta: Array,
     tiles: tuple[Tile, ...],

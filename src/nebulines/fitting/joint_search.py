@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -22,6 +20,7 @@ from nebulines.fitting.start import (
     line_places,
     plan_search,
 )
+from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 
 CALL_ROWS = 16 * TILE_ROWS
@@ -154,7 +153,7 @@ class CombRows(NamedTuple):
     rarity: Any
 
 
-@partial(jax.jit, static_argnames=("lengths", "exclude", "sharpest"))
+@keep_programs(static_argnames=("lengths", "exclude", "sharpest"))
 def search_bands(
     bands: tuple[CombRows, ...],
     lengths: tuple[tuple[int, tuple[int, ...]], ...],
