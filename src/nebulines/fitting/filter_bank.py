@@ -358,6 +358,9 @@ def minimise(
         limits: lowest and highest theta (2, n) or (2, 1).
         ranges: of the tables.
         n_steps: steps.
+
+    Returns:
+        The last theta (2, n) tried.
     """
     low, high = limits
     longest = jnp.stack([0.5 * (high[0] - low[0]), jnp.full_like(low[0], LONGEST_SHAPE_STEP)])

@@ -25,10 +25,10 @@ def load_direct_fit(prepared: Prepared) -> None:
         return
 
     def load() -> None:
-        piece = problem.piece(np.zeros(1, int), np.zeros(1))
-        theta = piece.theta(np.zeros((1, 1)), np.zeros((1, 1)))
         # whatever is wrong shows when these spectra are fitted
         with contextlib.suppress(Exception):
+            piece = problem.piece(np.zeros(1, int), np.zeros(1))
+            theta = piece.theta(np.zeros((1, 1)), np.zeros((1, 1)))
             fit_rows(theta, piece.tile, problem.options, 1)
 
     Thread(target=load).start()
