@@ -24,7 +24,7 @@ SHARES = (0.7, 0.15)
 """Of a user's galaxies that train and that validate; the rest tests."""
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.15)
 """Trial factors of the scatter."""
-SIZE = {"width": 64, "depth": 2, "rank": 3, "components": 4}
+SIZE = {"width": 160, "depth": 2, "rank": 3, "components": 4, "median_width": 64}
 RANGES = {"colours": "region of 99.9 % of the training colours (support)"}
 
 
