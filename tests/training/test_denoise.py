@@ -90,9 +90,10 @@ def galaxies(learned, rows) -> CleanGalaxies:
 def test_noise_in_the_statistics_is_the_noise_of_spectra(learned):
     """Mean A a and covariance A of b, for a noise shape with gaps."""
     shapes = noise_shapes(learned[0], 1, seed=3)
-    batch = sample(galaxies(learned, slice(0, 1)), shapes, jax.random.key(0), 8000)
+    batch = sample(galaxies(learned, slice(0, 1)), shapes, jax.random.key(0), 16_000)
     level = 1.0 / np.sqrt(batch.a[:, 0, 0] / shapes.a[0, 0, 0])
-    away = batch.b[4000:] - np.einsum("nij,nj->ni", batch.a, batch.truth[4000:])
+    white = len(batch.weight)
+    away = batch.b[white:] - np.einsum("nij,nj->ni", batch.a, batch.truth[white:])
     unit = away * level[:, None]
     root = np.sqrt(np.diag(shapes.a[0]))
     found = np.cov(unit.T) / root / root[:, None]

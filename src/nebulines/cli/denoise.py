@@ -16,9 +16,9 @@ _PATH = click.Path(path_type=Path)
 @click.argument("spectra", metavar="INPUT", type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="FITS file: FLUX, ERR, FLAGS.")
 @click.option("--draws", type=click.IntRange(0), default=0, help="Posterior draws to write [0].")
-@click.option("--network", help="denoise, or the .safetensors of another network [denoise].")
+@click.option("--network", help="Name, or .safetensors, of a network [that of the prior].")
 @click.option("--redshift", type=float, help="Of all spectra [the file's]; 0 = rest frame.")
-@click.option("--prior", type=click.Choice(["wide", "population"]), default="wide",
+@click.option("--prior", type=click.Choice(["wide", "population"]), 
               help="Galaxies that are expected [wide].")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the draws [0].")
 @click.option("--instrument", help="Instrument row that replaces what the file says.")

@@ -151,8 +151,12 @@ def _loose_lines(basis: Basis, a: Array, b: Array, scale: Array) -> tuple[Array,
     return flux, jnp.maximum(jnp.sum(turned * rows, axis=-1), 0.0)
 
 
+_AT_ONCE = 64
+"""Matrices that are inverted together: what the processor keeps near."""
+
+
 def inverse(matrix: Array) -> Array:
-    """Inverses of symmetric positive matrices (n, K, K) by sweeps, the batch as vector axis.
+    """Inverses of symmetric positive matrices (n, K, K) by sweeps over many at a time.
 
     LAPACK, called for each of many small matrices, spends most of its time on its threads.
 
@@ -160,7 +164,13 @@ def inverse(matrix: Array) -> Array:
         >>> inverse(jnp.array([[[2.0, 0.0], [0.0, 4.0]]])).tolist()
         [[[0.5, -0.0], [-0.0, 0.25]]]
     """
+    if len(matrix) <= _AT_ONCE or len(matrix) % _AT_ONCE:
+        return _swept(matrix)
+    tiles = matrix.reshape(-1, _AT_ONCE, *matrix.shape[1:])
+    return jax.lax.map(_swept, tiles).reshape(matrix.shape)
 
+
+def _swept(matrix: Array) -> Array:
     def sweep(k: Array, m: Array) -> Array:
         column = m[:, :, k]
         pivot = column[:, k]

@@ -25,7 +25,7 @@ from nebulines.networks.denoise_basis import Basis, Statistics
 _RANGE_SIGMAS = 4.0
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 _LARGEST = 20.0
-_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
+_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 
 
 class Guess(NamedTuple):
@@ -108,20 +108,25 @@ def lower_matrix(packed: Array, size: int) -> Array:
 
 
 def unit_inverse(lower: Array) -> Array:
-    """Inverses of unit lower triangular matrices (n, L, L): with N = U - 1 nilpotent,
-    (1 + N)^-1 = (1 - N)(1 + N^2)(1 + N^4) ...
+    """Inverses of unit lower triangular matrices (n, L, L), by substitution.
 
     Example:
         >>> unit_inverse(jnp.array([[[1.0, 0.0], [0.5, 1.0]]])).tolist()
         [[[1.0, 0.0], [-0.5, 1.0]]]
     """
-    size = lower.shape[-1]
-    power = lower - jnp.eye(size)
-    found = jnp.eye(size) - power
-    for _ in range(max(size - 1, 1).bit_length() - 1):
-        power = power @ power
-        found = found + found @ power
-    return found
+    return jnp.moveaxis(_substituted(jnp.moveaxis(lower, 0, -1)), -1, 0)
+
+
+def _substituted(lower: Array) -> Array:
+    """`unit_inverse` of matrices (L, L, n), with the batch as vector axis."""
+    size = len(lower)
+    eye = jnp.eye(size, dtype=lower.dtype)[:, :, None]
+    below = lower - eye
+
+    def row(k: Array, found: Array) -> Array:
+        return found - below[:, k][:, None, :] * found[k]
+
+    return jax.lax.fori_loop(0, size - 1, row, jnp.broadcast_to(eye, lower.shape))
 
 
 def log_prob(posterior: Posterior, y: Array) -> Array:
@@ -139,18 +144,32 @@ def log_prob(posterior: Posterior, y: Array) -> Array:
 def line_moments(basis: Basis, posterior: Posterior) -> tuple[Array, Array]:
     """Mean and variance (n, L) of the line fluxes, by Gauss-Hermite quadrature of every component
     of the mixture."""
-    inverse = unit_inverse(lower_matrix(posterior.lower, posterior.centre.shape[-1]))
-    variance = jnp.einsum("nab,njb->nja", jnp.square(inverse), jnp.exp(2 * posterior.log_spread))
+    size = posterior.guess.y.shape[1]
+    last = [jnp.moveaxis(part, 0, -1) for part in (posterior.centre, posterior.log_spread)]
+    inverse = _substituted(jnp.moveaxis(lower_matrix(posterior.lower, size), 0, -1))
+    variance = jnp.sum(jnp.square(inverse) * jnp.exp(2.0 * last[1])[:, None], axis=2)
+    rows = (posterior.middle, posterior.widening, *posterior.guess)
+    middle, widening, y, width, low, high = (part.T for part in rows)
+    softening = basis.softening[:, None]
+
+    def flux(t: Array) -> Array:
+        inside = _reflected(y + width * (middle + widening * (t - middle)), low, high)
+        return softening * _sinh(inside)
+
     node = jnp.asarray(_NODES, jnp.float32)[:, None, None, None]
     share = jnp.asarray(_NODE_WEIGHTS / _NODE_WEIGHTS.sum(), jnp.float32)[:, None, None, None]
-    share = share * jnp.exp(posterior.log_weight)[..., None]
-    t = posterior.centre + jnp.sqrt(variance) * node
-    parts = (part[:, None] for part in (posterior.middle, posterior.widening, *posterior.guess))
-    middle, widening, y, width, low, high = parts
-    y = y + width * (middle + widening * (t - middle))
-    flux = unwarp(basis, _reflected(y, low, high))
-    mean = jnp.sum(share * flux, axis=(0, 2))
-    return mean, jnp.sum(share * jnp.square(flux - mean[:, None]), axis=(0, 2))
+    share = share * jnp.exp(posterior.log_weight).T[:, None]
+    central = flux(middle)
+    away = flux(last[0] + jnp.sqrt(variance) * node) - central
+    mean = jnp.sum(share * away, axis=(0, 1))
+    square = jnp.sum(share * jnp.square(away), axis=(0, 1))
+    return (central + mean).T, jnp.maximum(square - jnp.square(mean), 0.0).T
+
+
+def _sinh(y: Array) -> Array:
+    """By one exponential; errors are 1e-7 of the larger of the value and 1."""
+    grown = jnp.exp(jnp.clip(y, -_LARGEST, _LARGEST))
+    return 0.5 * (grown - 1.0 / grown)
 
 
 class Directions(NamedTuple):

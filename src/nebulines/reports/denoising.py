@@ -27,7 +27,8 @@ class Bench:
     Attributes:
         folder: of the report.
         seed: of the test set; that of the training is another.
-        network: `Denoise`; ``ours`` is its card.
+        network: `Denoise` for the prior ``population``; ``ours`` is its card.
+        wide: that for the prior ``wide``, for galaxies unlike those of the population.
         pairs: the paper's test set with its noise, and ``test`` the same galaxies.
         training: the paper's training set with noise.
         library: galaxies of the Bayes bound.
@@ -41,6 +42,7 @@ class Bench:
     seed: int
     network: Any
     ours: dict[str, Any]
+    wide: Any
     pairs: Pairs
     test: CleanSet
     training: Pairs
@@ -92,7 +94,8 @@ class Bench:
                     models[name] = load(str(path)).network
                 else:
                     missing.append(name)
-        return cls(folder, seed, ours, card, pairs, test, training, library, models,
+        wide = load("denoise-wide").network
+        return cls(folder, seed, ours, card, wide, pairs, test, training, library, models,
                    tuple(missing), spectra, weights)  # fmt: skip
 
 

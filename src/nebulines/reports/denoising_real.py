@@ -16,6 +16,7 @@ from nebulines.galaxies.denoising.lines import beside_lines
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.io import read
 from nebulines.lines import load_catalogue
+from nebulines.networks.denoise import WIDE
 from nebulines.reports.denoising import Bench
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag, Spectra
@@ -142,7 +143,7 @@ def nearby_redshift(spectra: Spectra) -> float:
 
 def _reference(bench: Bench, binned: Binned) -> Reference:
     """Line fluxes and errors without added noise."""
-    basis = bench.network.basis
+    basis = bench.wide.basis
     rows = np.asarray(basis.coordinates, float)[: basis.n_lines]
     seen = binned.weight > 0
     flux = np.where(seen, binned.flux, 0.0).astype(float)
@@ -173,7 +174,8 @@ def _compared(bench: Bench, reference: Reference, noise: float) -> dict[str, Any
         np.tile(part, (_REPEATS, 1))
         for part in (reference.lines, reference.errors, reference.used, weight)
     )
-    clean = denoise_bins(bench.network, np.concatenate(flux), weight, draws=_DRAWS, seed=1)
+    clean = denoise_bins(bench.wide, np.concatenate(flux), weight, draws=_DRAWS, seed=1,
+                         prior=WIDE)  # fmt: skip
     drawn = _lines(bench, np.asarray(clean.draws)) + errors * rng.normal(
         size=(_DRAWS, *errors.shape)
     )
@@ -201,7 +203,7 @@ def _compared(bench: Bench, reference: Reference, noise: float) -> dict[str, Any
 
 def _lines(bench: Bench, coefficients: np.ndarray) -> np.ndarray:
     """Line fluxes (..., L) of coefficients (..., K)."""
-    basis = bench.network.basis
+    basis = bench.wide.basis
     return coefficients @ np.asarray(basis.coordinates, float)[: basis.n_lines].T
 
 

@@ -14,7 +14,7 @@ from nebulines.galaxies.denoising.engine import denoise_bins, fit_in_basis, post
 from nebulines.galaxies.denoising.scores import covered, line_draws
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
-from nebulines.networks.denoise import POPULATION
+from nebulines.networks.denoise import POPULATION, WIDE
 from nebulines.networks.denoise_basis import project, statistics
 from nebulines.networks.denoise_grid import unit_norm
 from nebulines.reports.denoising import Bench
@@ -33,18 +33,19 @@ def extremes(bench: Bench) -> Section:
     ew = bench.test.ew[:, HALPHA]
     strong = bench.test.rows(np.repeat(np.flatnonzero(ew > np.percentile(ew, 97)), _TIMES))
     factor = rng.uniform(3.0, 8.0, len(strong))
-    profiles = np.asarray(bench.network.line_profile)
+    network = bench.wide
+    profiles = np.asarray(network.line_profile)
     spectra, flux = judged.strengthened(strong, profiles, factor)
     rows: list[list[Any]] = []
     numbers: dict[str, Any] = {}
     for sigma in (0.01, 0.02, 0.04):
         noisy = (spectra + sigma * rng.normal(size=spectra.shape)).astype(np.float32)
         weight = np.full(noisy.shape, sigma**-2.0, np.float32)
-        clean = denoise_bins(bench.network, noisy, weight, draws=_DRAWS)
-        row = np.asarray(bench.network.basis.coordinates)[HALPHA]
+        clean = denoise_bins(network, noisy, weight, draws=_DRAWS, prior=WIDE)
+        row = np.asarray(network.basis.coordinates)[HALPHA]
         drawn = np.asarray(clean.draws) @ row
         found, truth = np.median(drawn, axis=0), flux[:, HALPHA]
-        fitted, _, sample = fit_in_basis(bench.network.basis, noisy, weight, draws=50, seed=0)
+        fitted, _, sample = fit_in_basis(network.basis, noisy, weight, draws=50, seed=0)
         fit, fit_error = fitted @ row, np.std(sample @ row, axis=0)
         flagged = (clean.gate.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0
         away, inside = np.abs(found - fit), covered_by(drawn, truth)
@@ -62,7 +63,7 @@ def extremes(bench: Bench) -> Section:
         }
         rows.append([str(sigma), len(strong), *numbers[str(sigma)].values()])
     usual = np.asarray(bench.pairs.noisy, np.float32)
-    normal = denoise_bins(bench.network, usual, np.full_like(usual, PAPER_NOISE**-2.0))
+    normal = denoise_bins(network, usual, np.full_like(usual, PAPER_NOISE**-2.0), prior=WIDE)
     numbers["false_alarms"] = float((normal.gate.flags != 0).mean())
     header = ["noise", "spectra", *numbers["0.01"]]
     text = (
@@ -116,10 +117,14 @@ def speed(bench: Bench) -> Section:
     white = np.full(_N_TIMING, PAPER_NOISE**-2.0, np.float32)
     weight = np.repeat(white[:, None], 825, axis=1)
     awkward = weight * np.random.default_rng(0).uniform(0.5, 1.5, weight.shape).astype(np.float32)
+
+    def answer(weight: np.ndarray) -> np.ndarray:
+        return denoise_bins(bench.network, flux, weight, prior=POPULATION).flux
+
     cases = {
         "posterior means, white noise": lambda: posterior_means(bench.network, flux, white),
-        "means, errors, flags, white noise": lambda: denoise_bins(bench.network, flux, weight).flux,
-        "means, errors, flags, any noise": lambda: denoise_bins(bench.network, flux, awkward).flux,
+        "means, errors, flags, white noise": lambda: answer(weight),
+        "means, errors, flags, any noise": lambda: answer(awkward),
     }
     rates = {name: _rate(run) for name, run in cases.items()}
     rows: list[list[Any]] = [[name, int(rate)] for name, rate in rates.items()]

@@ -2,7 +2,7 @@
 
 For coefficients a, the statistic b of a noisy spectrum is normal with mean A a and covariance A
 (what the basis leaves of a clean spectrum is far below the noise), so that no spectrum has to be
-made in training. Half of the examples have white noise and all bins; the other half a noise that
+made in training. Three examples in four have white noise and all bins; the others a noise that
 changes along the spectrum, gaps, or an end that is missing.
 """
 
@@ -27,6 +27,8 @@ from nebulines.training.task import Task
 NOISE_RANGE = (0.002, 0.15)
 """Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""
 N_SHAPES = 400
+WHITE_SHARE = 0.75
+"""Of the examples: white noise, no bin missing."""
 _CALIBRATION = 10_000  # examples, and draws of each
 _CALIBRATION_DRAWS = 120
 _FACTORS = np.geomspace(0.7, 1.6, 10)
@@ -46,15 +48,15 @@ class CleanGalaxies(NamedTuple):
 
 
 class Noisy(NamedTuple):
-    """Examples: the first half with white noise, the second with any noise.
+    """Examples: the first m with white noise, the others with any noise.
 
     Attributes:
         truth: (n, K) coefficients of clean spectra of unit norm.
         flux: (n, L) of their lines.
         prior: (n, 1) that they were drawn from.
         b: (n, K).
-        weight: (n / 2,) inverse variance of the white half.
-        a: (n - n / 2, K, K) of the other.
+        weight: (m,) inverse variance of the white ones.
+        a: (n - m, K, K) of the others.
     """
 
     truth: Any
@@ -110,7 +112,7 @@ def sample(galaxies: CleanGalaxies, shapes: Shapes, key: Array, n: int) -> Noisy
     rows, flux, prior = (part[chosen].astype(np.float32) for part in galaxies)
     low, high = (float(np.log(end)) for end in NOISE_RANGE)
     sigma = np.exp(rng.uniform(low, high, n)).astype(np.float32)
-    half, normal = n // 2, rng.normal(size=rows.shape).astype(np.float32)
+    half, normal = round(WHITE_SHARE * n), rng.normal(size=rows.shape).astype(np.float32)
     weight = sigma[:half] ** -2
     white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]
     shape = rng.integers(0, len(shapes.a), n - half)
@@ -214,7 +216,12 @@ def _inside(posterior: Posterior, y: Array) -> np.ndarray:
 
 
 def denoise_task(
-    basis: Basis, profiles: np.ndarray, sets: Sequence[CleanGalaxies], seed: int
+    basis: Basis,
+    profiles: np.ndarray,
+    sets: Sequence[CleanGalaxies],
+    seed: int,
+    *,
+    name: str = "denoise",
 ) -> Task:
     """The task of learning the posterior from coefficients of clean spectra.
 
@@ -223,6 +230,7 @@ def denoise_task(
         profiles: (L, 825) of its lines.
         sets: the training and the validation set.
         seed: of the noise shapes; those that judge are others.
+        name: of the network.
     """
     training, validation = sets
     shapes = [noise_shapes(basis, N_SHAPES, [seed, stream]) for stream in (0, 1)]
@@ -231,7 +239,7 @@ def denoise_task(
         return fitted_to(Denoise(key=key, **size), basis, profiles, training)
 
     return Task(
-        "denoise",
+        name,
         build,
         partial(sample, training, shapes[0]),
         loss,

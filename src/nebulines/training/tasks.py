@@ -97,7 +97,9 @@ def _elsewhere(name: str, seed: int, spectra: int) -> Task:
 
 
 _MODULES: dict[str, str] = {
-    **dict.fromkeys(("denoise", "pca", "ae", "vae"), "nebulines.galaxies.denoising.tasks"),
+    **dict.fromkeys(
+        ("denoise", "denoise-wide", "pca", "ae", "vae"), "nebulines.galaxies.denoising.tasks"
+    ),
     **dict.fromkeys(
         (f"{kind}-{latent}" for kind in ("pca", "ae", "vae") for latent in (2, 4, 6, 10)),
         "nebulines.galaxies.denoising.tasks",

@@ -15,8 +15,9 @@ from nebulines.galaxies.denoising.lines import measure_lines
 from nebulines.networks.denoise import POPULATION, WIDE, Denoise
 from nebulines.spectra import Cube, Flag, Spectra
 
-DEFAULT_NETWORK = "denoise"
-PRIORS = {"population": POPULATION, "wide": WIDE}
+PRIORS = {"wide": WIDE, "population": POPULATION}
+NETWORKS = {"wide": "denoise-wide", "population": "denoise"}
+"""The network that is meant for a prior."""
 _HIGHEST_REDSHIFT = 20.0
 
 
@@ -80,7 +81,7 @@ def denoise(
     draws: int = 0,
     network: str | None = None,
     seed: int = 0,
-    prior: str = "wide",
+    prior: str | None = None,
 ) -> Denoised:
     """De-noise spectra of galaxies.
 
@@ -89,10 +90,11 @@ def denoise(
             830 km/s. Variances are used as they are; without them the noise is estimated.
         redshift: a number or (n,), for spectra that do not know theirs; 0 = rest frame.
         draws: posterior draws to keep (memory: draws times the input).
-        network: ``denoise``, or the name or path of another one; None = ``denoise``.
+        network: name or path of a network; None = that of the prior.
         seed: of the draws.
         prior: ``population``, galaxies as `nebulines.simulate` makes them; ``wide``, lines of
             stronger, weaker and other ratios too. What the spectrum does not say comes from it.
+            None = ``wide``, or what the given network is meant for.
 
     Returns:
         `Denoised`. Spectra that the gate refuses (residuals, lines or shapes that the network
@@ -100,7 +102,8 @@ def denoise(
         without an answer are NaN with NO_DATA, LOW_SNR or BAD_REDSHIFT.
 
     Raises:
-        UsageError: no redshift, impossible options, an unknown network.
+        UsageError: no redshift, impossible options, an unknown network, a prior that it does not
+            know.
         InputError: channels too wide, or spectra that miss the network's range altogether.
 
     Source: the task: Scourfield et al. 2023, MNRAS 526, 3037.
@@ -126,9 +129,9 @@ def denoise(
             f"denoise takes Spectra or a Cube as nebulines.read gives them, not "
             f"{type(spectra).__name__}"
         )
-    if prior not in PRIORS:
+    if prior is not None and prior not in PRIORS:
         raise UsageError(f"prior is one of {', '.join(PRIORS)}, not {prior!r}")
-    found, card = load(network or DEFAULT_NETWORK)
+    found, card = load(network or NETWORKS[prior or "wide"])
     z = redshifts(spectra, redshift)
     usable = np.isfinite(z) & (z > -1.0) & (z < _HIGHEST_REDSHIFT)
     binned = to_bins(spectra, np.where(usable, z, 0.0))
@@ -137,7 +140,7 @@ def denoise(
     weight = np.where(usable[:, None], binned.weight, 0.0)
     if not isinstance(found, Denoise):
         return denoise_plainly(found, card, spectra, z, binned._replace(weight=weight), draws)
-    options: dict[str, Any] = {"draws": draws, "seed": seed, "prior": PRIORS[prior]}
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "prior": _prior(prior, card)}
     clean = denoise_bins(found, binned.flux, weight, **options)
     flags = clean.gate.flags | np.where(binned.bad_variance, int(Flag.BAD_VARIANCE), 0)
     flags = flags | np.where(usable, 0, int(Flag.BAD_REDSHIFT))
@@ -157,6 +160,17 @@ def denoise(
         card,
         found.basis,
     )
+
+
+def _prior(name: str | None, card: dict[str, Any]) -> float:
+    """The prior of that name, None = the one that the network of a card is meant for."""
+    known = card.get("priors", list(PRIORS))
+    if name is not None and name not in known:
+        raise UsageError(
+            f"{card.get('name', 'the network')} was trained for the prior {' and '.join(known)}, "
+            f"not {name!r}: choose {NETWORKS[name]}"
+        )
+    return PRIORS[name or known[0]]
 
 
 def redshifts(spectra: Spectra, given: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge
-from nebulines.networks.denoise import POPULATION, WIDE, Denoise
+from nebulines.networks.denoise import POPULATION, Denoise
 from nebulines.networks.denoise_basis import (
     Basis,
     Statistics,
@@ -63,7 +63,7 @@ def denoise_bins(
     *,
     draws: int = 0,
     seed: int = 0,
-    prior: float = WIDE,
+    prior: float,
 ) -> Clean:
     """De-noise spectra that lie on the bins.
 
@@ -74,7 +74,8 @@ def denoise_bins(
             the same.
         draws: posterior draws to keep.
         seed: of the draws.
-        prior: `nebulines.networks.denoise.POPULATION` or `WIDE`.
+        prior: `nebulines.networks.denoise.POPULATION` or `nebulines.networks.denoise.WIDE`, of
+            those that the network knows.
 
     Returns:
         `Clean`; spectra that the gate does not let pass have the fit's answer.
@@ -121,9 +122,8 @@ def _block(network: Denoise, flux: Any, weight: Any, draws: int, key: Array, pri
     rows = np.flatnonzero(gate.refused)
     if len(rows) or gate.lost.any():
         mean, clean, error, kept = (part.copy() for part in (mean, clean, error, kept))
-        everywhere = np.broadcast_to(weight, flux.shape)
         mean[rows], error[rows], kept[:, rows] = fit_in_basis(
-            basis, flux[rows], everywhere[rows], draws=draws, seed=key_numbers(key)
+            basis, flux[rows], _columns(weight)[rows], draws=draws, seed=key_numbers(key)
         )
         clean[rows] = mean[rows] @ np.asarray(basis.vectors)
         for part in (mean, clean, error):
@@ -200,7 +200,8 @@ def fit_in_basis(
 
     Args:
         basis: K vectors, a profile of every line among them.
-        flux, weight: (n, 825).
+        flux: (n, 825).
+        weight: (n, 825), or (n, 1) where it is the same in all bins.
         draws: from the normal distribution of the answer.
         seed: of these.
 
@@ -208,21 +209,22 @@ def fit_in_basis(
         Coefficients (n, K), errors (n, 825), draws (draw, n, K).
     """
     vectors = np.asarray(basis.vectors, float)
+    right = (weight * flux).astype(float) @ vectors.T
+    power = np.sum(weight * np.square(flux), axis=1) / np.mean(weight, axis=1)
+    prior = _FREE * power[:, None] * np.asarray(basis.variance, float)
+    normal = np.random.default_rng(seed).normal(size=(draws, *right.shape))
+    if weight.shape[1] == 1:
+        variance = 1.0 / (weight + 1.0 / prior)
+        best = variance * right
+        return best, np.sqrt(variance @ np.square(vectors)), best + np.sqrt(variance) * normal
     low, high = np.tril_indices(basis.size)
     information = np.zeros((len(flux), basis.size, basis.size))
     information[:, low, high] = weight.astype(float) @ (vectors[low] * vectors[high]).T
     information[:, high, low] = information[:, low, high]
-    right = (weight * flux).astype(float) @ vectors.T
-    norm = np.sqrt(
-        np.sum(weight * np.square(flux), axis=1) / np.sum(weight, axis=1) * flux.shape[1]
-    )
-    prior = _FREE * np.square(norm)[:, None] * np.asarray(basis.variance, float)
     covariance = np.linalg.inv(information + np.eye(basis.size) / prior[:, None])
     best = np.einsum("nij,nj->ni", covariance, right)
-    error = np.sqrt(np.maximum(np.einsum("nij,ik,jk->nk", covariance, vectors, vectors,
-                                         optimize=True), 0.0))  # fmt: skip
-    normal = np.random.default_rng(seed).normal(size=(draws, *best.shape))
     lower = np.linalg.cholesky(covariance)
+    error = np.sqrt(np.sum(np.square(np.swapaxes(lower, 1, 2) @ vectors), axis=1))
     return best, error, best + np.einsum("nij,dnj->dni", lower, normal)
 
 

@@ -99,7 +99,7 @@ def read_clean(paths: Sequence[str | PathLike[str]]) -> CleanSet:
         )
     from nebulines.networks.weights import load
 
-    basis = load("denoise").network.basis
+    basis = load("denoise-wide").network.basis
     flux = spectra @ line_rows(basis).T
     ew = flux / (spectra @ beside_lines().T)
     nothing = np.full(len(spectra), np.nan)

@@ -1,7 +1,9 @@
-"""Tasks of ``nebulines train``: ``denoise``, ``pca``, ``ae``, ``vae`` (``vae-4`` and so on)."""
+"""Tasks of ``nebulines train``: ``denoise``, ``denoise-wide``, ``pca``, ``ae``, ``vae`` (``vae-4``
+and so on)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,14 @@ PAPER_SIZES = (6000, 2000, 2000)
 """Spectra that train, validate and test: the paper's 8000 and 2000."""
 PAPER_NOISE = 0.04
 """Noise in a bin of spectra of unit norm."""
-BASIS_SIZE = 48
+BASIS_SIZE = {"denoise": 40, "denoise-wide": 48}
+"""Vectors of the basis: of the population's galaxies alone, and with varied ones."""
+PRIORS_OF = {"denoise": ["population"], "denoise-wide": ["wide", "population"]}
+"""Priors that a network knows, the one that it is meant for first."""
 _ORIGINAL_SNR = 25.0  # in a bin, of the spectra that the paper calls the originals
-_N_JUDGE = 4000
+_N_JUDGE, _N_VALIDATION = 4000, 16_000
+_N_BASIS = 40_000
+"""Galaxies that the basis is learned from, at most."""
 _FLOOR = 0.1
 
 
@@ -43,10 +50,11 @@ def make_task(name: str, *, seed: int, spectra: int, data: Any = None) -> Task:
     """The task of one network.
 
     Args:
-        name: ``denoise``, or ``pca``, ``ae``, ``vae`` with the number of dimensions after a dash
-            (4 for ``pca``, else 6).
+        name: ``denoise`` (the population's galaxies), ``denoise-wide`` (half of them varied), or
+            ``pca``, ``ae``, ``vae`` with the number of dimensions after a dash (4 for ``pca``,
+            else 6).
         seed: of the galaxies.
-        spectra: clean spectra that ``denoise`` learns from; the others take the paper's sets.
+        spectra: clean spectra that ours learns from; the others take the paper's sets.
         data: files of real spectra of high S/N; None = the package's population.
 
     Raises:
@@ -54,10 +62,11 @@ def make_task(name: str, *, seed: int, spectra: int, data: Any = None) -> Task:
     """
     kind = name.partition("-")[0]
     if kind == "denoise":
-        return _ours(*_sets(spectra, seed, data), seed, _about(data, spectra))
+        sets = _sets(spectra, seed, data, varied=name != "denoise")
+        return _ours(name, sets, seed, _about(data, spectra, name))
     training, validation, test = paper_sets(seed, data)
     about = {
-        "about": _about(data, sum(PAPER_SIZES[:2]))
+        "about": _about(data, sum(PAPER_SIZES[:2]), name)
         | {"noise": PAPER_NOISE, "trained_ranges": {"noise": [PAPER_NOISE, PAPER_NOISE]}},
         "score": partial(score_reconstruction, test=test),
     }
@@ -99,28 +108,29 @@ def noise_added(clean: np.ndarray, seed: Any, sigma: float = PAPER_NOISE) -> Pai
     )
 
 
-def _ours(
-    training: CleanSet, validation: CleanSet, test: CleanSet, seed: int, about: dict[str, Any]
-) -> Task:
-    basis = learn_basis(training.spectra, training.line_flux, LINES, size=BASIS_SIZE)
+def _ours(name: str, sets: Sequence[CleanSet], seed: int, about: dict[str, Any]) -> Task:
+    training, validation, test = sets
+    known = training.rows(slice(0, _N_BASIS))
+    basis = learn_basis(known.spectra, known.line_flux, LINES, size=BASIS_SIZE[name])
     vectors = np.asarray(basis.vectors)
-    sets = [
+    clean = [
         CleanGalaxies(part.spectra @ vectors.T, part.line_flux, part.varied[:, None])
         for part in (training, validation)
     ]
-    task = denoise_task(basis, line_profiles(LINES), sets, seed)
+    task = denoise_task(basis, line_profiles(LINES), clean, seed, name=name)
     ranges = {"noise": list(NOISE_RANGE), "wavelength_air": [3700.0, 7900.0]}
-    about = {**about, "lines": list(LINES), "trained_ranges": ranges}
+    about = {**about, "priors": PRIORS_OF[name], "lines": list(LINES), "trained_ranges": ranges}
     return task._replace(about=about, score=partial(score_denoise, test=test))
 
 
-def _sets(n: int, seed: int, data: Any) -> tuple[CleanSet, CleanSet, CleanSet]:
+def _sets(n: int, seed: int, data: Any, *, varied: bool) -> tuple[CleanSet, CleanSet, CleanSet]:
     if data:
         first, second, third = _split(_real(data), seed, 0.8, 0.1)
         return first, second, third
+    draw = _half_varied if varied else clean_set
     return (
-        _half_varied(n, seed, TRAINING),
-        _half_varied(2 * _N_JUDGE, seed, VALIDATION),
+        draw(n, seed, TRAINING),
+        draw(_N_VALIDATION, seed, VALIDATION),
         clean_set(_N_JUDGE, seed, TEST),
     )
 
@@ -150,11 +160,12 @@ def _real(data: Any) -> CleanSet:
     return galaxies
 
 
-def _about(data: Any, n: int) -> dict[str, Any]:
+def _about(data: Any, n: int, name: str) -> dict[str, Any]:
     if data:
         names = [Path(path).name for path in data]
         return {"data": f"real spectra of {', '.join(names)}", "options": ["--clean", *names]}
-    text = f"{n} galaxies of nebulines.galaxies.population.drawing, balanced in H-alpha flux, "
-    text += "half of them varied in lines, widths and calibration (the wide prior)"
+    text = f"{n} galaxies of nebulines.galaxies.population.drawing, balanced in H-alpha flux"
+    if name == "denoise-wide":
+        text += ", half of them varied in lines, widths and calibration (the wide prior)"
     held_out = "galaxies of the same population from other seeds"
     return {"data": text, "held_out": held_out, "options": ["--spectra", str(n)]}
