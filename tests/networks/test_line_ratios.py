@@ -14,16 +14,26 @@ from nebulines.networks.line_ratio_ann import LineRatioAnn
 from nebulines.networks.line_ratio_answer import (
     EBV,
     RATIOS,
+    Marginals,
     cumulative,
     draw,
     marginals,
     spread,
     value_of,
 )
+from nebulines.networks.line_ratio_levels import LEVELS
 from nebulines.networks.line_ratio_space import COORDINATES, LINES, Prior, coordinates
 from nebulines.networks.line_ratio_space import centre as plain_centre
 from nebulines.networks.line_ratios import PRIORS, LineRatios
-from nebulines.networks.small_matrices import cholesky, inverse, inverse_lower
+from nebulines.networks.small_matrices import (
+    applied,
+    batch_first,
+    batch_last,
+    cholesky,
+    inverse,
+    inverse_lower,
+    product,
+)
 from nebulines.networks.weights import FOLDER, load, save
 
 N = 5
@@ -66,13 +76,20 @@ def test_small_matrices_are_those_of_numpy():
     root = np.random.default_rng(0).normal(size=(20, 6, 6)).astype(np.float32)
     matrix = root @ root.swapaxes(1, 2) + np.eye(6, dtype=np.float32)
     lower = np.linalg.cholesky(matrix)
-    np.testing.assert_allclose(cholesky(jnp.asarray(matrix)), lower, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(
-        inverse_lower(jnp.asarray(lower)) @ lower, np.tile(np.eye(6), (20, 1, 1)), atol=1e-4
-    )
-    np.testing.assert_allclose(
-        inverse(jnp.asarray(matrix)), np.linalg.inv(matrix), rtol=2e-3, atol=2e-4
-    )
+
+    @jax.jit
+    def found(matrix, lower, root):
+        first = (cholesky(batch_last(matrix)), inverse_lower(batch_last(lower)))
+        first += (inverse(batch_last(matrix)), product(batch_last(root), batch_last(matrix)))
+        along = applied(batch_last(root), batch_last(root[:, 0], axes=1))
+        return *(batch_first(part) for part in first), batch_first(along, axes=1)
+
+    factor, inner, whole, both, along = found(matrix, lower, root)
+    np.testing.assert_allclose(factor, lower, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(inner @ lower, np.tile(np.eye(6), (20, 1, 1)), atol=1e-4)
+    np.testing.assert_allclose(whole, np.linalg.inv(matrix), rtol=2e-3, atol=2e-4)
+    np.testing.assert_allclose(both, root @ matrix, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(along, (root @ root[:, 0, :, None])[..., 0], rtol=1e-3, atol=1e-4)
 
 
 def test_bright_lines_are_where_the_guess_is(measured, prior):
@@ -158,6 +175,20 @@ def test_marginals_are_those_of_the_draws(network, measured):
     drawn = 0.5 * np.subtract(*np.percentile(values, [84.134, 15.866], axis=1))
     np.testing.assert_allclose(width, drawn, rtol=0.12)
     np.testing.assert_allclose(below, 0.5, atol=0.06)
+
+
+def test_quantiles_of_lumpy_mixtures_are_found():
+    """Of components that are narrow and far apart, where Newton's steps alone go astray."""
+    generator = np.random.default_rng(2)
+    log_weight = np.log(generator.dirichlet(np.ones(4), 400))
+    mean = generator.normal(size=(400, 4, 2))
+    sigma = 10.0 ** generator.uniform(-1.3, 0.0, (400, 4, 2))
+    lumpy = Marginals(*(jnp.asarray(part) for part in (log_weight, mean, sigma)))
+    found = eqx.filter_jit(spread)(lumpy)
+    reached = [eqx.filter_jit(cumulative)(lumpy, part) for part in found[:3]]
+    miss = np.abs(np.stack(reached) - np.array(LEVELS)[:, None, None])
+    assert np.quantile(miss, 0.99) < 1e-4
+    assert miss.max() < 5e-3
 
 
 def test_ratios_are_what_their_names_say():

@@ -31,7 +31,7 @@ from nebulines.fitting.joint import JointBlock, joint_notes
 from nebulines.fitting.joint_columns import joint_columns, joint_fluxes
 from nebulines.fitting.joint_problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
-from nebulines.fitting.tiles import run_tiles
+from nebulines.fitting.tiles import as_slice, run_tiles
 from nebulines.lines import load_ties
 from nebulines.models.dust import transmission
 from nebulines.networks.answer import Answer
@@ -202,18 +202,18 @@ def ratio_columns(
     network = network or load("line_ratios")
     names = reported_ratios(fluxes.shown)
     kind, per_ebv = PRIORS.index(prior), decrement_per_ebv()
-    levels = reading_levels(network.card, prior, names) if names else None
-
-    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        kinds = np.full(len(rows), kind)
-        data = [np.asarray(part, np.float32)[rows] for part in scaled(fluxes)]
-        present = fluxes.present[rows]
-        found = answer(network.network, data[0], data[1], present, kinds, names, per_ebv, levels)
-        return tuple(np.asarray(part, float) for part in found)
-
     if not names:
         return {}, np.zeros(len(fluxes.value), np.int64)
-    low, middle, high, *_ = run_tiles(work, len(fluxes.value), TILE_ROWS)
+    levels = reading_levels(network.card, prior, names)
+    data = [np.asarray(part, np.float32) for part in scaled(fluxes)]
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        kinds, part = np.full(len(rows), kind), as_slice(rows)
+        seen = data[0][part], data[1][part], fluxes.present[part]
+        found = answer(network.network, *seen, kinds, names, per_ebv, levels)
+        return tuple(np.asarray(part, float) for part in found[:3])
+
+    low, middle, high = run_tiles(work, len(fluxes.value), TILE_ROWS)
     columns: dict[str, np.ndarray] = {}
     for k, name in enumerate(names):
         if name == EBV:

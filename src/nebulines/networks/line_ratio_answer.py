@@ -18,6 +18,7 @@ from jax import Array
 
 from nebulines.networks.line_ratio_levels import LEVELS
 from nebulines.networks.line_ratios import LineRatios, Posterior
+from nebulines.networks.small_matrices import batch_last, total
 
 EBV = "ebv"
 """Name of the colour excess E(B-V) among the ratios."""
@@ -40,7 +41,7 @@ _FORMS: dict[str, tuple[dict[int, float], int | None]] = {
 }
 RATIOS = tuple(_FORMS)
 """Ratios that have a posterior."""
-_STEPS = 16
+_HALVES, _NEWTON = 6, 2
 _LN10 = float(np.log(10.0))
 
 
@@ -76,12 +77,13 @@ def marginals(posterior: Posterior, names: Sequence[str], per_ebv: float) -> Mar
         names: m of `RATIOS`, or `EBV`.
         per_ebv: log10 of Ha/Hb for E(B-V) = 1 mag of the extinction law.
     """
+    at, root = batch_last(posterior.mean, axes=1), batch_last(posterior.root)
     means, sigmas = [], []
     for name in names:
-        mean, slope = _linear(posterior.mean, name, per_ebv)
+        mean, slope = _linear(at, name, per_ebv)
+        along = total(part * root[i] for i, part in slope.items())
         means.append(mean)
-        along = jnp.einsum("nka,nkab->nkb", slope, posterior.root)
-        sigmas.append(jnp.sqrt(jnp.sum(along**2, axis=-1)))
+        sigmas.append(jnp.sqrt(total(part**2 for part in along)))
     return Marginals(posterior.log_weight, jnp.stack(means, -1), jnp.stack(sigmas, -1))
 
 
@@ -92,29 +94,51 @@ def value_of(coordinates: Any, name: str, per_ebv: float) -> Array:
         >>> float(value_of(jnp.arange(8.0), "NII6583/SII", 0.43))
         1.0
     """
-    return _linear(jnp.asarray(coordinates), name, per_ebv)[0]
+    return _linear(batch_last(jnp.asarray(coordinates), axes=1), name, per_ebv)[0]
 
 
-def _linear(at: Array, name: str, per_ebv: float) -> tuple[Array, Array]:
-    """Value (...) and slope (..., 8) of a quantity at coordinates (..., 8)."""
-    weights, doublet = ({6: 1.0 / per_ebv, 7: -1.0 / per_ebv}, None)
+def _linear(at: Array, name: str, per_ebv: float) -> tuple[Array, dict[int, Any]]:
+    """Value (...) of a quantity at coordinates (8, ...), and its slopes, number or (...), along
+    those it depends on."""
+    slopes: dict[int, Any]
+    slopes, doublet = ({6: 1.0 / per_ebv, 7: -1.0 / per_ebv}, None)
     if name != EBV:
-        weights, doublet = _FORMS[name]
-    slope = np.zeros(at.shape[-1], np.float32)
-    for k, weight in weights.items():
-        slope[k] = weight
-    value, slopes = at @ slope, jnp.broadcast_to(jnp.asarray(slope), at.shape)
+        slopes, doublet = _FORMS[name]
+    value = total(slope * at[k] for k, slope in slopes.items())
     if doublet is not None:
-        value = value - jnp.logaddexp(0.0, _LN10 * at[..., doublet]) / _LN10
-        share = jax.nn.sigmoid(_LN10 * at[..., doublet])
-        slopes = slopes.at[..., doublet].add(-share)
+        value = value - jnp.logaddexp(0.0, _LN10 * at[doublet]) / _LN10
+        share = jax.nn.sigmoid(_LN10 * at[doublet])
+        slopes = slopes | {doublet: slopes.get(doublet, 0.0) - share}
     return value, slopes
 
 
 def cumulative(found: Marginals, at: Array) -> Array:
     """Probability (n, m) that each quantity is below ``at`` (n, m)."""
-    z = (at[:, None, :] - found.mean) / found.sigma
-    return jnp.sum(jnp.exp(found.log_weight)[..., None] * jax.scipy.special.ndtr(z), axis=1)
+    return _cumulative(_Mixture.of(found), jnp.asarray(at).T)[0].T
+
+
+class _Mixture(NamedTuple):
+    """`Marginals` with the sources last: weight (K, n), mean and 1 / sigma (K, m, n)."""
+
+    weight: Array
+    mean: Array
+    inverse: Array
+
+    @classmethod
+    def of(cls, found: Marginals) -> _Mixture:
+        mean, sigma = (jnp.transpose(part, (1, 2, 0)) for part in (found.mean, found.sigma))
+        return cls(jnp.exp(found.log_weight).T, mean, 1.0 / sigma)
+
+
+def _cumulative(mixture: _Mixture, at: Array) -> tuple[Array, Array]:
+    """Probability (..., m, n) of less than ``at`` (..., m, n), and its density there."""
+    below, density = [], []
+    for weight, mean, inverse in zip(*mixture, strict=True):
+        z = (at - mean) * inverse
+        below.append(weight * jax.lax.erf(z * np.float32(np.sqrt(0.5))))
+        density.append(weight * inverse * jnp.exp(-0.5 * z**2))
+    scale = np.float32(1.0 / np.sqrt(2.0 * np.pi))
+    return 0.5 * (1.0 + total(below)), scale * total(density)
 
 
 def spread(found: Marginals, levels: Any = None) -> Spread:
@@ -125,23 +149,31 @@ def spread(found: Marginals, levels: Any = None) -> Spread:
         levels: (3, m) at which the quantiles are read; None = those of `LEVELS`.
     """
     read_at = jnp.asarray(LEVELS)[:, None] if levels is None else jnp.asarray(levels)
-    weight = jnp.exp(found.log_weight)[..., None]
-    mean = jnp.sum(weight * found.mean, axis=1)
-    inner = found.sigma**2 + (found.mean - mean[:, None]) ** 2
-    sigma = jnp.sqrt(jnp.sum(weight * inner, axis=1))
-    low, middle, high = (_quantile(found, mean, sigma, p) for p in read_at)
-    return Spread(low, middle, high, mean, sigma)
+    mixture = _Mixture.of(found)
+    mean = total(w * m for w, m in zip(mixture.weight, mixture.mean, strict=True))
+    parts = zip(*mixture, strict=True)
+    sigma = jnp.sqrt(total(w * (i**-2 + (m - mean) ** 2) for w, m, i in parts))
+    at = _quantiles(mixture, mean, sigma, jnp.broadcast_to(read_at, (3, len(mean)))[..., None])
+    return Spread(*(part.T for part in (*at, mean, sigma)))
 
 
-def _quantile(found: Marginals, mean: Array, sigma: Array, level: Array) -> Array:
+def _quantiles(mixture: _Mixture, mean: Array, sigma: Array, level: Array) -> Array:
+    """Quantiles (q, m, n) at levels (q, m, 1): the ends between which any law of this mean and
+    sigma has them (Cantelli) are halved, and Newton's steps follow."""
+    odds = jnp.sqrt(level / (1.0 - level))
+
     def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = 0.5 * (low + high)
-        below = cumulative(found, middle) < level
+        below = _cumulative(mixture, middle)[0] < level
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-    low, high = jax.lax.fori_loop(0, _STEPS, halve, (mean - 5.0 * sigma, mean + 5.0 * sigma))
-    return 0.5 * (low + high)
+    def newton(_: int, at: Array) -> Array:
+        below, density = _cumulative(mixture, at)
+        return jnp.clip(at - (below - level) / jnp.maximum(density, 1e-30), low, high)
+
+    low, high = jax.lax.fori_loop(0, _HALVES, halve, (mean - sigma / odds, mean + sigma * odds))
+    return jax.lax.fori_loop(0, _NEWTON, newton, 0.5 * (low + high))
 
 
 def draw(posterior: Posterior, key: Array, n_draws: int) -> Array:
@@ -161,13 +193,21 @@ def draw(posterior: Posterior, key: Array, n_draws: int) -> Array:
     return mean + jnp.einsum("nmab,nmb->nma", root, away)
 
 
+# three programs: XLA would compute much of one over and over inside the next
+_guess = eqx.filter_jit(LineRatios.centre)
+_posterior = eqx.filter_jit(LineRatios.posterior)
+
+
 @eqx.filter_jit
+def _said(posterior: Posterior, names: tuple[str, ...], per_ebv: float, levels: Any) -> Spread:
+    return spread(marginals(posterior, names, per_ebv), levels)
+
+
 def read(network: LineRatios, flux: Any, covariance: Any, present: Any, kind: Any) -> Posterior:
-    """The posterior of n sources; arguments as of `LineRatios.centre`."""
-    return network.posterior(network.centre(flux, covariance, present, kind), kind)
+    """The posterior of n sources, compiled; arguments as of `LineRatios.centre`."""
+    return _posterior(network, _guess(network, flux, covariance, present, kind), kind)
 
 
-@eqx.filter_jit
 def answer(
     network: LineRatios,
     flux: Any,
@@ -178,6 +218,11 @@ def answer(
     per_ebv: float,
     levels: Any = None,
 ) -> Spread:
-    """`Spread` of named ratios of n sources, in one compiled function."""
-    posterior = network.posterior(network.centre(flux, covariance, present, kind), kind)
-    return spread(marginals(posterior, names, per_ebv), levels)
+    """`Spread` of named ratios of n sources, compiled.
+
+    Args:
+        network, flux, covariance, present, kind: as of `read`.
+        names, per_ebv: as of `marginals`.
+        levels: as of `spread`.
+    """
+    return _said(read(network, flux, covariance, present, kind), names, per_ebv, levels)

@@ -19,7 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.small_matrices import cholesky, inverse
+from nebulines.networks.small_matrices import (
+    applied,
+    batch_first,
+    batch_last,
+    cholesky,
+    inverse,
+    product,
+)
 
 LINES = (
     "OII3726", "OII3729", "HBETA4861", "OIII5007", "NII6583", "HALPHA6563", "SII6716", "SII6731",
@@ -84,21 +91,22 @@ def coordinates(log_flux: Any) -> Array:
         >>> round(float(coordinates(jnp.zeros((1, 8)))[0, 1]), 3)
         0.301
     """
-    line = [log_flux[..., i] for i in range(len(LINES))]
+    return jnp.stack(_coordinates(batch_last(jnp.asarray(log_flux), axes=1)), axis=-1)
+
+
+def _coordinates(line: Array) -> list[Array]:
+    """The first seven coordinates, each (...), of log10 fluxes (8, ...)."""
     sulphur = _log_sum(line[_S16], line[_S31])
     oxygen = _log_sum(line[_O26], line[_O29])
-    return jnp.stack(
-        [
-            line[_S31] - line[_S16],
-            sulphur - line[_HA],
-            line[_N2] - line[_HA],
-            line[_O3] - line[_HB],
-            oxygen - line[_HB],
-            line[_O29] - line[_O26],
-            line[_HA] - line[_HB],
-        ],
-        axis=-1,
-    )
+    return [
+        line[_S31] - line[_S16],
+        sulphur - line[_HA],
+        line[_N2] - line[_HA],
+        line[_O3] - line[_HB],
+        oxygen - line[_HB],
+        line[_O29] - line[_O26],
+        line[_HA] - line[_HB],
+    ]
 
 
 def centre(flux: Any, covariance: Any, present: Any, prior: Prior) -> Centre:
@@ -116,57 +124,102 @@ def centre(flux: Any, covariance: Any, present: Any, prior: Prior) -> Centre:
     Returns:
         `Centre` of the n sources.
     """
-    sigma = jnp.sqrt(jnp.diagonal(covariance, axis1=-2, axis2=-1))
+    n = len(flux)
+    measured = _measured(*_lines_first(flux, covariance, present))
+    size = len(LINES)
+    middle = batch_last(jnp.broadcast_to(prior.middle, (n, size)), axes=1)
+    information = batch_last(jnp.broadcast_to(prior.information, (n, size, size)))
+    decrement, width = (jnp.broadcast_to(part, (n,)) for part in prior[2:])
+    # a line that is missing starts at the prior, beside the brightest line that is not
+    level = _picked(measured.log_flux - middle, measured.brightest)
+    log_flux = jnp.where(measured.present, measured.log_flux, middle + level)
+    spread = inverse(measured.information + information)
+    pull = applied(spread, applied(information, middle + level - log_flux))
+    log_flux = log_flux + pull
+    slopes = _slopes(log_flux)
+    small = product(product(slopes, spread), jnp.swapaxes(slopes, 0, 1))
+    found = jnp.stack(_coordinates(log_flux))
+    sigma_small = jnp.sqrt(jnp.stack([small[k, k] for k in range(len(small))]))
+    lower = cholesky(small + 1e-8 * jnp.eye(len(small))[..., None])
+    shown = [*measured.shown[:3], jnp.clip(pull / 0.3, -10.0, 10.0), 2.0 * found,
+             jnp.log10(sigma_small) + 1.0, *measured.shown[3:]]  # fmt: skip
+    features = jnp.concatenate(shown)
+    features = jnp.where(jnp.isfinite(features), jnp.clip(features, -20.0, 20.0), 0.0)
+    return Centre(
+        batch_first(jnp.concatenate([found, decrement[None]]), axes=1),
+        batch_first(_with(lower, width)),
+        batch_first(features, axes=1),
+    )
+
+
+class _Measured(NamedTuple):
+    """What was measured of n sources, before the prior; all with the sources last.
+
+    Attributes:
+        log_flux: (8, n) log10 of f+.
+        information: (8, 8, n) inverse covariance of it.
+        present: (8, n).
+        brightest: (n,) line of the highest S/N.
+        shown: features, each (F, n).
+    """
+
+    log_flux: Array
+    information: Array
+    present: Array
+    brightest: Array
+    shown: list[Array]
+
+
+def _lines_first(flux: Any, covariance: Any, present: Any) -> tuple[Array, Array, Array]:
+    """The measurement with the sources as the last axis."""
+    return (
+        batch_last(jnp.asarray(flux), axes=1),
+        batch_last(jnp.asarray(covariance)),
+        batch_last(jnp.asarray(present), axes=1),
+    )
+
+
+def _measured(flux: Array, covariance: Array, present: Array) -> _Measured:
+    """Logarithms of fluxes (8, n), and features of them."""
+    lines = range(len(LINES))
+    sigma = jnp.sqrt(jnp.stack([covariance[i, i] for i in lines]))
     sigma = jnp.where(present, sigma, 1.0)
     snr = jnp.where(present, flux / sigma, 0.0)
     root = jnp.sqrt(snr**2 + 4.0)
     ratio = jnp.where(snr > 0, 0.5 * (snr + root), 2.0 / (root - jnp.minimum(snr, 0.0)))
     log_sigma = jnp.log10(sigma)
-    measured = log_sigma + jnp.log10(ratio)
     # below the noise the logarithm may be far lower than f+ says
     faint = _FAINT_DEX / (1.0 + jnp.square(jnp.maximum(snr, 0.0)))
     error = jnp.where(present, jnp.hypot(1.0 / (np.log(10.0) * ratio), faint), MISSING_DEX)
-    both = present[..., :, None] & present[..., None, :]
-    correlation = jnp.where(both, covariance / (sigma[..., :, None] * sigma[..., None, :]), 0.0)
-    unit = jnp.eye(len(LINES))
+    both = present[:, None] & present
+    correlation = jnp.where(both, covariance / (sigma[:, None] * sigma), 0.0)
+    unit = jnp.eye(len(LINES))[..., None]
     correlation = jnp.where(unit > 0, 1.0 + _RIDGE, correlation)
-    seen = inverse(correlation) / (error[..., :, None] * error[..., None, :])
-    # a line that is missing starts at the prior, beside the brightest line that is not
-    brightest = jnp.argmax(jnp.where(present, snr, -jnp.inf), axis=-1)[..., None]
-    middle = jnp.broadcast_to(prior.middle, measured.shape)
-    level = jnp.take_along_axis(measured - middle, brightest, axis=-1)
-    measured = jnp.where(present, measured, middle + level)
-    away = prior.middle + level - measured
-    total = seen + prior.information
-    spread = inverse(total)
-    pull = jnp.einsum("...ij,...jk,...k->...i", spread, prior.information, away)
-    log_flux = measured + pull
-    slopes = _slopes(log_flux)
-    small = jnp.einsum("...ai,...ij,...bj->...ab", slopes, spread, slopes)
-    sigma_small = jnp.sqrt(jnp.diagonal(small, axis1=-2, axis2=-1))
-    found = coordinates(log_flux)
-    lower = cholesky(small + 1e-8 * jnp.eye(len(COORDINATES) - 1))
+    brightest = jnp.argmax(jnp.where(present, snr, -jnp.inf), axis=0)
+    rows, columns = np.tril_indices(len(LINES), -1)
     shown = [
         jnp.arcsinh(snr) - 2.0,
         jnp.where(present, 1.0, -1.0),
-        jnp.where(present, log_sigma - jnp.take_along_axis(log_sigma, brightest, axis=-1), 0.0),
-        jnp.clip(pull / 0.3, -10.0, 10.0),
-        2.0 * found,
-        jnp.log10(sigma_small) + 1.0,
-        correlation[..., *np.tril_indices(len(LINES), -1)],
-        jnp.arcsinh(jnp.take_along_axis(snr, brightest, axis=-1)) - 3.0,
+        jnp.where(present, log_sigma - _picked(log_sigma, brightest), 0.0),
+        jnp.stack([correlation[i, j] for i, j in zip(rows, columns, strict=True)]),
+        jnp.arcsinh(_picked(snr, brightest))[None] - 3.0,
     ]
-    features = jnp.concatenate(shown, axis=-1)
-    features = jnp.where(jnp.isfinite(features), jnp.clip(features, -20.0, 20.0), 0.0)
-    rest = jnp.broadcast_to(prior.decrement, found.shape[:-1])
-    width = jnp.broadcast_to(prior.decrement_width, found.shape[:-1])
-    return Centre(jnp.concatenate([found, rest[..., None]], axis=-1), _with(lower, width), features)
+    information = inverse(correlation) / (error[:, None] * error)
+    return _Measured(log_sigma + jnp.log10(ratio), information, present, brightest, shown)
+
+
+def _picked(values: Array, line: Array) -> Array:
+    """One line (n,) of values (8, n)."""
+    chosen = jnp.arange(len(LINES))[:, None] == line
+    return jnp.sum(jnp.where(chosen, values, 0.0), axis=0)
 
 
 def _with(lower: Array, width: Array) -> Array:
-    """A Cholesky factor with one more, independent coordinate."""
-    padded = jnp.pad(lower, [(0, 0)] * (lower.ndim - 2) + [(0, 1), (0, 1)])
-    return padded.at[..., -1, -1].set(width)
+    """A Cholesky factor (8, 8, n) with one more, independent coordinate than one of (7, 7, n)."""
+    padded = jnp.pad(lower, [(0, 1), (0, 1), (0, 0)])
+    last = np.zeros((len(padded), len(padded), 1), np.float32)
+    last[-1, -1] = 1.0
+    return padded + last * width
 
 
 def _log_sum(a: Array, b: Array) -> Array:
@@ -175,24 +228,25 @@ def _log_sum(a: Array, b: Array) -> Array:
 
 
 def _slopes(log_flux: Array) -> Array:
-    """Derivatives (..., 7, 8) of the coordinates by the logarithms of the fluxes."""
-    line = [log_flux[..., i] for i in range(len(LINES))]
-    sulphur = 10.0 ** (line[_S16] - _log_sum(line[_S16], line[_S31]))
-    oxygen = 10.0 ** (line[_O26] - _log_sum(line[_O26], line[_O29]))
-    slopes = jnp.broadcast_to(jnp.asarray(_FIXED), (*log_flux.shape[:-1], *_FIXED.shape))
-    for row, first, second, share in ((1, _S16, _S31, sulphur), (4, _O26, _O29, oxygen)):
-        slopes = slopes.at[..., row, first].set(share)
-        slopes = slopes.at[..., row, second].set(1.0 - share)
-    return slopes
+    """Derivatives (7, 8, n) of the coordinates by the logarithms (8, n) of the fluxes."""
+    sulphur = 10.0 ** (log_flux[_S16] - _log_sum(log_flux[_S16], log_flux[_S31]))
+    oxygen = 10.0 ** (log_flux[_O26] - _log_sum(log_flux[_O26], log_flux[_O29]))
+    return _FIXED + _SULPHUR * sulphur + _OXYGEN * oxygen
 
 
-def _fixed() -> np.ndarray:
-    slopes = np.zeros((7, 8), np.float32)
-    pairs = ((0, _S31, _S16), (2, _N2, _HA), (3, _O3, _HB), (5, _O29, _O26), (6, _HA, _HB))
-    for row, top, bottom in pairs:
-        slopes[row, top], slopes[row, bottom] = 1.0, -1.0
-    slopes[1, _HA] = slopes[4, _HB] = -1.0
-    return slopes
+def _matrix(*entries: tuple[int, int, float]) -> np.ndarray:
+    """(7, 8, 1) with a few entries (row, column, value)."""
+    matrix = np.zeros((len(COORDINATES) - 1, len(LINES), 1), np.float32)
+    for row, column, value in entries:
+        matrix[row, column] = value
+    return matrix
 
 
-_FIXED = _fixed()
+_FIXED = _matrix(
+    (0, _S31, 1.0), (0, _S16, -1.0), (1, _S31, 1.0), (1, _HA, -1.0), (2, _N2, 1.0), (2, _HA, -1.0),
+    (3, _O3, 1.0), (3, _HB, -1.0), (4, _O29, 1.0), (4, _HB, -1.0), (5, _O29, 1.0), (5, _O26, -1.0),
+    (6, _HA, 1.0), (6, _HB, -1.0),
+)  # fmt: skip
+# by how much more the first line of a doublet counts with its share of the sum
+_SULPHUR = _matrix((1, _S16, 1.0), (1, _S31, -1.0))
+_OXYGEN = _matrix((4, _O26, 1.0), (4, _O29, -1.0))

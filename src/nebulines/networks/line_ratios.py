@@ -17,14 +17,19 @@ import numpy as np
 from jax import Array
 
 from nebulines.networks.line_ratio_space import COORDINATES, Centre, Prior, centre, feature_count
-from nebulines.networks.small_matrices import inverse_lower
+from nebulines.networks.small_matrices import (
+    applied,
+    batch_last,
+    inverse_lower,
+    product,
+    total,
+)
 
 PRIORS = ("mixed", "hii", "pn", "shock", "dig", "agn", "rhea2021")
 """Kinds of nebulae that the network can be told of; ``rhea2021`` is the paper's training set."""
 _D = len(COORDINATES)
 _TRIANGLE = _D * (_D + 1) // 2
 _ROWS, _COLUMNS = np.tril_indices(_D)
-_DIAGONAL = np.flatnonzero(_ROWS == _COLUMNS)
 
 
 class Posterior(NamedTuple):
@@ -102,32 +107,35 @@ class LineRatios(eqx.Module):
 
     def log_prob(self, guess: Centre, kind: Array, truth: Array) -> Array:
         """Log posterior density (n,) of coordinates (n, 8), in units of the first guess."""
-        away = jnp.einsum("nij,nj->ni", inverse_lower(guess.lower), truth - guess.middle)
+        lower = batch_last(guess.lower)
+        away = applied(inverse_lower(lower), batch_last(truth - guess.middle, axes=1))
         log_weight, shift, factor = self._parts(guess, kind)
-        miss = jnp.einsum("nkij,nkj->nki", factor, away[:, None, :] - shift)
-        log_size = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
-        terms = log_weight + log_size - 0.5 * jnp.sum(miss**2, axis=-1)
-        return jax.nn.logsumexp(terms, axis=-1) - 0.5 * _D * np.log(2.0 * np.pi)
+        miss = applied(factor, away[:, None] - shift)
+        log_size = total(jnp.log(factor[i, i]) for i in range(_D))
+        terms = log_weight + log_size - 0.5 * jnp.sum(miss**2, axis=0)
+        return jax.nn.logsumexp(terms, axis=0) - 0.5 * _D * np.log(2.0 * np.pi)
 
     def posterior(self, guess: Centre, kind: Array) -> Posterior:
         """Posterior of n sources."""
         log_weight, shift, factor = self._parts(guess, kind)
-        mean = guess.middle[:, None] + jnp.einsum("nij,nkj->nki", guess.lower, shift)
-        root = jnp.einsum("nij,nkjl->nkil", guess.lower, inverse_lower(factor))
-        return Posterior(log_weight, mean, root)
+        lower = batch_last(guess.lower)[:, :, None]
+        mean = batch_last(guess.middle, axes=1)[:, None] + applied(lower, shift)
+        root = product(lower, inverse_lower(factor))
+        return Posterior(log_weight.T, mean.T, jnp.transpose(root, (3, 2, 0, 1)))
 
     def _parts(self, guess: Centre, kind: Array) -> tuple[Array, Array, Array]:
-        """Log weights (n, K), means (n, K, 8), and lower factors (n, K, 8, 8) U of inverse
+        """Log weights (K, n), means (8, K, n), and lower factors (8, 8, K, n) U of inverse
         covariances U^T U, in units of the first guess."""
-        raw = self.raw(guess.features, kind)
-        k = raw.shape[-1] // (1 + _D + _TRIANGLE)
-        logits, shift, triangle = jnp.split(raw, [k, k * (1 + _D)], axis=-1)
-        shift = shift.reshape(*raw.shape[:-1], k, _D)
-        triangle = triangle.reshape(*raw.shape[:-1], k, _TRIANGLE)
-        diagonal = jnp.exp(jnp.clip(triangle[..., _DIAGONAL], -5.0, 5.0))
-        triangle = triangle.at[..., _DIAGONAL].set(diagonal)
-        factor = jnp.zeros((*triangle.shape[:-1], _D, _D)).at[..., _ROWS, _COLUMNS].set(triangle)
-        return jax.nn.log_softmax(logits, axis=-1), shift, factor
+        raw = self.raw(guess.features, kind).T
+        k = len(raw) // (1 + _D + _TRIANGLE)
+        logits, shift, triangle = jnp.split(raw, [k, k * (1 + _D)])
+        shift = jnp.swapaxes(shift.reshape(k, _D, -1), 0, 1)
+        triangle = jnp.swapaxes(triangle.reshape(k, _TRIANGLE, -1), 0, 1)
+        zero = jnp.zeros_like(triangle[0])
+        entries = {pair: triangle[at] for at, pair in enumerate(zip(_ROWS, _COLUMNS, strict=True))}
+        entries |= {(i, i): jnp.exp(jnp.clip(entries[i, i], -5.0, 5.0)) for i in range(_D)}
+        rows = [jnp.stack([entries.get((i, j), zero) for j in range(_D)]) for i in range(_D)]
+        return jax.nn.log_softmax(logits, axis=0), shift, jnp.stack(rows)
 
 
 def _apply(layer: eqx.nn.Linear, values: Array) -> Array:

@@ -22,7 +22,14 @@ from jax import Array
 from nebulines.networks.line_ratio_space import COORDINATES, LINES, coordinates
 from nebulines.networks.line_ratios import PRIORS, LineRatios
 from nebulines.networks.line_ratios import Prior as Gaussians
-from nebulines.networks.small_matrices import cholesky, inverse, inverse_lower
+from nebulines.networks.small_matrices import (
+    applied,
+    batch_first,
+    batch_last,
+    cholesky,
+    inverse,
+    inverse_lower,
+)
 from nebulines.training.line_ratio_priors import EBV, Library, gaussians, library
 from nebulines.training.task import Task
 
@@ -104,9 +111,10 @@ def _score(seed: int, network: LineRatios) -> dict[str, Any]:
     sources = jax.tree.map(jnp.asarray, library(_TEST // 4, (seed, _TEST_STREAM)))
     batch = sample(sources, jax.random.key(_TEST_STREAM), _TEST)
     guess = network.centre(batch.flux, batch.covariance, batch.present, batch.kind)
-    away = jnp.einsum("nij,nj->ni", inverse_lower(guess.lower), batch.truth - guess.middle)
+    inner = inverse_lower(batch_last(guess.lower))
+    away = applied(inner, batch_last(batch.truth - guess.middle, axes=1))
     size = len(COORDINATES)
-    alone = 0.5 * jnp.mean(jnp.sum(away**2, axis=1)) + 0.5 * size * np.log(2.0 * np.pi)
+    alone = 0.5 * jnp.mean(jnp.sum(away**2, axis=0)) + 0.5 * size * np.log(2.0 * np.pi)
     return {"test_loss": float(loss(network, batch)), "test_loss_of_guess": float(alone)}
 
 
@@ -125,8 +133,8 @@ def sample(sources: Library, key: Array, n: int) -> Example:
     truth = jnp.concatenate([coordinates(log_flux), decrement[:, None]], axis=1)
     flux = 10.0**log_flux
     noise, common = mock_noise(keys, n, flux)
-    scatter = cholesky(noise)
-    away = jnp.einsum("nij,nj->ni", scatter, jax.random.normal(next(keys), flux.shape))
+    scatter = cholesky(batch_last(noise))
+    away = applied(scatter, jax.random.normal(next(keys), flux.shape).T).T
     seen = flux + away + common * flux * jax.random.normal(next(keys), (n, 1))
     stated = noise + (common * seen)[:, :, None] * (common * seen)[:, None, :]
     return Example(seen, stated, _present(keys, n), kind, truth)
@@ -142,7 +150,7 @@ def mock_noise(keys: Any, n: int, flux: Array) -> tuple[Array, Array]:
     level = (depth.at[:, 2].set(0.0))[:, BAND] + own
     sigma = flux[:, _HALPHA, None] / snr * 10.0**level
     information = _blends(keys, n)
-    noise = inverse(information) * sigma[:, :, None] * sigma[:, None, :]
+    noise = batch_first(inverse(batch_last(information))) * sigma[:, :, None] * sigma[:, None, :]
     share = _uniform(next(keys), (n, 3), 0.0, 1.0) ** 2
     share = share.at[:, 2].set(1.0) * _uniform(next(keys), (n, 1), *ranges["common"])
     return noise, share[:, BAND] / snr
