@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
+from nebulines.galaxies.denoising.scores import covered
+from nebulines.networks.denoise import NOISE_KNOTS
 from nebulines.networks.denoise_autoencoder import Autoencoder
 from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
+from nebulines.networks.denoise_posterior import draw_lines
 from nebulines.training import TrainConfig, train
-from nebulines.training.denoise import CleanGalaxies, denoise_task, noise_shapes, sample
+from nebulines.training.denoise import CleanGalaxies, denoise_task, found, noise_shapes, sample
 from nebulines.training.denoise_basis import learn_basis, line_profiles
 from nebulines.training.denoise_paper import (
     Pairs,
@@ -106,10 +110,23 @@ def test_a_short_training_learns(learned):
     task = denoise_task(basis, line_profiles(NAMES), sets, 0)
     config = TrainConfig(**{**task.learning, "steps": 24, "batch": 32, "validate_every": 12,
                             "validation": 128})  # fmt: skip
+    task = task._replace(finish=partial(task.finish, n=800))
     trained = train(task, config, size={"width": 16, "depth": 1, "components": 1}, progress=False)
     assert trained.history[-1]["validation"] < trained.history[0]["validation"]
     np.testing.assert_array_equal(trained.network.basis.vectors, basis.vectors)
     assert float(trained.network.most_noise) == pytest.approx(0.15)
+    _covers(trained.network, galaxies(learned, slice(400, 600)))
+
+
+def _covers(network, judged: CleanGalaxies) -> None:
+    """Widths set on a validation set cover other noise on it as they should."""
+    shapes, noise = noise_shapes(network.basis, 3, seed=8), NOISE_KNOTS[3]
+    batch = sample(judged, shapes, jax.random.key(9), 800, noise=noise)
+    seen = found(network.basis, batch)
+    posterior = network(seen, batch.prior)
+    drawn = np.asarray(posterior.scale[:, None] * draw_lines(network.basis, posterior,
+                                                             jax.random.key(1), 100))  # fmt: skip
+    assert np.all(np.abs(covered(drawn, batch.flux) - 0.683) < 0.08)
 
 
 def pairs(n: int, seed: int) -> Pairs:

@@ -236,6 +236,11 @@ def draw_lines(basis: Basis, posterior: Posterior, key: Array, n_draws: int) -> 
 
 def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
     """Coordinates y (draw, n, L)."""
+    return placed(posterior, draw_t(posterior, key, n_draws))
+
+
+def draw_t(posterior: Posterior, key: Array, n_draws: int) -> Array:
+    """Draws t (draw, n, L) of the mixture, before they are stretched."""
     choose, spread = jax.random.split(key)
     n, size = posterior.guess.y.shape
     chosen = jax.random.categorical(choose, posterior.log_weight, shape=(n_draws, n))
@@ -243,8 +248,11 @@ def draw_y(posterior: Posterior, key: Array, n_draws: int) -> Array:
     normal = jax.random.normal(spread, (n_draws, n, size))
     scaled = normal * jnp.exp(posterior.log_spread[row, chosen])
     inverse = unit_inverse(lower_matrix(posterior.lower, size))
-    around = jnp.einsum("nab,dnb->dna", inverse, scaled)
-    t = posterior.centre[row, chosen] + around
+    return posterior.centre[row, chosen] + jnp.einsum("nab,dnb->dna", inverse, scaled)
+
+
+def placed(posterior: Posterior, t: Array) -> Array:
+    """Coordinates y of draws t (draw, n, L): stretched, and within the range of the data."""
     t = posterior.middle + posterior.widening * (t - posterior.middle)
     guess = posterior.guess
     return _reflected(guess.y + guess.width * t, guess.low, guess.high)

@@ -21,7 +21,7 @@ from jax import Array
 from nebulines.networks.denoise import NOISE_KNOTS, Denoise
 from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
 from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import Posterior, draw_y, log_prob, warp
+from nebulines.networks.denoise_posterior import log_prob, warp
 from nebulines.training.task import Task
 
 NOISE_RANGE = (0.002, 0.15)
@@ -29,12 +29,6 @@ NOISE_RANGE = (0.002, 0.15)
 N_SHAPES = 400
 WHITE_SHARE = 0.75
 """Of the examples: white noise, no bin missing."""
-_CALIBRATION = 10_000  # examples, and draws of each
-_CALIBRATION_DRAWS = 120
-_FACTORS = np.geomspace(0.7, 1.6, 10)
-_CENTRAL = (15.87, 84.13)
-_COVERED = 0.6827
-_LEAST_EXAMPLES = 100
 _RANGE = (0.02, 99.98)  # percentiles of the coordinates of a training set
 
 
@@ -105,13 +99,16 @@ def random_weight(rng: np.random.Generator) -> np.ndarray:
     return weight
 
 
-def sample(galaxies: CleanGalaxies, shapes: Shapes, key: Array, n: int) -> Noisy:
-    """n examples from clean galaxies."""
+def sample(
+    galaxies: CleanGalaxies, shapes: Shapes, key: Array, n: int, *, noise: float | None = None
+) -> Noisy:
+    """n examples from clean galaxies, of one noise or of all."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     chosen = rng.integers(0, len(galaxies.flux), n)
     rows, flux, prior = (part[chosen].astype(np.float32) for part in galaxies)
     low, high = (float(np.log(end)) for end in NOISE_RANGE)
     sigma = np.exp(rng.uniform(low, high, n)).astype(np.float32)
+    sigma = sigma if noise is None else np.full(n, noise, np.float32)
     half, normal = round(WHITE_SHARE * n), rng.normal(size=rows.shape).astype(np.float32)
     weight = sigma[:half] ** -2
     white = weight[:, None] * rows[:half] + np.sqrt(weight)[:, None] * normal[:half]
@@ -131,13 +128,18 @@ def found(basis: Basis, batch: Noisy) -> Statistics:
     return Statistics(*(jnp.concatenate(pair) for pair in zip(white, other, strict=True)))
 
 
+def has_scale(seen: Statistics) -> Array:
+    """Spectra (n,) of unit norm whose scale is not lost in the noise."""
+    return (seen.first > 0.3) & (seen.first < 3.0)
+
+
 def loss(network: Denoise, batch: Noisy, key: Array | None = None) -> Array:
     """-log p of the true lines for each of them, plus the square error of the mean in units of that
     of the linear answer; spectra whose scale is lost do not count."""
     network = eqx.tree_at(fixed_parts, network, jax.lax.stop_gradient(fixed_parts(network)))
     basis = network.basis
     seen = jax.tree.map(jax.lax.stop_gradient, found(basis, batch))
-    usable = (seen.first > 0.3) & (seen.first < 3.0)
+    usable = has_scale(seen)
     scale = jnp.where(usable, seen.scale, 1.0)[:, None]
     truth, y = batch.truth / scale, warp(basis, batch.flux / scale)
     posterior = network(seen, batch.prior)
@@ -177,44 +179,6 @@ def fitted_to(
     return eqx.tree_at(fixed_parts, network, as_arrays)
 
 
-def calibrated(network: Denoise, batch: Noisy) -> Denoise:
-    """The network with posteriors as wide as a validation batch shows that they have to be.
-
-    For both priors, at each of `NOISE_KNOTS`: of the widths of a line, the factor with which
-    68.27 % of the true fluxes lie within the central 68.27 % of the draws; of coefficients, the
-    68.27 % percentile of their errors in units of the deviations.
-    """
-    batch = jax.tree.map(jnp.asarray, batch)
-    seen = found(network.basis, batch)
-    usable = np.asarray((seen.first > 0.3) & (seen.first < 3.0))
-    place = np.log(np.asarray(seen.noise))[:, None] - np.log(NOISE_KNOTS)
-    knot = np.where(usable, np.argmin(np.abs(place), axis=1), -1)
-    posterior = network(seen, batch.prior)
-    scale = seen.scale[:, None]
-    pull = np.abs(np.asarray((batch.truth / scale - posterior.mean) / posterior.deviation))
-    y, parts = warp(network.basis, batch.flux / scale), []
-    for factor in _FACTORS:
-        parts.append(_inside(posterior._replace(widening=factor * posterior.widening), y))
-    covered = np.stack(parts)
-    widening, loosening = np.array(network.widening), np.array(network.loosening)
-    for prior, k in np.ndindex(2, len(NOISE_KNOTS)):
-        rows = (knot == k) & (np.asarray(batch.prior)[:, 0] == prior)
-        if rows.sum() < _LEAST_EXAMPLES:
-            continue
-        share = np.maximum.accumulate(covered[:, rows].mean(axis=1), axis=0)
-        widening[prior, k] *= [np.interp(_COVERED, line, _FACTORS) for line in share.T]
-        loosening[prior, k] *= np.percentile(pull[rows], 100.0 * _COVERED, axis=0)
-    factors = tuple(jnp.asarray(part, jnp.float32) for part in (widening, loosening))
-    return eqx.tree_at(lambda net: (net.widening, net.loosening), network, factors)
-
-
-def _inside(posterior: Posterior, y: Array) -> np.ndarray:
-    """Whether y (n, L) lies within the central 68.27 % of draws."""
-    drawn = np.asarray(draw_y(posterior, jax.random.key(0), _CALIBRATION_DRAWS))
-    low, high = np.percentile(drawn, _CENTRAL, axis=0)
-    return np.asarray((y >= low) & (y <= high))
-
-
 def denoise_task(
     basis: Basis,
     profiles: np.ndarray,
@@ -232,6 +196,8 @@ def denoise_task(
         seed: of the noise shapes; those that judge are others.
         name: of the network.
     """
+    from nebulines.training.denoise_widths import calibrated
+
     training, validation = sets
     shapes = [noise_shapes(basis, N_SHAPES, [seed, stream]) for stream in (0, 1)]
 
@@ -248,6 +214,5 @@ def denoise_task(
         partial(sample, validation, shapes[1]),
         {"basis": basis.size, "lines": basis.n_lines, "width": 192, "depth": 3, "components": 4,
          "channels": basis.vectors.shape[1]},
-        lambda network: calibrated(network, sample(validation, shapes[1], jax.random.key(seed),
-                                                   _CALIBRATION)),
+        partial(calibrated, draw=partial(sample, validation, shapes[1], jax.random.key(seed))),
     )  # fmt: skip
