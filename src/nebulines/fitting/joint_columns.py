@@ -49,6 +49,10 @@ BLEND_RATIOS = (
 )
 
 
+_SMALLEST = 1e-9
+"""Eigenvalue of a curvature, relative to the largest, below which the data do not see it."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """What was fitted: the fit, the bands, what is fitted in each, where it began."""
@@ -77,6 +81,13 @@ def joint_columns(measured: Measured, flags: np.ndarray) -> dict[str, np.ndarray
         Name -> (n,): the columns of a single band's fit with the lines of all bands, and
         ``LABEL_continuum``, ``LABEL_noise``, ``LABEL_chi2`` of each band.
     """
+    return columns_and_fluxes(measured, flags)[0]
+
+
+def columns_and_fluxes(
+    measured: Measured, flags: np.ndarray
+) -> tuple[dict[str, np.ndarray], Fluxes]:
+    """`joint_columns` and `joint_fluxes` at the price of one."""
     problem, plan, joint = measured.problem, measured.plan, measured.joint
     dead = _dead_bands(measured)
     noises = _noises(measured)
@@ -112,7 +123,7 @@ def joint_columns(measured: Measured, flags: np.ndarray) -> dict[str, np.ndarray
     own, shared = _band_columns(measured, noises, dead)
     columns |= shared
     columns |= {"chi2": chi2, "snr": snr}
-    return finished(columns, flags, 1) | own
+    return finished(columns, flags, 1) | own, fluxes
 
 
 def joint_fluxes(measured: Measured) -> Fluxes:
@@ -178,8 +189,21 @@ def _inverse(curvature: np.ndarray) -> np.ndarray:
     scale = np.where(seen, 1.0 / np.sqrt(np.where(seen, diagonal, 1.0)), 0.0)
     blind = (~seen)[:, None, :] * np.eye(curvature.shape[1])
     normal = curvature * scale[:, :, None] * scale[:, None, :] + blind
-    inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True) - blind
+    if normal.shape[1] == 2:
+        inverse = _inverse_of_two(normal[:, 0, 1]) - blind
+    else:
+        inverse = np.linalg.pinv(normal, rcond=_SMALLEST, hermitian=True) - blind
     return inverse * scale[:, :, None] * scale[:, None, :]
+
+
+def _inverse_of_two(correlation: np.ndarray) -> np.ndarray:
+    """Inverses (n, 2, 2) of matrices of unit diagonal; pseudo-inverses of singular ones."""
+    left = 1.0 - correlation**2
+    singular = np.abs(correlation) >= 1.0 - 2.0 * _SMALLEST
+    left = np.where(singular, 1.0, left)
+    own = np.where(singular, 0.25, 1.0 / left)
+    other = np.where(singular, 0.25 * np.sign(correlation), -correlation / left)
+    return np.stack([own, other, other, own], axis=1).reshape(-1, 2, 2)
 
 
 def _fluxes(

@@ -18,7 +18,7 @@ from nebulines.nebular.extinction import balmer_ebv
 from nebulines.nebular.flags import NebularFlag, flag_cards
 from nebulines.nebular.metallicity import lines_of, oxygen_abundance
 from nebulines.nebular.options import Options
-from nebulines.nebular.propagation import Measured, propagate
+from nebulines.nebular.propagation import Measured
 from nebulines.nebular.radiation import ionisation_parameter
 from nebulines.nebular.ratios import SUMS, has_line
 from nebulines.nebular.regions import CLASSES, classify
@@ -93,7 +93,7 @@ def _extinction(work: Work) -> dict[str, np.ndarray]:
     lines = work.lines.some(BALMER)
     if not all(line in lines.flux for line in BALMER):
         return _pair("ebv", _nothing(n), good)
-    found = propagate(balmer_ebv, lines.flux, lines.error, dust=work.options.dust)
+    found = lines.propagated(balmer_ebv, dust=work.options.dust)
     work.flag(good & (found.value < -3.0 * found.error), NebularFlag.BELOW_CASE_B)
     return _pair("ebv", found, good)
 
@@ -103,12 +103,8 @@ def _density(work: Work) -> dict[str, np.ndarray]:
     good, lines = work.usable(doublet), work.lines.some(doublet)
     if not all(line in lines.flux for line in doublet):
         return _pair("electron_density", _nothing(len(good)), good)
-    found = propagate(
-        electron_density,
-        lines.flux,
-        lines.error,
-        work.options.doublet,
-        temperature=work.options.temperature,
+    found = lines.propagated(
+        electron_density, work.options.doublet, temperature=work.options.temperature
     )
     low, high = DENSITY_RANGE
     limit = good & ((found.value <= low * 1.001) | (found.value >= high / 1.001))
@@ -125,7 +121,7 @@ def _temperature(work: Work) -> dict[str, np.ndarray]:
             continue
         good = work.usable(needed) & work.known_ebv()
         lines = work.lines.some((*needed, *BALMER))
-        found = propagate(work.corrected(electron_temperature, ion), *lines)
+        found = lines.propagated(work.corrected(electron_temperature, ion))
         low, high = TEMPERATURE_RANGE
         limit = good & ((found.value <= low * 1.001) | (found.value >= high / 1.001))
         work.flag(limit, NebularFlag.TEMPERATURE_LIMIT)
@@ -142,7 +138,7 @@ def _abundance(work: Work) -> dict[str, np.ndarray]:
         return _pair("oxygen_abundance", _nothing(len(good)), good)
     if "OII" in needed:  # too far from the other lines to be used behind unknown dust
         good &= work.known_ebv()
-    found = propagate(work.corrected(oxygen_abundance, name), lines.flux, lines.error)
+    found = lines.propagated(work.corrected(oxygen_abundance, name))
     work.flag(good & ~np.isfinite(found.value), NebularFlag.OUTSIDE_CALIBRATION)
     return _pair("oxygen_abundance", found, good)
 
@@ -152,7 +148,7 @@ def _ionisation(work: Work) -> dict[str, np.ndarray]:
     if not all(has_line(work.lines.flux, line) for line in needed):
         return {}
     good, lines = work.usable(needed) & work.known_ebv(), work.lines.some((*needed, *BALMER))
-    return _pair("log_u", propagate(work.corrected(ionisation_parameter), *lines), good)
+    return _pair("log_u", lines.propagated(work.corrected(ionisation_parameter)), good)
 
 
 def _diagrams(work: Work) -> dict[str, np.ndarray]:
@@ -172,7 +168,14 @@ def _diagrams(work: Work) -> dict[str, np.ndarray]:
 
 def _regions(work: Work) -> dict[str, np.ndarray]:
     options = work.options
-    found = classify(*work.lines, dust=options.dust, ebv=options.ebv, shares=options.shares)
+    found = classify(
+        work.lines.flux,
+        work.lines.error,
+        dust=options.dust,
+        ebv=options.ebv,
+        shares=options.shares,
+        correlations=work.lines.correlations,
+    )
     work.flag(~work.usable(BALMER[:1], quiet=True), NebularFlag.NO_HALPHA)
     work.flag((found.region == 0) & (work.flags == 0), NebularFlag.MISSING_LINE)
     work.flag(found.unlike, NebularFlag.UNLIKE_ANY_CLASS)

@@ -37,18 +37,20 @@ def propagate(
     fluxes: Fluxes,
     errors: Fluxes,
     *arguments: Any,
+    correlations: Mapping[tuple[str, str], Any] | None = None,
     **options: Any,
 ) -> Measured:
     """A function of fluxes with its 1-sigma error.
 
-    error^2 = sum over lines of (dfunction / dflux)^2 error(flux)^2, derivatives by central
-    differences; the errors of different lines are taken as independent.
+    error^2 = sum over lines i, j of d_i d_j rho_ij, with d_i = (dfunction / dflux_i) error(flux_i),
+    derivatives by central differences.
 
     Args:
         function: ``function(fluxes, *arguments, **options)``, element by element.
         fluxes: {line: (...)}.
         errors: {line: (...)} 1-sigma, in the unit of the fluxes; a line that is missing is exact.
         arguments, options: handed on.
+        correlations: {(line, line): (...)} of the errors; what is not there is independent.
 
     Returns:
         `Measured`.
@@ -62,7 +64,7 @@ def propagate(
     plain = {name: np.asarray(flux, float) for name, flux in fluxes.items()}
     with np.errstate(all="ignore"):
         value = np.asarray(function(plain, *arguments, **options), float)
-        variance = np.zeros(value.shape)
+        steps = {}
         for name in plain.keys() & errors.keys():
             error = np.asarray(errors[name], float)
             step = _STEP * error
@@ -70,5 +72,21 @@ def propagate(
                 np.asarray(function(plain | {name: flux}, *arguments, **options), float)
                 for flux in (plain[name] + step, plain[name] - step)
             )
-            variance = variance + np.where(above == below, 0.0, (above - below) / (2 * _STEP)) ** 2
+            steps[name] = np.where(above == below, 0.0, (above - below) / (2 * _STEP))
+        variance = _variance(steps, correlations or {}, value.shape)
     return Measured(value, np.where(np.isfinite(value), np.sqrt(variance), np.nan))
+
+
+def _variance(
+    steps: dict[str, np.ndarray],
+    correlations: Mapping[tuple[str, str], Any],
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """Sum of d_i d_j rho_ij; that of independent lines where pairs known one by one leave none."""
+    alone = sum((step**2 for step in steps.values()), np.zeros(shape))
+    both = sum(
+        (2.0 * rho * steps[a] * steps[b] for (a, b), rho in correlations.items()
+         if a in steps and b in steps),
+        np.zeros(shape),
+    )  # fmt: skip
+    return np.where(both > -alone, alone + both, alone)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nebulines.nebular.correlation import correlation, sum_error
 from nebulines.nebular.extinction import Dust, vacuum_wavelength
 from nebulines.nebular.propagation import Measured, propagate
 from nebulines.nebular.ratios import SUMS, has_line, line_flux
@@ -23,10 +24,12 @@ _USUAL_EBV = 0.3  # spread of E(B-V) that is assumed where nothing tells it
 
 
 class Rows(NamedTuple):
-    """Fluxes and errors of n sources, {line: (n,)}."""
+    """Fluxes and errors of n sources, {line: (n,)}, and what is known of the correlations of the
+    errors, {(line, line): (n,)}."""
 
     flux: dict[str, np.ndarray]
     error: dict[str, np.ndarray]
+    correlations: dict[tuple[str, str], np.ndarray]
 
     def measured(self, name: str) -> Measured:
         """A line or sum of lines with its error; NaN where it is not there."""
@@ -37,7 +40,10 @@ class Rows(NamedTuple):
         known = [self.error[part] for part in parts if part in self.error]
         if len(known) < max(len(parts), 1):
             return propagate(line_flux, self.flux, self.error, name)
-        return Measured(line_flux(self.flux, name), np.sqrt(np.sum(np.square(known), axis=0)))
+        error = known[0]
+        if len(known) == 2:
+            error = sum_error(*known, correlation(self.correlations, *parts))
+        return Measured(line_flux(self.flux, name), error)
 
     def detected(self, name: str) -> np.ndarray:
         """Where a line or sum is above `DETECTION`."""
@@ -46,14 +52,15 @@ class Rows(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A ratio of n sources: F, B, their errors and the relative tolerance, each (n,); NaN where
-    it cannot be used."""
+    """A ratio of n sources: F, B, their errors, the relative tolerance and the correlation of the
+    errors, each (n,); NaN where it cannot be used."""
 
     top: np.ndarray
     top_error: np.ndarray
     bottom: np.ndarray
     bottom_error: np.ndarray
     tolerance: np.ndarray
+    correlation: np.ndarray
 
     @classmethod
     def of(cls, rows: Rows, name: str, reddening: Measured, dust: Dust) -> Ratio:
@@ -69,7 +76,8 @@ class Ratio(NamedTuple):
         )
         factor = np.exp(slope * ebv)
         tolerance = np.hypot(TOLERANCE_DEX * _LN10, slope * spread)
-        parts = [top.value * factor, top.error * factor, *bottom, tolerance]
+        together = correlation(rows.correlations, above, below) + 0.0 * top.value
+        parts = [top.value * factor, top.error * factor, *bottom, tolerance, together]
         good = np.all(np.isfinite(parts), axis=0) & rows.detected(below) & (top.error > 0)
         return cls(*(np.where(good, part, np.nan) for part in parts))
 
@@ -80,15 +88,17 @@ class Ratio(NamedTuple):
     def likelihood(self) -> np.ndarray:
         """(n, grid) float32 of each true ratio, highest value 1; 1 everywhere where not used."""
         ratio = (10.0**GRID).astype(np.float32)
-        measured, noise, relative = (
+        error, below = self.top_error / self.bottom, self.bottom_error / self.bottom
+        measured, noise, relative, both = (
             part.astype(np.float32)[:, None]
             for part in (
                 np.clip(self.top / self.bottom, -_FAR, _FAR),
-                (self.top_error / self.bottom) ** 2,
-                (self.bottom_error / self.bottom) ** 2 + self.tolerance**2,
+                error**2,
+                below**2 + self.tolerance**2,
+                2.0 * self.correlation * error * below,
             )
         )
-        variance = noise + ratio**2 * relative
+        variance = noise + ratio * (ratio * relative - both)
         logs = -0.5 * ((measured - ratio) ** 2 / variance + np.log(variance))
         logs = np.where(np.isfinite(logs), logs, np.float32(0.0))
         return np.exp(logs - logs.max(axis=1, keepdims=True))

@@ -5,10 +5,12 @@ mixture of Gaussians with diagonal covariances in log10 of line ratios (``data/r
 The probability of the measured fluxes under one Gaussian is, ratio by ratio, the integral over
 the true ratio r of
 
-    N(F; B 10^r, sigma_F^2 + 10^2r (sigma_B^2 + B^2 s^2)) N(r; mean, sigma),
+    N(F; B 10^r, sigma_F^2 - 2 10^r rho sigma_F sigma_B + 10^2r (sigma_B^2 + B^2 s^2)) N(r; mean,
+    sigma),
 
-F and B the two fluxes and s the relative tolerance: noise is Gaussian in flux, so a line that is
-not detected, or negative, counts for exactly what it says. Ratios of missing lines drop out.
+F and B the two fluxes, rho the correlation of their errors and s the relative tolerance: noise is
+Gaussian in flux, so a line that is not detected, or negative, counts for exactly what it says.
+Ratios of missing lines drop out.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nebulines.errors import UsageError
+from nebulines.nebular.correlation import Correlations
 from nebulines.nebular.extinction import MILKY_WAY, Dust, balmer_ebv
 from nebulines.nebular.propagation import Fluxes, Measured, propagate
 from nebulines.nebular.ratios import has_line
@@ -72,6 +75,7 @@ def classify(
     dust: Dust = MILKY_WAY,
     ebv: Any = None,
     shares: Mapping[str, float] | None = None,
+    correlations: Correlations | None = None,
 ) -> Classified:
     """Probability of every class.
 
@@ -84,6 +88,7 @@ def classify(
             None = from H-alpha / H-beta. Where it is not known, ratios across more than a
             few hundred Angstrom are left out.
         shares: prior share of each class by name; None = `DEFAULT_SHARES`.
+        correlations: {(line, line): (...)} of the errors, where they are known.
 
     Returns:
         `Classified`.
@@ -107,7 +112,7 @@ def classify(
     if missing := [name for name in fluxes if name not in errors]:
         raise UsageError(f"no error for {', '.join(missing)}: classes need errors of all fluxes")
     prior = _prior(shares)
-    rows, shape = _flat(fluxes, errors)
+    rows, shape = _flat(fluxes, errors, correlations or {})
     reddening = _reddening(rows, dust, ebv, shape)
     used = [Ratio.of(rows, name, reddening, dust) for name in features()]
     detected = rows.detected("HALPHA6563")
@@ -177,7 +182,9 @@ def _log_sum(logs: np.ndarray) -> np.ndarray:
     return (top + np.log(np.exp(logs - top).sum(axis=1, keepdims=True)))[:, 0]
 
 
-def _flat(fluxes: Fluxes, errors: Fluxes) -> tuple[Rows, tuple[int, ...]]:
+def _flat(
+    fluxes: Fluxes, errors: Fluxes, correlations: Correlations
+) -> tuple[Rows, tuple[int, ...]]:
     names = list(fluxes)
     arrays = np.broadcast_arrays(
         *(np.asarray(fluxes[name], float) for name in names),
@@ -187,7 +194,9 @@ def _flat(fluxes: Fluxes, errors: Fluxes) -> tuple[Rows, tuple[int, ...]]:
     flux, error = (
         dict(zip(names, part, strict=True)) for part in (flat[: len(names)], flat[len(names) :])
     )
-    return Rows(flux, error), arrays[0].shape
+    shape = arrays[0].shape
+    known = {pair: np.broadcast_to(rho, shape).ravel() for pair, rho in correlations.items()}
+    return Rows(flux, error, known), shape
 
 
 def _reddening(rows: Rows, dust: Dust, ebv: Any, shape: tuple[int, ...]) -> Measured:
@@ -197,7 +206,7 @@ def _reddening(rows: Rows, dust: Dust, ebv: Any, shape: tuple[int, ...]) -> Meas
         return Measured(given, np.zeros(n))
     if not has_line(rows.flux, "HBETA4861"):
         return Measured(np.full(n, np.nan), np.full(n, np.nan))
-    found = propagate(balmer_ebv, rows.flux, rows.error, dust=dust)
+    found = propagate(balmer_ebv, rows.flux, rows.error, correlations=rows.correlations, dust=dust)
     good = rows.detected("HBETA4861") & np.isfinite(found.error)
     return Measured(np.where(good, found.value, np.nan), np.where(good, found.error, np.nan))
 

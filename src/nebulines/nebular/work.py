@@ -9,10 +9,11 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.result import Result
+from nebulines.nebular.correlation import line_correlations
 from nebulines.nebular.extinction import balmer_ebv, deredden
 from nebulines.nebular.flags import NebularFlag
 from nebulines.nebular.options import Options
-from nebulines.nebular.propagation import propagate
+from nebulines.nebular.propagation import Measured, propagate
 from nebulines.nebular.ratios import SUMS, has_line, line_flux
 
 BALMER = ("HALPHA6563", "HBETA4861")
@@ -23,10 +24,12 @@ _PARTNERS = {part: parts for parts in SUMS.values() for part in parts}
 
 
 class Lines(NamedTuple):
-    """Fluxes of the lines of a result without the Milky Way's dust, and errors, {line: (n,)}."""
+    """Fluxes of the lines of a result without the Milky Way's dust, and errors, {line: (n,)}, and
+    what is known of the correlations of the errors."""
 
     flux: dict[str, np.ndarray]
     error: dict[str, np.ndarray]
+    correlations: dict[tuple[str, str], np.ndarray]
 
     @classmethod
     def of(cls, result: Result, options: Options, rows: slice) -> Lines:
@@ -47,14 +50,22 @@ class Lines(NamedTuple):
             scale = deredden(scale, options.foreground, redshift=_redshift(result, rows))
             flux = {n: flux[n] * scale[n] for n in names}
             error = {n: error[n] * scale[n] for n in names}
-        return cls(flux, error)
+        return cls(flux, error, {} if infix else line_correlations(result, rows))
 
     def some(self, names: Iterable[str]) -> Lines:
         """Only the lines that some lines or sums are made of."""
         wanted = {part for name in names for part in (name, *SUMS.get(name, ()))}
         wanted |= {partner for name in wanted for partner in _PARTNERS.get(name, ())}
         kept = [name for name in self.flux if name in wanted]
-        return Lines({n: self.flux[n] for n in kept}, {n: self.error[n] for n in kept})
+        return Lines(
+            {n: self.flux[n] for n in kept}, {n: self.error[n] for n in kept}, self.correlations
+        )
+
+    def propagated(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Measured:
+        """A function of these fluxes with its error, see `propagate`."""
+        return propagate(
+            function, self.flux, self.error, *arguments, correlations=self.correlations, **options
+        )
 
 
 class Work(NamedTuple):
@@ -83,7 +94,7 @@ class Work(NamedTuple):
         lines = self.lines.some([name])
         if not has_line(lines.flux, name):
             return np.zeros(len(self.flags), bool), np.zeros(len(self.flags), bool)
-        value, error = propagate(line_flux, lines.flux, lines.error, name)
+        value, error = lines.propagated(line_flux, name)
         there = np.isfinite(value) & np.isfinite(error) & (error > 0)
         return there, there & (value > self.options.detection * error)
 
