@@ -233,6 +233,7 @@ def test_observed_spectra_are_refused_or_shifted(wavelength, continua, random_fi
         ({"broadening_kms": -1.0}, "broadening"),
         ({"resolution": 0.0}, "resolution"),
         ({"snr": -3.0}, "snr"),
+        ({"model_scatter": -1.0}, "model_scatter"),
         ({"frame": "lab"}, "frame"),
         ({"medium": "water"}, "medium"),
         ({"colour": 1}, "unknown colour"),
@@ -248,6 +249,11 @@ def test_wrong_options_are_refused(wavelength, flat, random_file, options, messa
 def test_wrong_input_is_refused(wavelength, flat, random_file):
     with pytest.raises(InputError, match="per frequency"):
         nl.paint(flat * units.Jy, wavelength, weights=random_file)
+    for unit in (units.kg, units.mag, units.Unit("erg / (s cm2)")):
+        with pytest.raises(InputError, match="flux per wavelength, such as"):
+            nl.paint(flat * unit, wavelength, weights=random_file)
+    with pytest.raises(InputError, match="must be lengths"):
+        nl.paint(flat, wavelength * units.Hz, weights=random_file)
     with pytest.raises(InputError, match="3400 to 7000"):
         nl.paint(flat, wavelength / 10.0, weights=random_file)
     with pytest.raises(InputError, match="do not fit"):
@@ -335,3 +341,24 @@ def test_parquet_that_is_not_continua_is_refused(tmp_path, random_file):
     with pytest.raises(UsageError, match=r"\.fits or \.parquet"):
         paint_file(tmp_path / "bad.parquet", tmp_path / "out.csv", config)
     assert not out.exists()
+
+
+def test_real_galaxies_scatter_more_where_lines_are_masked(wavelength, continua, double):
+    """Masked lines mean a measured spectrum: its error holds what the population does not know."""
+    options = {"mask_kms": 600.0}
+    stated = nl.paint(continua, wavelength, **options, model_scatter=0.0)
+    real = nl.paint(continua, wavelength, **options)
+    stars = nl.paint(continua, wavelength)
+    assert (real.ew_err > 1.5 * stated.ew_err).all()
+    np.testing.assert_allclose(real.ew, stated.ew, rtol=1e-10)
+    np.testing.assert_allclose(stars.ew_err, stated.ew_err, rtol=0.1)
+
+
+def test_a_starburst_beyond_those_learned_from_is_flagged(wavelength, continua):
+    """Bluer and bluer, until hardly any galaxy of the population is so."""
+    blue = continua[:1] * (wavelength / 5500.0) ** np.linspace(0.0, -2.0, 30)[:, None]
+    painted = nl.paint(blue, wavelength)
+    strongest = load_predictor("equivalent_width").network.support.strongest
+    beyond = painted.ew[:, HALPHA] > strongest
+    assert beyond.any()
+    assert (painted.flags[beyond] & Flag.OUT_OF_RANGE).all()

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
+from nebulines.evaluation.equivalent_width import published_agreement
 from nebulines.galaxies import convert_published, load_predictor
 from nebulines.galaxies.widths.equivalent_widths import LINES, published_names
 from nebulines.galaxies.widths.published import published_network
+from nebulines.galaxies.widths.samples import TEST, draw_sample
 
 
 def by_hand(arrays, colours: np.ndarray) -> np.ndarray:
@@ -157,3 +159,10 @@ def test_broken_files_are_refused(tmp_path, random_file):
     path.with_suffix(".json").write_text(json.dumps({"architecture": "kinematics", "size": {}}))
     with pytest.raises(InputError, match="card"):
         load_predictor(path)
+
+
+def test_the_report_measures_the_agreement_with_plain_numpy(random_file):
+    test = draw_sample(50, 0, TEST)
+    found = published_agreement(random_file, test)
+    assert found["double"] < 1e-10
+    assert found["double"] < found["single"] < 1e-4

@@ -26,6 +26,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--oii-ratio", type=float, help="[O II] 3729 / 3726 [1.35].")
 @click.option("--mask-lines", "mask_kms", type=float, metavar="KMS",
               help="Replace lines of the input within so many km/s before binning.")  # fmt: skip
+@click.option("--model-scatter", type=float, metavar="SIGMA",
+              help="Of asinh EW, added [that of real galaxies with --mask-lines].")  # fmt: skip
 @click.option("--frame", type=click.Choice(["rest", "observed"]), help="Of files with redshifts.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")
 def paint(continua: Path, output: Path, quiet: bool, **options: Any) -> None:

@@ -148,6 +148,7 @@ def _facts(config: PaintConfig, card: dict[str, Any]) -> list[Fact]:
         ("SEED", int(config.seed), "of draws and noise"),
         ("BROADEN", float(np.median(broadening)), "[km/s] 1-sigma, line spread excluded"),
         ("SNR", float(config.snr or 0.0), "of added noise; 0 = none"),
+        ("MODELSC", float(config.added_scatter), "of asinh EW, added to that of the network"),
         ("EWUNIT", "Angstrom", "rest frame, positive in emission"),
         *((f"FLAG{int(flag)}", str(flag.name), flag.meaning[:40]) for flag in flags),
     ]

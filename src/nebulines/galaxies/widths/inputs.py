@@ -18,7 +18,8 @@ def as_arrays(continuum: Any, wavelength: Any) -> tuple[Any, np.ndarray]:
     converted.
 
     Raises:
-        InputError: shapes that do not fit, or flux per frequency.
+        InputError: shapes that do not fit, wavelengths that are no lengths, or flux that is not per
+            wavelength.
 
     Example:
         >>> flux, wavelength = as_arrays([1, 2], [5000.0, 5001.0])
@@ -26,7 +27,7 @@ def as_arrays(continuum: Any, wavelength: Any) -> tuple[Any, np.ndarray]:
         ((1, 2), (2,))
     """
     if hasattr(wavelength, "to_value"):
-        wavelength = wavelength.to_value("Angstrom")
+        wavelength = _in_angstrom(wavelength)
     if hasattr(continuum, "to_value"):
         require_per_wavelength(continuum.unit.to_string("fits"))
         continuum = continuum.value
@@ -40,6 +41,17 @@ def as_arrays(continuum: Any, wavelength: Any) -> tuple[Any, np.ndarray]:
     if not isinstance(flux, jax.core.Tracer) and flux.dtype.kind != "f":
         flux = flux.astype(np.float32)
     return flux, wavelength
+
+
+def _in_angstrom(wavelength: Any) -> Any:
+    from astropy.units import UnitConversionError
+
+    try:
+        return wavelength.to_value("Angstrom")
+    except UnitConversionError:
+        raise InputError(
+            f"wavelengths must be lengths, such as Angstrom or nm, not {wavelength.unit}"
+        ) from None
 
 
 def spread_of(config: PaintConfig, stated: LineSpread | None) -> LineSpread | None:
@@ -77,7 +89,8 @@ def rest_wavelength(spectra: Spectra, config: PaintConfig) -> tuple[np.ndarray, 
 
 
 def require_per_wavelength(unit: str) -> None:
-    """Refuse units of flux per frequency, in which colours mean something else.
+    """Refuse units of flux per frequency, in which colours mean something else, magnitudes, and
+    units of other quantities. Counts, and words that are no units, may be relative fluxes.
 
     Raises:
         InputError: such a unit.
@@ -97,3 +110,23 @@ def require_per_wavelength(unit: str) -> None:
             f"continua must be a flux per wavelength, these are per frequency ({unit}): multiply "
             "them by c / wavelength^2"
         )
+    if not (_relative(parsed) or any(_per_wavelength(parsed, part) for part in _POWERS)):
+        raise InputError(
+            f"continua must be a flux per wavelength, such as erg / (s cm2 Angstrom), not {unit}"
+        )
+
+
+_POWERS = ("W", "W / m2", "W / (m2 sr)")
+_MECHANICAL = {"kg", "m", "s", "rad", "dex"}
+
+
+def _per_wavelength(unit: Any, power: str) -> bool:
+    from astropy import units
+
+    return bool((unit * units.m).is_equivalent(units.Unit(power)))
+
+
+def _relative(unit: Any) -> bool:
+    """No unit at all, or one that holds counts or the like."""
+    bases = {base.to_string() for base in unit.decompose().bases}
+    return not bases or not bases <= _MECHANICAL

@@ -24,7 +24,7 @@ from nebulines.galaxies.widths.equivalent_widths import (
     doublets,
     with_doublets,
 )
-from nebulines.galaxies.widths.support import ColourSupport, published_support
+from nebulines.galaxies.widths.support import LearnedRegion, everywhere, learned_region
 from nebulines.galaxies.widths.width_mixture import WidthMixture
 
 ARCHITECTURE = "equivalent_width"
@@ -61,7 +61,7 @@ class EquivalentWidth(eqx.Module):
     spread: Array
     layers: list[eqx.nn.Linear]
     median_layers: list[eqx.nn.Linear]
-    support: ColourSupport
+    support: LearnedRegion
     calibration: Array
     rank: int = eqx.field(static=True)
     components: int = eqx.field(static=True)
@@ -83,7 +83,7 @@ class EquivalentWidth(eqx.Module):
         self.layers[-1] = _apart(self.layers[-1], components, apart)
         self.median_layers = _trunk((inputs, *(median_width,) * depth, len(LINES)), of_medians)
         self.mean, self.spread = jnp.zeros(inputs), jnp.ones(inputs)
-        self.support = published_support(np.zeros(N_COLOURS), np.ones(N_COLOURS))
+        self.support = everywhere()
         self.calibration = jnp.ones(len(LINES))
         self.rank, self.components = rank, components
 
@@ -92,7 +92,7 @@ class EquivalentWidth(eqx.Module):
         return jnp.concatenate([self._raw_median(inputs), self._raw_mixture(inputs)], axis=1)
 
     def _raw_median(self, inputs: Any) -> Array:
-        """Medians (n, 10) of asinh EW; a weak line of a fixed doublet has that of the strong one."""
+        """Medians (n, 10) of asinh EW; a weak line of a doublet has that of the strong one."""
         *hidden, last = self._standardised(self.median_layers)
         assert last.bias is not None
         lines = _LINE_OF_MEDIAN
@@ -175,11 +175,9 @@ def fitted_to(network: EquivalentWidth, inputs: Any, *, colours: Any = None) -> 
         inputs: (n, k) of the training set.
         colours: (n, 11) of the training set; None = the inputs are the colours.
     """
-    from nebulines.galaxies.widths.support import support_of
-
     inputs = np.asarray(inputs, float)
     spread = np.maximum(inputs.std(axis=0), 1e-4)
-    region = support_of(inputs if colours is None else colours)
+    region = learned_region(inputs if colours is None else colours)
     return eqx.tree_at(
         lambda n: (n.mean, n.spread, n.support),
         network,

@@ -30,7 +30,7 @@ from nebulines.galaxies.widths.bins import (
 )
 from nebulines.galaxies.widths.equivalent_widths import LINES, painted_lines, shares
 from nebulines.galaxies.widths.line_masks import LineMask, line_mask, line_windows, replace_lines
-from nebulines.galaxies.widths.width_mixture import Widths
+from nebulines.galaxies.widths.width_mixture import Widths, widened
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.lines import load_catalogue
 from nebulines.models.spectrum import line_spread_width, observed_lines
@@ -116,6 +116,8 @@ class Painter(eqx.Module):
         oii_ratio: [O II] 3729 / 3726; None = 1.35.
         mask_kms: half width of the windows in which emission lines of the input are replaced
             before binning; None = the input holds stars alone.
+        model_scatter: of asinh EW, added to that of the network: galaxies are not all like those
+            that it learned from.
 
     Raises:
         InputError: the axis does not cover 3400 to 7000 Angstrom.
@@ -131,6 +133,7 @@ class Painter(eqx.Module):
     rest: Array
     spread: Array
     mask: LineMask | None
+    model_scatter: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -141,6 +144,7 @@ class Painter(eqx.Module):
         line_spread: LineSpread | None = None,
         oii_ratio: float | None = None,
         mask_kms: float | None = None,
+        model_scatter: float = 0.0,
     ):
         wavelength = np.asarray(wavelength, float)
         vacuum = air_to_vacuum(wavelength) if medium == "air" else wavelength
@@ -153,7 +157,7 @@ class Painter(eqx.Module):
         self.low, self.high = _channel_ends(wavelength, rest)
         self.rest = jnp.asarray(rest)
         self.spread = jnp.asarray(_spread_width(line_spread, rest))
-        self.mask = None
+        self.mask, self.model_scatter = None, float(model_scatter)
         if mask_kms is not None:
             self.mask = line_mask(wavelength, line_windows(mask_kms, medium))
 
@@ -170,7 +174,11 @@ class Painter(eqx.Module):
 
     def widths(self, flux: Any, usable: Any = None) -> Widths:
         """Predicted distribution of the equivalent widths of continua (n, channel)."""
-        return self.network.predict(self.shape(flux, usable).inputs)
+        return self._predicted(self.shape(flux, usable))
+
+    def _predicted(self, shape: Shape) -> Widths:
+        predicted: Widths = self.network.predict(shape.inputs)
+        return widened(predicted, self.model_scatter) if self.model_scatter else predicted
 
     def __call__(
         self,
@@ -194,14 +202,14 @@ class Painter(eqx.Module):
         flux = jnp.asarray(flux)
         shape = self.shape(flux, usable)
         bad = shape.bad
-        predicted = self.network.predict(shape.inputs)
+        predicted = self._predicted(shape)
         ew = predicted.ew() if key is None else predicted.draw(key)
         continuum = bin_flux(flux, self.sides, usable).flux
         lines = (ew @ self.shares.astype(ew.dtype)) * continuum
         painted = flux + self.line_spectrum(jnp.where(bad[:, None], 0.0, lines), broadening_kms)
         ew, err = (jnp.where(bad[:, None], jnp.nan, part) for part in (ew, predicted.ew_err()))
         fluxes = jnp.where(bad[:, None], jnp.nan, lines @ (self.shares.T > 0).astype(lines.dtype))
-        return Painted(painted, ew, err, fluxes, self._flags(shape), shape.colours)
+        return Painted(painted, ew, err, fluxes, self._flags(shape, predicted.ew()), shape.colours)
 
     def line_spectrum(self, fluxes: Any, broadening_kms: Any = BROADENING_KMS) -> Array:
         """Spectra (n, channel) of lines of given fluxes (n, 11), each integrated over channels.
@@ -229,8 +237,8 @@ class Painter(eqx.Module):
         mass = jax.scipy.stats.norm.cdf(high / sigma) - jax.scipy.stats.norm.cdf(low / sigma)
         return mass / (high - low)
 
-    def _flags(self, shape: Shape) -> Array:
-        outside = ~shape.bad & (self.network.support.distance(shape.colours) > 1.0)
+    def _flags(self, shape: Shape, ew: Array) -> Array:
+        outside = ~shape.bad & self.network.support.outside(shape.colours, ew)
         partial = (shape.coverage < _COMPLETE).any(axis=-1)
         return (
             jnp.where(shape.bad, int(Flag.NO_DATA), 0)

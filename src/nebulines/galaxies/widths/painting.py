@@ -37,7 +37,7 @@ def paint(continuum: Any, wavelength: Any = None, **options: Any) -> Painted:
         wavelength: (channel,) or (n, channel) increasing [Angstrom] or an astropy quantity; left
             out for `Spectra`.
         **options: of `PaintConfig`: weights, medium, broadening_kms, resolution, scatter,
-            seed, snr, oii_ratio, mask_kms, frame.
+            seed, snr, oii_ratio, mask_kms, model_scatter, frame.
 
     Returns:
         `Painted`: flux with lines, equivalent widths and errors of ten lines, flags. Continua
@@ -148,6 +148,7 @@ def _painter(wavelength: np.ndarray, config: PaintConfig, spread: LineSpread | N
             line_spread=spread,
             oii_ratio=config.oii_ratio,
             mask_kms=config.mask_kms,
+            model_scatter=config.added_scatter,
         )
 
 

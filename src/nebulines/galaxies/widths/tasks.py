@@ -16,6 +16,7 @@ from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.galaxies.widths.learning import Measured, equivalent_width_task
 from nebulines.galaxies.widths.samples import TEST, TRAINING, VALIDATION, Sample, View, draw_sample
 from nebulines.galaxies.widths.scores import CENTRAL, coverage, line_scores
+from nebulines.galaxies.widths.support import LEARNED_SHARE
 from nebulines.galaxies.widths.width_mixture import Widths
 from nebulines.training.task import Task
 
@@ -25,7 +26,12 @@ SHARES = (0.7, 0.15)
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.15)
 """Trial factors of the scatter."""
 SIZE = {"width": 160, "depth": 2, "rank": 3, "components": 4, "median_width": 64}
-RANGES = {"colours": "region of 99.9 % of the training colours (support)"}
+RANGES = {
+    "colours": f"distance of Mahalanobis within which {LEARNED_SHARE:.1%} of the training galaxies "
+    "are (support)",
+    "widths": f"predicted H-alpha up to that of {LEARNED_SHARE:.1%} of the validation set "
+    "(support.strongest)",
+}
 
 
 def make_task(name: str, *, seed: int, spectra: int, data: tuple[Path, Path] | None = None) -> Task:
@@ -115,7 +121,8 @@ def score(network: Any, test: Sample) -> dict[str, Any]:
 
 def calibrated(network: Any, validation: Sample) -> Any:
     """The network with the scatter of each line scaled so that 68.27 % of the measured widths of
-    the validation set lie in the central interval of prediction and noise."""
+    the validation set lie in the central interval of prediction and noise, and with the strongest
+    H-alpha of its region."""
     galaxies = validation.galaxies
     inside = []
     for scale in SCALES:
@@ -123,7 +130,15 @@ def calibrated(network: Any, validation: Sample) -> Any:
         widths = predict_in_blocks(tried, galaxies.colours)
         inside.append(coverage(widths, galaxies.ew, galaxies.ew_err, draws=32))
     columns = np.maximum.accumulate(np.array(inside), axis=0).T
-    return _scaled(network, [np.interp(CENTRAL, column, SCALES) for column in columns])
+    network = _scaled(network, [np.interp(CENTRAL, column, SCALES) for column in columns])
+    return with_strongest(network, galaxies.colours)
+
+
+def with_strongest(network: Any, inputs: Any) -> Any:
+    """The network with the H-alpha below which a share `LEARNED_SHARE` of its predictions lie."""
+    ew = np.asarray(network.median(inputs))[:, LINES.index("HALPHA6563")]
+    strongest = jnp.asarray(np.quantile(ew, LEARNED_SHARE), jnp.float32)
+    return eqx.tree_at(lambda net: net.support.strongest, network, strongest)
 
 
 def _scaled(network: Any, scale: Any) -> Any:

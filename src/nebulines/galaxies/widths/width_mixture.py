@@ -122,3 +122,27 @@ class WidthMixture(NamedTuple):
 
 Widths = LineWidths | WidthMixture
 """What networks predict."""
+
+
+def widened(widths: Widths, scatter: float) -> Widths:
+    """Widths with more scatter of asinh EW, which all lines of a galaxy share; medians stay.
+
+    Args:
+        widths: that state a scatter, else they come back as they are.
+        scatter: standard deviation of asinh(EW / Angstrom).
+
+    Example:
+        >>> one = LineWidths(jnp.zeros((1, 10)), jnp.zeros((1, 10, 1)), jnp.full((1, 10), 0.3))
+        >>> round(float(widened(one, 0.4).scatter()[0, 0]), 3)
+        0.5
+    """
+    if isinstance(widths, WidthMixture):
+        return widths._replace(parts=_widened(widths.parts, scatter))
+    return _widened(widths, scatter)
+
+
+def _widened(widths: LineWidths, scatter: float) -> LineWidths:
+    if widths.factor is None:
+        return widths
+    shared = jnp.full((*widths.mean.shape, 1), scatter, widths.factor.dtype)
+    return widths._replace(factor=jnp.concatenate([widths.factor, shared], axis=-1))
