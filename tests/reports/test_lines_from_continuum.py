@@ -24,8 +24,9 @@ def test_the_page_has_every_section_and_the_targets_beside_their_bound(tmp_path,
     plan = WidthPlan(tmp_path, 1, 400, 400, 200, 5000, 1)
     page, numbers, *figures = reproduce_lines_from_continuum(plan, command="the command")
     text, found = page.read_text(), json.loads(numbers.read_text())
-    for part in ("the command", "noise ceiling", "NMAD below k-NN", "Line leakage", "0.66-0.70"):
-        assert part in text
+    parts = ("the command", "noise ceiling", "NMAD below k-NN", "Line leakage", "0.66-0.70")
+    assert all(part in text for part in (*parts, "any network"))
+    assert len(found["targets"]["rows"]) == 5 + 6 + 3
     assert len(figures) == 3
     assert all(path.stat().st_size < 300_000 for path in figures)
     ours = found["scores"]["equivalent_width, 11 colours"]
@@ -35,7 +36,7 @@ def test_the_page_has_every_section_and_the_targets_beside_their_bound(tmp_path,
     assert abs(sum(found["bpt"]["observed"]) - 1.0) < 0.01
 
 
-RATE = report.Rate("some", 10.0, 1.0)
+RATE = report.Rate("some", 10.0, 9.0, 1.0)
 
 
 def test_evaluate_writes_a_report(tmp_path):

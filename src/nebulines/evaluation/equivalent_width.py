@@ -15,7 +15,7 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.galaxies.widths.baselines import linear, nearest_neighbours
-from nebulines.galaxies.widths.equivalent_widths import LINES
+from nebulines.galaxies.widths.equivalent_widths import LINES, published_names
 from nebulines.galaxies.widths.predictors import load_predictor
 from nebulines.galaxies.widths.samples import TEST, TRAINING, Sample, View, draw_sample
 from nebulines.galaxies.widths.scores import coverage, line_scores
@@ -96,6 +96,36 @@ def judge_predictions(
 def ceiling(test: Sample) -> Judged:
     """What the true widths themselves would score: the noise alone is in the way."""
     return judge_predictions("true widths (noise ceiling)", test.true_ew, test)
+
+
+def published_agreement(path: Path, test: Sample) -> dict[str, float]:
+    """Largest difference of asinh EW between the published network here and in plain NumPy, by
+    precision.
+
+    Args:
+        path: published weights (``.npz``).
+        test: galaxies with colours.
+    """
+    colours, found = np.asarray(test.galaxies.colours, float)[:2000], {}
+    with np.load(path, allow_pickle=False) as stored:
+        expected = np.stack([_in_numpy(stored, name, colours) for name in published_names()], 1)
+    for precision, double in (("double", True), ("single", False)):
+        with jax.enable_x64(double):
+            got = np.asarray(load_predictor(path).network(colours))
+        found[precision] = float(np.abs(got - expected).max())
+    return found
+
+
+def _in_numpy(stored: Any, line: str, colours: np.ndarray) -> np.ndarray:
+    """asinh EW (n,) of one line: three layers with SELU, and a last one without."""
+    hidden = (colours - stored[f"{line}_mu"]) / stored[f"{line}_sc"]
+    for layer in range(4):
+        weight, bias = (stored[f"{line}_{layer}_{k}"].astype(float) for k in (0, 1))
+        hidden = hidden @ weight.T + bias
+        if layer < 3:
+            below = 1.6732632423543772 * np.expm1(np.minimum(hidden, 0.0))
+            hidden = 1.0507009873554805 * np.where(hidden > 0, hidden, below)
+    return np.asarray(hidden[:, 0])
 
 
 def baselines(training: dict[View, Sample]) -> dict[str, tuple[View, Callable[..., Any]]]:
