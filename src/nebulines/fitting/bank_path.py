@@ -24,7 +24,7 @@ from nebulines.fitting.fitted import Fitted, template_weights
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start
-from nebulines.fitting.tiles import map_tiles
+from nebulines.fitting.tiles import empty_aligned, map_tiles
 
 CALL_ROWS = 16 * TILE_ROWS
 """Spectra given to one call."""
@@ -439,7 +439,7 @@ def _fit_group(job: _Job, banks: dict[int, FilterBank], now: _Work, n_steps: int
 def _gather(data: np.ndarray, rows: np.ndarray, channels: slice) -> np.ndarray:
     """Some spectra in an array for one call; the last tile in use ends with copies of the last
     of them."""
-    found = np.empty((CALL_ROWS, channels.stop - channels.start), data.dtype)
+    found = empty_aligned((CALL_ROWS, channels.stop - channels.start))
     found[: len(rows)] = data[rows, channels]
     end = -(-len(rows) // TILE_ROWS) * TILE_ROWS
     found[len(rows) : end] = found[len(rows) - 1]

@@ -34,6 +34,7 @@ from nebulines.fitting.information import signal_share
 from nebulines.fitting.profile import lonely_residual, shared_profile_score
 from nebulines.fitting.small_solve import Elements, Rows
 from nebulines.kept_programs import keep_programs
+from nebulines.one_pass import sum_together
 from nebulines.small_tiles import map_small_tiles
 
 LONGEST_SHAPE_STEP = 0.3
@@ -179,13 +180,6 @@ def _full_basis(bases: _Bases, spread: Array, n_shift: int) -> Array:
     return both.reshape(-1, spread.shape[1])
 
 
-def _along(series: Array, basis: Array, axis: int) -> Array:
-    """Sum of a series over the orders on ``axis``, order by order (faster than an einsum that
-    mixes a shared last axis)."""
-    parts = (jax.lax.index_in_dim(series, k, axis, keepdims=False) for k in range(len(basis)))
-    return sum(part * basis[k] for k, part in enumerate(parts))  # type: ignore[return-value]
-
-
 def _rows(packed: Array, size: int) -> Rows:
     """The symmetric matrix of an upper triangle (pairs, n), element by element."""
     rows: Rows = [[None] * size for _ in range(size)]  # type: ignore[list-item]
@@ -239,13 +233,12 @@ def _evaluate(
 
 def _matched(series: Array, bases: _Bases) -> tuple[Array, Array, Array]:
     """Inner products of the data with the templates (T, n), and their slopes by delta and y."""
-    by_shape = _along(series, bases.shape, 2)
-    by_slope = _along(series, bases.shape_slope, 2)
-    return (
-        _along(by_shape, bases.shift, 1),
-        _along(by_shape, bases.shift_slope, 1),
-        _along(by_slope, bases.shift, 1),
+    by_shape, by_slope = sum_together((series * bases.shape, series * bases.shape_slope), 2)
+    shift, shift_slope = bases.shift, bases.shift_slope
+    value, by_delta, by_y = sum_together(
+        (by_shape * shift, by_shape * shift_slope, by_slope * shift), 1
     )
+    return value, by_delta, by_y
 
 
 def _restrict(theta: Array, at: _Reduced, ranges: Ranges) -> tuple[Array, Array]:
@@ -476,12 +469,10 @@ def _centers_and_widths(
 
 
 def _far(center: Array, width: Array, tables: AnchorTables) -> Array:
-    """Channels (K, n) away from all lines (as in the direct path)."""
-    near = [
-        jnp.abs(tables.offset[:, None] - at) < 4.0 * sigma
-        for at, sigma in zip(center, width, strict=True)
-    ]
-    return ~jnp.any(jnp.stack(near), axis=0)
+    """Channels (K, n) away from all lines (as in the direct path): away from the nearest, which
+    is the same one wherever in the anchor's range the lines lie."""
+    nearest = jnp.argmin(jnp.abs(tables.offset[:, None] - tables.center), axis=1)
+    return jnp.abs(tables.offset[:, None] - center[nearest]) >= 4.0 * width[nearest]
 
 
 def _sum_and_count(squared: Array, where: Array) -> Array:

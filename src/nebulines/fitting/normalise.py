@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nebulines.fitting.tiles import map_tiles
+from nebulines.fitting.tiles import empty_aligned, map_tiles
 from nebulines.spectra import Spectra
 
 LARGEST_FLUX = 1e34
@@ -70,7 +70,7 @@ def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 512) -
     """
     variance = None if estimate_noise else spectra.variance
     n, m = np.shape(spectra.flux)
-    data, weight = np.empty((n, m), np.float32), np.empty((n, m), np.float32)
+    data, weight = empty_aligned((n, m)), empty_aligned((n, m))
 
     def work(start: int) -> tuple[np.ndarray, ...]:
         rows = slice(start, start + slab_rows)
@@ -184,7 +184,8 @@ def _level(flux: np.ndarray, used: np.ndarray | None) -> np.ndarray:
     """Mean (n,) of rows whose flux is 0 where not used, rounded as the flux is: exactly what is
     taken out is given back."""
     count = flux.shape[1] if used is None else used.sum(axis=1)
-    return (flux.sum(axis=1) / np.maximum(count, 1)).astype(flux.dtype).astype(np.float64)
+    total = np.einsum("ij->i", flux)  # half the time of sum(axis=1)
+    return (total / np.maximum(count, 1)).astype(flux.dtype).astype(np.float64)
 
 
 def _noise_and_weight(

@@ -61,15 +61,21 @@ def _hats(n_channels: int, half: int, step: int = 1) -> np.ndarray:
 
 BINS_IN_HALF = 16
 """The local mean is made of bins, so many in its half length."""
+SEARCH_BINS_IN_HALF = 8
+"""The same where it is only to show where lines are: as many are found."""
 
 
 def clipped_continuum(
-    data: Array, weight: Array, half: int, channels: slice = slice(None)
+    data: Array,
+    weight: Array,
+    half: int,
+    channels: slice = slice(None),
+    bins_in_half: int = BINS_IN_HALF,
 ) -> Array:
     """Local mean of spectra (m, n) over about +-``half`` channels, piecewise linear, without
     what stands out of the noise, in some of the channels; ``weight`` is (m, n), or (m, 1) for
     all of them."""
-    m, step = len(data), max(1, half // BINS_IN_HALF)
+    m, step = len(data), max(1, half // bins_in_half)
     hats = jnp.asarray(_hats(m, half, step))
     used = (weight > 0).astype(data.dtype)
     count = _binned(used, step)
@@ -97,53 +103,74 @@ def _binned(values: Array, step: int) -> Array:
     return sum(padded[:, k] for k in range(1, step)) + padded[:, 0]
 
 
-def _cumulative(values: Array, block: int = 16) -> Array:
-    """0 and the cumulative sums (m + 1, n) along the channels, in blocks: XLA's own takes log2(m)
-    passes."""
+def _cumulative(values: Array, around: int, block: int = 16) -> Array:
+    """Sums of all channels before each edge, for values (m, n) with ``around`` zeros on both
+    sides: (m + 1 + 2 around, n). In blocks: XLA's own takes log2(m) passes."""
     m, n = values.shape
-    padded = jnp.pad(values, ((0, -m % block), (0, 0))).reshape(-1, block, n)
+    length = m + 1 + 2 * around
+    padded = jnp.pad(values, ((around + 1, around + -length % block), (0, 0)))
+    padded = padded.reshape(-1, block, n)
     within = [padded[:, 0]]
     for k in range(1, block):
         within.append(within[-1] + padded[:, k])
     before = jnp.cumsum(within[-1], axis=0) - within[-1]
-    total = (jnp.stack(within, axis=1) + before[:, None]).reshape(-1, n)[:m]
-    return jnp.pad(total, ((1, 0), (0, 0)))
+    return (jnp.stack(within, axis=1) + before[:, None]).reshape(-1, n)[:length]
 
 
-def _smooth(values: Array, half_widths: tuple[int, ...]) -> Array:
-    """Box sums (2 m + 1, width, n) of values (m, n) at channel edges and centres (every half
-    channel), over +-``half_widths`` half channels."""
-    m, n = values.shape
-    total = _cumulative(values)
-    middle = 0.5 * (total[1:] + total[:-1])
-    fine = jnp.stack([total[:-1], middle], axis=1).reshape(2 * m, n)
-    fine = jnp.concatenate([fine, total[-1:]], axis=0)
-    sums = []
-    for half in half_widths:
-        padded = jnp.pad(fine, ((half, half), (0, 0)), mode="edge")
-        sums.append(padded[2 * half :] - padded[: 2 * m + 1])
-    return jnp.stack(sums, axis=1)
+class _Sums(NamedTuple):
+    """Sums of m channels up to every edge and centre, in half channels from ``lead`` half
+    channels before the first edge: (2 (m + lead), n)."""
+
+    up_to: Array
+    lead: int
+
+    @classmethod
+    def of(cls, values: Array, half_widths: tuple[int, ...]) -> _Sums:
+        """Of values (m, n), far enough beyond the ends for boxes of these half lengths."""
+        around = max(half_widths) // 2 + 2
+        edges = _cumulative(values, around)
+        both = jnp.stack([edges[:-1], 0.5 * (edges[1:] + edges[:-1])], axis=1)
+        return cls(both.reshape(-1, values.shape[1]), 2 * around)
+
+    @property
+    def n_places(self) -> int:
+        """Edges and centres of the m channels."""
+        return len(self.up_to) - 2 * self.lead + 1
+
+    def boxes(self, half: int, shift: int = 0) -> Array:
+        """Sums (2 m + 1, n) in boxes of +-``half`` half channels around every edge and centre,
+        or ``shift`` half channels further on."""
+        middle, n = self.lead + shift, self.n_places
+        return self.up_to[middle + half :][:n] - self.up_to[middle - half :][:n]
+
+    def at(self, place: Array, half: Array) -> Array:
+        """Sums (k, n) in boxes around places (k, n) of each spectrum, of half lengths (n,)."""
+        first, last = (
+            jnp.take_along_axis(self.up_to, self.lead + place + end, axis=0)
+            for end in (-half, half)
+        )
+        return jnp.where(self.has(place), last - first, 0.0)
+
+    def has(self, place: Array) -> Array:
+        """Whether places lie between the ends."""
+        return (place > 0) & (place < self.n_places - 1)
 
 
 def _look_up(values: Array, place: Array) -> Array:
-    """Values (line, velocity, ..., n) of arrays (edge, ..., n) at places (line, velocity) for
-    all spectra or (n, line, velocity)."""
+    """Values (line, velocity, n) of arrays (place, n) at places (line, velocity) for all spectra
+    or (line, velocity, n)."""
     if place.ndim == 2:
         return jnp.take(values, place, axis=0)
-    index = jnp.moveaxis(place, 0, -1)  # (line, velocity, n)
-    flat = index.reshape(-1, *([1] * (values.ndim - 2)), index.shape[-1])
-    found = jnp.take_along_axis(values, flat, axis=0)
-    return found.reshape(*place.shape[1:], *found.shape[1:])
+    found = jnp.take_along_axis(values, place.reshape(-1, place.shape[-1]), axis=0)
+    return found.reshape(place.shape)
 
 
-def _box_sums(data, weight, half, half_widths, channels=slice(None)) -> tuple[Array, Array]:
-    """Weighted excess and weight (edge, width, n) in boxes of every width, 0 at the ends."""
+def _excess_and_weight(data, weight, half, half_widths, channels=slice(None)) -> tuple[_Sums, _Sums]:
+    """Sums of the weighted excess over the continuum, and of the weight."""
     data, weight = data.T, weight.T
-    continuum = clipped_continuum(data, weight, half, channels)
+    continuum = clipped_continuum(data, weight, half, channels, SEARCH_BINS_IN_HALF)
     data, weight = data[channels], weight[channels]
-    excess = (data - continuum) * weight
-    inside = jnp.ones((2 * len(data) + 1, 1, 1)).at[jnp.array([0, -1])].set(0.0)
-    return _smooth(excess, half_widths) * inside, _smooth(weight, half_widths) * inside
+    return _Sums.of((data - continuum) * weight, half_widths), _Sums.of(weight, half_widths)
 
 
 def _class_scores(signal: Array, variance: Array, strengths: Array, rarity: Array) -> Array:
@@ -153,20 +180,34 @@ def _class_scores(signal: Array, variance: Array, strengths: Array, rarity: Arra
         return (factors @ values.reshape(len(values), -1)).reshape(-1, *values.shape[1:])
 
     numerator, denominator = add_lines(strengths, signal), add_lines(strengths**2, variance)
-    score = jnp.maximum(numerator, 0.0) ** 2 / jnp.maximum(denominator, 1e-12)
-    common = (1.0 - rarity).reshape(-1, *[1] * (score.ndim - 1))
-    return jnp.max(score * common, axis=0)
+    common = (1.0 - rarity).reshape(-1, *[1] * (signal.ndim - 1))
+    significance = numerator * jnp.sqrt(common / jnp.maximum(denominator, 1e-12))
+    return jnp.maximum(jnp.max(significance, axis=0), 0.0) ** 2
 
 
-def _scores(signal, variance, place, strengths, rarity) -> Array:
-    """Score of every trial (velocity, width, n).
+def _scores(
+    signal: _Sums,
+    variance: _Sums,
+    half_widths: tuple[int, ...],
+    place: Array,
+    strengths: Array,
+    rarity: Array,
+) -> Array:
+    """Score of every trial (width, velocity, n).
 
     A line's signal is the largest within half a channel, so that a coarse velocity grid meets
     the peaks of all lines at once.
     """
-    around = jnp.pad(signal, ((1, 1), (0, 0), (0, 0)))
-    peak = jnp.maximum(jnp.maximum(around[:-2], around[2:]), signal)
-    return _class_scores(_look_up(peak, place), _look_up(variance, place), strengths, rarity)
+    place = place if place.ndim == 2 else jnp.moveaxis(place, 0, -1)
+    inside = signal.has(place if place.ndim == 3 else place[..., None])
+    found = []
+    for half in half_widths:
+        left, middle, right = (signal.boxes(half, shift) for shift in (-1, 0, 1))
+        peak = jnp.maximum(jnp.maximum(left, right), middle)
+        lines = (_look_up(sums, place) for sums in (peak, variance.boxes(half)))
+        parts = (jnp.where(inside, part, 0.0) for part in lines)
+        found.append(_class_scores(*parts, strengths, rarity))
+    return jnp.stack(found)
 
 
 @partial(jax.jit, static_argnames=("half", "half_widths"))
@@ -180,9 +221,8 @@ def comb_score(
     half_widths: tuple[int, ...],
 ) -> Array:
     """Score of every trial velocity (n, velocity), best over widths (arguments of `search`)."""
-    return jnp.max(
-        _scores(*_box_sums(data, weight, half, half_widths), place, strengths, rarity), axis=1
-    )
+    sums = _excess_and_weight(data, weight, half, half_widths)
+    return jnp.max(_scores(*sums, half_widths, place, strengths, rarity), axis=0)
 
 
 TILE_ROWS = 64
@@ -252,42 +292,51 @@ def _search_tile(
     exclude: int,
     channels: slice,
 ) -> SearchResult:
-    signal, variance = _box_sums(data, weight, half, half_widths, channels)
-    score = _scores(signal, variance, place, strengths, rarity)  # (velocity, width, n)
-    best_width = jnp.argmax(jnp.max(score, axis=0), axis=0)
-    over_width = jnp.max(score, axis=1)
-    trial = jnp.argmax(over_width, axis=0)
-    grid = jnp.arange(over_width.shape[0])[:, None]
+    signal, variance = _excess_and_weight(data, weight, half, half_widths, channels)
+    score = _scores(signal, variance, half_widths, place, strengths, rarity)
+    best_width = first_highest(jnp.max(score, axis=1))
+    over_width = jnp.max(score, axis=0)
+    trial = first_highest(over_width)
+    grid = jnp.arange(len(over_width))[:, None]
     away = jnp.abs(grid - trial) > exclude
     rival = jnp.max(jnp.where(away, over_width, 0.0), axis=0)
     row = jnp.arange(data.shape[0])
     at = place[:, trial] if place.ndim == 2 else place[row, :, trial].T  # (line, n)
-    shift = _refine(signal, variance, best_width, at, strengths, rarity)
+    widest = jnp.asarray(half_widths)[best_width]
+    shift = _refine(signal, variance, widest, at, strengths, rarity)
     score = jnp.max(over_width, axis=0)
     return SearchResult(trial, best_width, score, rival, shift)
 
 
 def _refine(
-    signal: Array,
-    variance: Array,
-    width: Array,
+    signal: _Sums,
+    variance: _Sums,
+    half: Array,
     at: Array,
     strengths: Array,
     rarity: Array,
     reach: int = 4,
 ) -> Array:
-    """Shift (n,) [channels] of the best score of one width (n,) within +-``reach`` half
-    channels of places (line, n), by a parabola through its three best points."""
-    n_edges, n_widths, n = signal.shape
-    near = at[:, None, :] + jnp.arange(-reach, reach + 1)[:, None]
-    near = jnp.where(at[:, None, :] > 0, jnp.clip(near, 0, n_edges - 1), 0)
-    flat = (near * n_widths + width).reshape(-1, n)
-    here, noise = (
-        jnp.take_along_axis(part.reshape(-1, part.shape[-1]), flat, axis=0).reshape(near.shape)
-        for part in (signal, variance)
-    )
+    """Shift (n,) [channels] of the best score with boxes of half lengths (n,) within +-``reach``
+    half channels of places (line, n), by a parabola through its three best points."""
+    near = at[:, None, :] + jnp.arange(-reach, reach + 1)[:, None]  # (line, shift, n)
+    near = jnp.where(at[:, None, :] > 0, jnp.clip(near, 0, signal.n_places - 1), 0)
+    flat = near.reshape(-1, near.shape[-1])
+    here, noise = (sums.at(flat, half).reshape(near.shape) for sums in (signal, variance))
     score = _class_scores(here, noise, strengths, rarity)  # (shift, n)
-    return 0.5 * (_parabola_peak(score, jnp.argmax(score, axis=0)) - reach)
+    return 0.5 * (_parabola_peak(score, first_highest(score)) - reach)
+
+
+def first_highest(values: Array) -> Array:
+    """``argmax(values, axis=0)``, in half the time.
+
+    Example:
+        >>> first_highest(jnp.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
+        [1, 0]
+    """
+    index = jnp.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    highest = values >= jnp.max(values, axis=0)
+    return jnp.min(jnp.where(highest, index, len(values) - 1), axis=0)
 
 
 def _parabola_peak(score: Array, peak: Array) -> Array:
