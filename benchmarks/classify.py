@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +22,11 @@ import numpy as np
 
 from benchmarks.learn_regions import line_names
 from benchmarks.reporting import save, table
+from nebulines.fitting.result import Result
 from nebulines.models import transmission
+from nebulines.nebular.diagnostics import Bpt
 from nebulines.nebular.extinction import vacuum_wavelength
+from nebulines.nebular.interpret import interpret
 from nebulines.nebular.regions import CLASSES, DEFAULT_SHARES, Classified, Region, classify
 from nebulines.synthetic.line_priors import draw_lines
 
@@ -37,6 +41,9 @@ _REPEATED = {"ngc6543_2cols", "ngc6543_4cols", "ngc7009_cels"}
 """Second lists of one nebula."""
 _ERROR = 0.1
 """Relative error of fluxes that are published without one."""
+_TEMPERATURE = ("OIII4363", "OIII4959")
+"""Lines that a temperature needs, beside those of the classes."""
+_OXYGEN = ("OII", "OII3726", "OII3729")
 _TOLERANCE = 1.3
 """How far [Angstrom] a listed wavelength may lie from the line's."""
 
@@ -140,13 +147,14 @@ def _lines_of(text: str) -> tuple[dict[str, float], dict[str, float]]:
             if len(row) in (2, 3)
         ]
     )
-    wanted = {name: vacuum_wavelength(name) / 1.000277 for name in line_names()}
+    names = (*line_names(), *_TEMPERATURE)
+    wanted = {name: vacuum_wavelength(name) / 1.000277 for name in names}
     wanted |= {"OII": 3727.0}
     fluxes: dict[str, float] = {}
     errors: dict[str, float] = {}
     for name, wave in wanted.items():
         near = np.abs(numbers[:, 0] - wave)
-        if near.min() < (0.15 if name.startswith("OII") and name != "OIII5007" else _TOLERANCE):
+        if near.min() < (0.15 if name in _OXYGEN else _TOLERANCE):
             row = numbers[near.argmin()]
             fluxes[name], errors[name] = row[1], max(row[2], 0.02 * abs(row[1]))
     if {"OII3726", "OII3729"} <= fluxes.keys():
@@ -157,8 +165,9 @@ def _lines_of(text: str) -> tuple[dict[str, float], dict[str, float]]:
 
 def classify_list(one: Listed) -> Classified:
     """One published nebula; dereddened lists have a decrement of case B, others are corrected."""
-    fluxes = {name: np.array([flux]) for name, flux in one.fluxes.items()}
-    errors = {name: np.array([error]) for name, error in one.errors.items()}
+    known = {"OII", *line_names()} & one.fluxes.keys()
+    fluxes = {name: np.array([one.fluxes[name]]) for name in known}
+    errors = {name: np.array([one.errors[name]]) for name in known}
     return classify(fluxes, errors)
 
 
@@ -250,6 +259,65 @@ def _published_section(folder: Path) -> tuple[dict[str, Any], list[str]]:
     return {"counts": facts, "lists": details}, text
 
 
+def published_temperatures() -> dict[str, tuple[float, str]]:
+    """Temperature [K] from [O III] of each published nebula, and its source."""
+    path = Path(__file__).parent / "published_nebulae.toml"
+    groups = tomllib.loads(path.read_text(encoding="utf-8"))["nebula"]
+    return {
+        name: (value, group["source"])
+        for group in groups
+        for name, value in group["temperature"].items()
+    }
+
+
+def physics_of(one: Listed) -> dict[str, float]:
+    """What `nebulines classify` says of a published list."""
+    columns = {f"{name}_flux": np.array([flux]) for name, flux in one.fluxes.items()}
+    columns |= {f"{name}_flux_err": np.array([error]) for name, error in one.errors.items()}
+    found = interpret(Result(columns))
+    nothing = np.full(1, np.nan)
+    return {
+        name: float(found.columns.get(name, nothing)[0])
+        for name in ("ebv", "electron_temperature", "electron_temperature_err",
+                     "electron_density", "oxygen_abundance", "bpt_nii", "region_class")
+    }  # fmt: skip
+
+
+def _or_outside(abundance: float) -> str:
+    return f"{abundance:.2f}" if np.isfinite(abundance) else "outside the calibration"
+
+
+def _physics_section(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    known = published_temperatures()
+    facts, rows = {}, []
+    for one in read_lists(folder):
+        if one.name not in known:
+            continue
+        temperature, source = known[one.name]
+        found = facts[one.name] = physics_of(one) | {"published_temperature": temperature}
+        ours = found["electron_temperature"]
+        rows.append(
+            [one.name, source, temperature, f"{ours:.0f} ± {found['electron_temperature_err']:.0f}",
+             f"{100 * (ours / temperature - 1):+.1f}", f"{found['ebv']:.2f}",
+             f"{found['electron_density']:.0f}", _or_outside(found["oxygen_abundance"]),
+             Bpt(int(found["bpt_nii"])).name, Region(int(found["region_class"])).name]
+        )  # fmt: skip
+    away = [abs(f["electron_temperature"] / f["published_temperature"] - 1) for f in facts.values()]
+    head = ("list", "source", "T published [K]", "T here [K]", "difference [%]", "E(B-V)",
+            "density [cm-3]", "12 + log O/H (O3N2)", "BPT", "class")  # fmt: skip
+    text = [
+        "## Physics of published nebulae",
+        "What `nebulines classify` says of the lists whose papers' temperatures from [O III] were "
+        "at hand (`benchmarks/published_nebulae.toml`); the lists themselves state no density, "
+        "temperature or abundance. "
+        f"{len(away)} lists, largest difference {100 * np.nanmax(away):.1f} % (newer collision "
+        "strengths than the papers'). Density from [S II] (1 = its lower limit); oxygen abundance "
+        "by the calibration of Marino et al. 2013, which was made for star-forming galaxies.",
+        table(head, rows),
+    ]
+    return {"physics": facts}, text
+
+
 @click.command()
 @click.option("--lists", type=click.Path(path_type=Path), help="Folder of published line lists.")
 @click.option("--n", "number", default=20_000, show_default=True, help="Mock nebulae per row.")
@@ -263,6 +331,9 @@ def main(lists: Path | None, number: int) -> None:
     text.append(f"Speed: {facts['sources_per_second']:,.0f} nebulae a second, seven ratios each.")
     if lists is not None:
         facts["published"], more = _published_section(lists)
+        text += more
+        physics, more = _physics_section(lists)
+        facts |= physics
         text += more
     save("classify", "Classes of nebulae", facts, "\n\n".join(text))
 

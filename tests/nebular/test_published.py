@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from nebulines.nebular import (
 )
 
 LISTS = Path(__file__).parents[3] / "shared/data/published_lines/neat_line_lists/examples"
+PUBLISHED = Path(__file__).parents[2] / "benchmarks/published_nebulae.toml"
 needs_lists = pytest.mark.skipif(
     not LISTS.is_dir(), reason="the published line lists are not on this machine"
 )
@@ -38,24 +40,14 @@ def read(name):
     return found
 
 
+def temperatures():
+    """Of fluxes as observed (Tsamis et al. 2003) and corrected for dust (Esteban et al. 2009)."""
+    groups = tomllib.loads(PUBLISHED.read_text(encoding="utf-8"))["nebula"]
+    return [pair for group in groups for pair in group["temperature"].items()]
+
+
 @needs_lists
-@pytest.mark.parametrize(
-    ("name", "temperature"),
-    [
-        # observed fluxes: Tsamis et al. 2003, MNRAS 338, 687
-        ("m17", 8200.0),
-        ("ngc3576_aat", 8850.0),
-        ("30doradus", 10100.0),
-        ("lmc_n11b", 9400.0),
-        ("smc_n66", 12400.0),
-        # corrected for dust: Esteban et al. 2009, ApJ 700, 654
-        ("ngc604", 8150.0),
-        ("ngc595", 7450.0),
-        ("h1013", 7370.0),
-        ("ngc2363", 16200.0),
-        ("ngc5461", 8470.0),
-    ],
-)
+@pytest.mark.parametrize(("name", "temperature"), temperatures())
 def test_temperature_of_oxygen(name, temperature):
     """Newer collision strengths than theirs: within 4 per cent."""
     clean = correct_extinction(read(name))
