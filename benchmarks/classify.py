@@ -283,6 +283,14 @@ def physics_of(one: Listed) -> dict[str, float]:
     }  # fmt: skip
 
 
+def _compared(found: dict[str, float]) -> tuple[str, str]:
+    """A temperature with its error, and its difference from the published one [%]."""
+    ours, error = found["electron_temperature"], found["electron_temperature_err"]
+    if not np.isfinite(ours):
+        return "[O III] 4363 below 3 sigma", "-"
+    return f"{ours:.0f} ± {error:.0f}", f"{100 * (ours / found['published_temperature'] - 1):+.1f}"
+
+
 def _or_outside(abundance: float) -> str:
     return f"{abundance:.2f}" if np.isfinite(abundance) else "outside the calibration"
 
@@ -295,10 +303,8 @@ def _physics_section(folder: Path) -> tuple[dict[str, Any], list[str]]:
             continue
         temperature, source = known[one.name]
         found = facts[one.name] = physics_of(one) | {"published_temperature": temperature}
-        ours = found["electron_temperature"]
         rows.append(
-            [one.name, source, temperature, f"{ours:.0f} ± {found['electron_temperature_err']:.0f}",
-             f"{100 * (ours / temperature - 1):+.1f}", f"{found['ebv']:.2f}",
+            [one.name, source, temperature, *_compared(found), f"{found['ebv']:.2f}",
              f"{found['electron_density']:.0f}", _or_outside(found["oxygen_abundance"]),
              Bpt(int(found["bpt_nii"])).name, Region(int(found["region_class"])).name]
         )  # fmt: skip

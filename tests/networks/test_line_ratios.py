@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from nebulines.networks.line_ratio_ann import RATIOS as ANN_RATIOS
-from nebulines.networks.line_ratio_ann import LineRatioAnn
+from nebulines.networks.line_ratio_ann import LineRatioAnn, together
 from nebulines.networks.line_ratio_answer import (
     EBV,
     RATIOS,
@@ -226,6 +226,16 @@ def test_the_dense_ensemble_has_members_dropout_and_a_spread():
     whole = eqx.filter_eval_shape(LineRatioAnn, key=jax.random.key(0))
     sizes = [(10, *shape) for shape in ((1024, 1231), (1024, 1024), (512, 1024), (9, 512))]
     assert [w.shape for w in whole.weight] == sizes
+
+
+def test_members_trained_one_by_one_make_one_ensemble():
+    spectra = 1.0 + jax.random.uniform(jax.random.key(1), (4, 20))
+    one, two = (
+        LineRatioAnn(key=jax.random.key(k), channels=20, hidden=(6,), members=k) for k in (1, 2)
+    )
+    both = together([one, two]).raw(spectra)
+    np.testing.assert_allclose(both[:1], one.raw(spectra), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(both[1:], two.raw(spectra), rtol=1e-5, atol=1e-6)
 
 
 def test_the_shipped_network_is_small_and_says_what_it_is():

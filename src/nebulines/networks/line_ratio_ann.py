@@ -12,6 +12,8 @@ NeurIPS 30.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -87,6 +89,18 @@ class LineRatioAnn(eqx.Module):
         """Ratios (n, 9), mean of the members, and their standard deviation."""
         ratios = jnp.sinh(self.raw(spectra))
         return jnp.mean(ratios, axis=0), jnp.std(ratios, axis=0)
+
+
+def together(networks: Sequence[LineRatioAnn]) -> LineRatioAnn:
+    """One ensemble of all members of several, which were trained one after another.
+
+    Example:
+        >>> two = [LineRatioAnn(key=jax.random.key(k), channels=4, hidden=(3,), members=1)
+        ...        for k in (0, 1)]
+        >>> [weight.shape for weight in together(two).weight]
+        [(2, 3, 4), (2, 9, 3)]
+    """
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *networks)
 
 
 def _dropped(hidden: Array, number: int, key: Array | None) -> Array:
