@@ -1,10 +1,10 @@
 """Learn where the posterior of ``line_ratios`` is to be read, for the paper's kind of objects.
 
-    python -m benchmarks.learn_ratio_levels [--n 16384] [--seed 31]
+    python -m benchmarks.learn_ratio_levels [--n 60000] [--seed 31]
 
-writes ``reading_levels`` into the card of the shipped weights: for every ratio the levels of
-`nebulines.networks.line_ratio_levels`, from objects of a stream of their own (neither trained on
-nor judged on) whose fluxes have noise of the covariance that a joint fit leaves them.
+writes ``reading_levels`` into the card of the shipped weights: for every ratio, and several S/N,
+the levels of `nebulines.networks.line_ratio_levels`, from spectra of objects of a stream of their
+own (neither trained on nor judged on), measured as a user's spectra are.
 """
 
 from __future__ import annotations
@@ -12,67 +12,91 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+NODES = 5
+PART = 10_000
 CARD = Path("src/nebulines/networks/weights/line_ratios.json")
-STREAM = 78
+STREAM = 780
 BATCH = 1024
 
 
-def probabilities(n: int, seed: int, prior: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names (m) of the ratios, and P(ratio < truth) (n, m) that the network gives n objects."""
+class Judged(NamedTuple):
+    """S/N (n,) of the flux of H-alpha of n objects, and the P(ratio < truth) (n, m) that the
+    network gives them."""
+
+    snr: np.ndarray
+    probability: np.ndarray
+
+
+def judged(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
+    """Objects whose spectra are measured, in parts that fit into memory."""
+    from nebulines.evaluation.held_out import held_out_seed
+
+    parts = [
+        _part(min(PART, n - i), held_out_seed(seed, STREAM + k), prior, names)
+        for k, i in enumerate(range(0, n, PART))
+    ]
+    return Judged(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _part(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
     import jax.numpy as jnp
 
+    from nebulines.cubes.line_fluxes import halpha_snr, scaled
     from nebulines.cubes.line_ratios import decrement_per_ebv
-    from nebulines.evaluation.held_out import held_out_seed
-    from nebulines.evaluation.line_ratio_floor import noisy_fluxes
-    from nebulines.networks.line_ratio_answer import (
-        EBV,
-        RATIOS,
-        cumulative,
-        marginals,
-        read,
-        value_of,
-    )
+    from nebulines.evaluation.line_ratio_methods import Ours
+    from nebulines.networks.line_ratio_answer import cumulative, marginals, read, value_of
     from nebulines.networks.line_ratio_space import LINES, coordinates
     from nebulines.networks.line_ratios import PRIORS
-    from nebulines.networks.weights import load
     from nebulines.training.line_ratio_spectra import paper_objects
 
-    names, per_ebv = (*RATIOS, EBV), decrement_per_ebv()
-    network = load("line_ratios").network
-    objects = paper_objects(n, held_out_seed(seed, STREAM), kind=prior)
-    flux, covariance = noisy_fluxes(objects, seed)
+    ours, per_ebv = Ours(prior), decrement_per_ebv()
+    objects = paper_objects(n, seed, kind=prior)
+    fluxes = ours.fluxes(objects)
     log_flux = np.log10(np.stack([objects.truth[f"{name}_flux"] for name in LINES], axis=1))
     exact = np.asarray(coordinates(jnp.asarray(log_flux)))
     exact = np.concatenate([exact, np.log10(objects.truth["decrement"])[:, None]], axis=1)
+    data = [np.asarray(part, np.float32) for part in scaled(fluxes)]
     parts = []
     for i in range(0, n, BATCH):
         rows = slice(i, i + BATCH)
-        data = [jnp.asarray(part[rows], jnp.float32) for part in (flux, covariance)]
-        there = np.ones(flux[rows].shape, bool)
+        there = fluxes.present[rows]
         kinds = np.full(len(there), PRIORS.index(prior))
-        found = marginals(read(network, *data, there, kinds), names, per_ebv)
+        found = read(ours.pretrained.network, data[0][rows], data[1][rows], there, kinds)
         true = jnp.stack([value_of(exact[rows], name, per_ebv) for name in names], axis=1)
-        parts.append(np.asarray(cumulative(found, true)))
-    return names, np.concatenate(parts)
+        parts.append(np.asarray(cumulative(marginals(found, names, per_ebv), true)))
+    return Judged(halpha_snr(fluxes), np.concatenate(parts))
+
+
+def levels_of(found: Judged, names: tuple[str, ...]) -> dict[str, Any]:
+    """`knots` of each ratio at the median S/N of `NODES` equal parts of the objects."""
+    from nebulines.networks.line_ratio_levels import SNR, knots
+
+    order = np.array_split(np.argsort(found.snr), NODES)
+    own: dict[str, Any] = {SNR: [round(float(np.median(found.snr[part])), 2) for part in order]}
+    for k, name in enumerate(names):
+        own[name] = [knots(found.probability[part, k]) for part in order]
+    return own
 
 
 def main() -> None:
     """Measure and write."""
     from nebulines.io.atomic import atomic_path
-    from nebulines.networks.line_ratio_levels import KNOTS, knots
+    from nebulines.networks.line_ratio_answer import EBV, RATIOS
+    from nebulines.networks.line_ratio_levels import KNOTS
     from nebulines.runtime import configure
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=16_384)
+    parser.add_argument("--n", type=int, default=60_000)
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--prior", default="rhea2021")
     options = parser.parse_args()
     configure()
-    names, found = probabilities(options.n, options.seed, options.prior)
+    names = (*RATIOS, EBV)
+    own = levels_of(judged(options.n, options.seed, options.prior, names), names)
     card: dict[str, Any] = json.loads(CARD.read_text(encoding="utf-8"))
     levels = card.setdefault("reading_levels", {})
     levels["command"] = (
@@ -80,7 +104,6 @@ def main() -> None:
         f"--prior {options.prior}"
     )
     levels["levels"] = list(KNOTS)
-    own = {name: knots(found[:, k]) for k, name in enumerate(names)}
     levels.setdefault("priors", {})[options.prior] = own
     with atomic_path(CARD) as partial:
         partial.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -91,6 +91,16 @@ def scaled(fluxes: LineFluxes) -> tuple[np.ndarray, np.ndarray]:
     return fluxes.value / unit[:, None], covariance
 
 
+def halpha_snr(fluxes: LineFluxes) -> np.ndarray:
+    """S/N (n,) of the flux of H-alpha, 0 where it was not measured."""
+    line = LINES.index("HALPHA6563")
+    return np.where(
+        fluxes.present[:, line],
+        fluxes.value[:, line] / np.sqrt(fluxes.covariance[:, line, line]),
+        0.0,
+    )
+
+
 def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
     """Fluxes of n objects, with their covariance, at the kinematics of the network.
 

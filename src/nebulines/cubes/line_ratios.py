@@ -18,6 +18,7 @@ from nebulines.cubes.line_fluxes import (
     LOST,
     LineFluxes,
     bound_flux_columns,
+    halpha_snr,
     line_fluxes_of,
     measure_at_network,
     scaled,
@@ -28,7 +29,7 @@ from nebulines.fitting.columns import in_convention
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import model_flux
 from nebulines.fitting.joint import JointBlock, joint_notes
-from nebulines.fitting.joint_columns import joint_columns, joint_fluxes
+from nebulines.fitting.joint_columns import columns_and_fluxes
 from nebulines.fitting.joint_problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
 from nebulines.fitting.tiles import as_slice, run_tiles
@@ -111,8 +112,8 @@ def estimate_joint_block(
             "and ties out, or use method 'both'"
         )
     framed, measured, found, flags = measure_at_network(bands, plan, with_model=with_model)
-    columns = joint_columns(measured, flags)
-    fluxes, names = joint_fluxes(measured), list(plan.config.lines or ())
+    columns, fluxes = columns_and_fluxes(measured, flags)
+    names = list(plan.config.lines or ())
     if plan.config.amplitudes == "tied":
         columns |= bound_flux_columns(fluxes, names)
     seen = line_fluxes_of(fluxes, names, tied=plan.config.amplitudes == "positive")
@@ -204,13 +205,13 @@ def ratio_columns(
     kind, per_ebv = PRIORS.index(prior), decrement_per_ebv()
     if not names:
         return {}, np.zeros(len(fluxes.value), np.int64)
-    levels = reading_levels(network.card, prior, names)
+    levels = reading_levels(network.card, prior, names, halpha_snr(fluxes)).astype(np.float32)
     data = [np.asarray(part, np.float32) for part in scaled(fluxes)]
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
         kinds, part = np.full(len(rows), kind), as_slice(rows)
         seen = data[0][part], data[1][part], fluxes.present[part]
-        found = answer(network.network, *seen, kinds, names, per_ebv, levels)
+        found = answer(network.network, *seen, kinds, names, per_ebv, levels[part])
         return tuple(np.asarray(part, float) for part in found[:3])
 
     low, middle, high = run_tiles(work, len(fluxes.value), TILE_ROWS)
@@ -237,11 +238,13 @@ def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> n
         ranges: ratio -> (low, high) of its log10.
     """
     strange = np.zeros(len(fluxes.value), bool)
+    parts = list(dict.fromkeys(part for ratio in ranges for part in ratio.split("/")))
+    weights = {name: _weights(name) for name in parts}
+    logs = dict(zip(parts, _logarithms(fluxes, list(weights.values())), strict=True))
     for ratio, (low, high) in ranges.items():
-        top, bottom = (_weights(name) for name in ratio.split("/"))
-        there = fluxes.present[:, (top + bottom) > 0].all(axis=1)
-        log_a, error_a = _logarithm(fluxes, top)
-        log_b, error_b = _logarithm(fluxes, bottom)
+        top, bottom = ratio.split("/")
+        there = fluxes.present[:, (weights[top] + weights[bottom]) > 0].all(axis=1)
+        (log_a, error_a), (log_b, error_b) = logs[top], logs[bottom]
         with np.errstate(invalid="ignore"):
             sure = there & (error_a < _SURE_DEX) & (error_b < _SURE_DEX)
             away = OUTSIDE_SIGMAS * np.hypot(error_a, error_b)
@@ -257,14 +260,18 @@ def _weights(name: str) -> np.ndarray:
     return np.isin(LINES, _SUMS.get(name, (name,))).astype(float)
 
 
-def _logarithm(fluxes: LineFluxes, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log10 of a weighted sum of fluxes and its error; NaN where the sum is not positive."""
-    total = fluxes.value @ weights
-    error = np.sqrt(np.maximum(np.einsum("i,nij,j->n", weights, fluxes.covariance, weights), 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        good = total > 0
-        log = np.where(good, np.log10(np.where(good, total, 1.0)), np.nan)
-        return log, np.where(good, error / np.where(good, total, 1.0) / np.log(10.0), np.nan)
+def _logarithms(
+    fluxes: LineFluxes, weights: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """log10 of weighted sums of fluxes and its error; NaN where the sum is not positive."""
+    total = fluxes.value @ np.stack(weights, axis=1)
+    pairs = np.stack([np.outer(own, own).ravel() for own in weights], axis=1)
+    variance = fluxes.covariance.reshape(len(total), -1) @ pairs
+    good = total > 0
+    safe = np.where(good, total, 1.0)
+    log = np.where(good, np.log10(safe), np.nan)
+    error = np.where(good, np.sqrt(np.maximum(variance, 0.0)) / safe / np.log(10.0), np.nan)
+    return list(zip(log.T, error.T, strict=True))
 
 
 def decrement_per_ebv() -> float:

@@ -98,7 +98,7 @@ class Ours:
         """The posterior of measured fluxes at the truth."""
         import jax.numpy as jnp
 
-        from nebulines.cubes.line_fluxes import scaled
+        from nebulines.cubes.line_fluxes import halpha_snr, scaled
         from nebulines.cubes.line_ratios import decrement_per_ebv
         from nebulines.networks.line_ratio_answer import cumulative, marginals, read, spread
         from nebulines.networks.line_ratio_levels import reading_levels, stated
@@ -106,7 +106,8 @@ class Ours:
         from nebulines.networks.line_ratios import PRIORS
 
         names, per_ebv, card = RATIOS[:-1], decrement_per_ebv(), self.pretrained.card
-        levels = reading_levels(card, self.prior, names)
+        snr = halpha_snr(fluxes)
+        levels = reading_levels(card, self.prior, names, snr)
         log_flux = np.log10(np.stack([objects.truth[f"{k}_flux"] for k in LINES], axis=1))
         exact = np.asarray(coordinates(jnp.asarray(log_flux)))
         true = np.log10(true_ratios(objects.truth)[:, :-1])
@@ -119,14 +120,14 @@ class Ours:
             kinds = np.full(len(present), PRIORS.index(self.prior))
             found = marginals(read(self.pretrained.network, *data, present, kinds), names, per_ebv)
             below = cumulative(found, jnp.asarray(true[rows], jnp.float32))
-            parts.append([np.asarray(p, float) for p in (*spread(found, levels)[:3], below)])
+            parts.append([np.asarray(p, float) for p in (*spread(found, levels[rows])[:3], below)])
         low, middle, high, pit = (np.concatenate(p) for p in zip(*parts, strict=True))
         fixed = true_ratios(objects.truth)[:, -1:]
         return Estimate(
             np.concatenate([10.0**middle, fixed], axis=1),
             np.concatenate([0.5 * (10.0**high - 10.0**low), 0.0 * fixed], axis=1),
             np.concatenate(
-                [stated(card, self.prior, names, pit), np.full_like(fixed, np.nan)], axis=1
+                [stated(card, self.prior, names, snr, pit), np.full_like(fixed, np.nan)], axis=1
             ),
         )
 

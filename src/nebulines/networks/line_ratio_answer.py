@@ -146,19 +146,20 @@ def spread(found: Marginals, levels: Any = None) -> Spread:
 
     Args:
         found: posteriors of m quantities.
-        levels: (3, m) at which the quantiles are read; None = those of `LEVELS`.
+        levels: (n, 3, m) at which the quantiles are read; None = `LEVELS`.
     """
-    read_at = jnp.asarray(LEVELS)[:, None] if levels is None else jnp.asarray(levels)
+    plain = jnp.asarray(LEVELS)[:, None, None]
+    read_at = plain if levels is None else jnp.transpose(jnp.asarray(levels), (1, 2, 0))
     mixture = _Mixture.of(found)
     mean = total(w * m for w, m in zip(mixture.weight, mixture.mean, strict=True))
     parts = zip(*mixture, strict=True)
     sigma = jnp.sqrt(total(w * (i**-2 + (m - mean) ** 2) for w, m, i in parts))
-    at = _quantiles(mixture, mean, sigma, jnp.broadcast_to(read_at, (3, len(mean)))[..., None])
+    at = _quantiles(mixture, mean, sigma, jnp.broadcast_to(read_at, (3, *mean.shape)))
     return Spread(*(part.T for part in (*at, mean, sigma)))
 
 
 def _quantiles(mixture: _Mixture, mean: Array, sigma: Array, level: Array) -> Array:
-    """Quantiles (q, m, n) at levels (q, m, 1): the ends between which any law of this mean and
+    """Quantiles (q, m, n) at levels (q, m, n): the ends between which any law of this mean and
     sigma has them (Cantelli) are halved, and Newton's steps follow."""
     odds = jnp.sqrt(level / (1.0 - level))
 

@@ -3,8 +3,9 @@
 A network's posterior is off by a little, in much the same way for all sources of one kind. With H
 the distribution of the probability P(ratio < truth) that it gave to sources it never saw, H(P) is
 evenly distributed, so that the quantile q is read where the posterior reaches H^-1(q) (Kuleshov,
-Fenner & Ermon 2018, ICML). The card of the weights holds H^-1 at `KNOTS` for each ratio of the
-priors that it was measured for; of other priors the posterior is read as it is.
+Fenner & Ermon 2018, ICML). The card of the weights holds H^-1 at `KNOTS` for each ratio and
+several S/N of the flux of H-alpha, of the priors that it was measured for; in between it is
+interpolated in the logarithm of the S/N. Of other priors the posterior is read as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ LEVELS = (0.15865525, 0.5, 0.84134475)
 KNOTS = tuple(float(level) for level in np.round(np.linspace(0.02, 0.98, 25), 2))
 """Levels between which H^-1 is a straight line."""
 _ENDS = (0.0, *KNOTS, 1.0)
+SNR = "snr"
+"""Key of the S/N of the flux of H-alpha at which a card holds levels."""
 
 
 def knots(probability: np.ndarray) -> list[float]:
@@ -31,46 +34,79 @@ def knots(probability: np.ndarray) -> list[float]:
     return [round(float(level), 4) for level in np.quantile(probability, KNOTS)]
 
 
-def reading_levels(card: Mapping[str, Any], prior: str, names: Sequence[str]) -> np.ndarray:
-    """Levels (3, m) at which the posteriors of m ratios are read for `LEVELS`.
+def reading_levels(
+    card: Mapping[str, Any], prior: str, names: Sequence[str], snr: np.ndarray
+) -> np.ndarray:
+    """Levels (n, 3, m) at which the posteriors of m ratios of n sources are read for `LEVELS`.
 
     Args:
         card: of the weights.
         prior: that the network was told of.
         names: ratios.
+        snr: (n,) S/N of the flux of H-alpha.
 
     Example:
-        >>> reading_levels({}, "hii", ["ebv"]).round(2).tolist()
-        [[0.16], [0.5], [0.84]]
+        >>> reading_levels({}, "hii", ["ebv"], np.array([20.0])).round(2).tolist()
+        [[[0.16], [0.5], [0.84]]]
     """
     known = _known(card, prior)
-    columns = [
-        np.interp(LEVELS, _ENDS, (0.0, *known[name], 1.0)) if name in known else LEVELS
-        for name in names
-    ]
-    return np.stack(columns, axis=1)
+    nodes = _knots(known, names)
+    read = np.apply_along_axis(lambda own: np.interp(LEVELS, _ENDS, own), -1, nodes)
+    return _between(known, read.swapaxes(1, 2), snr)
 
 
 def stated(
-    card: Mapping[str, Any], prior: str, names: Sequence[str], probability: np.ndarray
+    card: Mapping[str, Any],
+    prior: str,
+    names: Sequence[str],
+    snr: np.ndarray,
+    probability: np.ndarray,
 ) -> np.ndarray:
     """H(P) (n, m) of the network's probabilities P (n, m) of m ratios.
 
     Args:
-        card, prior, names: as of `reading_levels`.
+        card, prior, names, snr: as of `reading_levels`.
         probability: of a smaller ratio than some value.
 
     Example:
-        >>> stated({}, "hii", ["ebv"], np.array([[0.3]])).tolist()
+        >>> stated({}, "hii", ["ebv"], np.array([20.0]), np.array([[0.3]])).round(6).tolist()
         [[0.3]]
     """
     known = _known(card, prior)
-    found = np.array(probability, float)
-    for column, name in enumerate(names):
-        if name in known:
-            found[:, column] = np.interp(found[:, column], (0.0, *known[name], 1.0), _ENDS)
-    return found
+    nodes, given = _knots(known, names), np.asarray(probability, float)
+    found = [
+        _inverse(_between(known, nodes[:, column], snr), given[:, column])
+        for column in range(len(names))
+    ]
+    return np.stack(found, axis=1)
 
 
-def _known(card: Mapping[str, Any], prior: str) -> Mapping[str, Sequence[float]]:
+def _inverse(knots_of: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Level (n,) at which each row's H^-1, given at `_ENDS` (n, 27), is a probability (n,)."""
+    low = np.clip((knots_of <= probability[:, None]).sum(axis=1) - 1, 0, len(_ENDS) - 2)[:, None]
+    first, last = (np.take_along_axis(knots_of, low + k, axis=1)[:, 0] for k in (0, 1))
+    share = (probability - first) / np.maximum(last - first, 1e-12)
+    return np.interp(low[:, 0] + np.clip(share, 0.0, 1.0), np.arange(len(_ENDS)), _ENDS)
+
+
+def _knots(known: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:
+    """H^-1 (node, m, 27) at `_ENDS`; what is not known is read as it is."""
+    count = len(known.get(SNR, (1.0,)))
+    plain = [list(KNOTS)] * count
+    inner = np.stack([np.array(known.get(name, plain), float) for name in names], axis=1)
+    return np.pad(np.pad(inner, ((0, 0), (0, 0), (1, 0))), ((0, 0), (0, 0), (0, 1)),
+                  constant_values=1.0)  # fmt: skip
+
+
+def _between(known: Mapping[str, Any], nodes: np.ndarray, snr: np.ndarray) -> np.ndarray:
+    """Values (n, ...) at a S/N (n,), from those at the nodes (node, ...)."""
+    at = np.log(np.asarray(known.get(SNR, (1.0,)), float))
+    place = np.interp(np.log(np.maximum(snr, 1e-3)), at, np.arange(len(at)))
+    low = np.minimum(place.astype(int), max(len(at) - 2, 0))
+    high = np.minimum(low + 1, len(at) - 1)
+    share = (place - low).reshape(-1, *[1] * (nodes.ndim - 1))
+    return (1.0 - share) * nodes[low] + share * nodes[high]
+
+
+def _known(card: Mapping[str, Any], prior: str) -> Mapping[str, Any]:
     return card.get("reading_levels", {}).get("priors", {}).get(prior, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ from nebulines.reports.section import Section
 from nebulines.training.line_ratio_spectra import paper_objects
 
 _SALIENCY_ROWS = 20
+_PART = 10_000
+"""Objects whose spectra are in memory at once."""
+_CALIBRATION = 490
+"""First of the streams of objects that the calibration is judged on."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +81,7 @@ class Workshop:
 def _dense(plan: RatioPlan, progress: bool) -> tuple[Any, str]:
     """The network ``line_ratio_ann``, and a line on its origin."""
     if plan.ann is not None:
-        from nebulines.networks.weights import load
-
-        found = load(str(plan.ann))
-        if found.card["architecture"] != "line_ratio_ann":
-            raise UsageError(f"{plan.ann} does not hold weights of 'line_ratio_ann'")
-        trained = found.card["trained_with"]
-        steps, batch = trained["config"]["steps"], trained["config"]["batch"]
-        return found.network, (
-            f"`line_ratio_ann`: `{trained['command']}` ({steps:,} steps of {batch}, "
-            f"{trained['seconds']:.0f} s)."
-        )
+        return _loaded(plan.ann)
     from nebulines.training.config import TrainConfig
     from nebulines.training.line_ratio_ann import ann_task
     from nebulines.training.loop import train
@@ -100,10 +95,41 @@ def _dense(plan: RatioPlan, progress: bool) -> tuple[Any, str]:
     )
 
 
+def _loaded(path: Path) -> tuple[Any, str]:
+    """Weights of a file, or the members in the folder of ``nebulines train --ensemble``."""
+    from nebulines.networks.line_ratio_ann import together
+    from nebulines.networks.weights import load
+
+    files = sorted(path.glob("member-*/line_ratio_ann.safetensors")) if path.is_dir() else [path]
+    if not files:
+        raise UsageError(f"no member-*/line_ratio_ann.safetensors in the folder {path}")
+    found = [load(str(file)) for file in files]
+    for file, one in zip(files, found, strict=True):
+        if one.card["architecture"] != "line_ratio_ann":
+            raise UsageError(f"{file} does not hold weights of 'line_ratio_ann'")
+    network = together([one.network for one in found])
+    trained = found[0].card["trained_with"]
+    steps, batch = trained["config"]["steps"], trained["config"]["batch"]
+    begun = found[0].card.get("begun_with")
+    first = "" if begun is None else f" after `{begun['command']}`"
+    seconds = sum(one.card["trained_with"]["seconds"] for one in found)
+    return network, (
+        f"`line_ratio_ann`: {len(network.bias[0])} members, `{trained['command']}`{first} "
+        f"({steps:,} steps of {batch}, {seconds:.0f} s in all)."
+    )
+
+
 def calibration(work: Workshop) -> Section:
     """Coverage of our posterior and KS of its probability integral transform."""
-    objects = paper_objects(work.plan.n_calibration, held_out_seed(work.plan.seed, 49))
-    rows = calibration_rows(objects.truth["snr"], work.ours(objects))
+    n = work.plan.n_calibration
+    seeds = [held_out_seed(work.plan.seed, _CALIBRATION + k) for k in range(-(-n // _PART))]
+    snr, found = [], []
+    for k, seed in enumerate(seeds):
+        objects = paper_objects(min(_PART, n - k * _PART), seed)
+        snr.append(objects.truth["snr"])
+        found.append(work.ours(objects))
+    whole = Estimate(*(np.concatenate(part) for part in zip(*found, strict=True)))  # type: ignore[arg-type]
+    rows = calibration_rows(np.concatenate(snr), whole)
     table = [
         [f"{r['low']:g}-{r['high']:g}", ratio_label(r["ratio"]).replace("$\\alpha$", "α")
          .replace("$\\beta$", "β"), r["n"], f"{100 * r['covers_68']:.1f}",
