@@ -88,9 +88,10 @@ def real_spectra(bench: Bench) -> Section:
         "and the sum; `within`: share inside the central 68 and 95 % of the posterior, the error "
         "of the reference added; `S/N`: the reference over the error of what the noisy spectrum "
         "alone says of the line: below 3 the prior has most to say, and the answer must be judged "
-        "by its interval; `fit`: what the gate stopped, which holds the fit and a flag; `silent "
+        "by its interval; `flag`: lines stronger than usual, flagged, with the posterior's answer; "
+        "`fit`: what the gate stopped, which holds the fit and a flag; `silent "
         f"failures`: neither flagged, nor within {_NEAR:.0%}, nor inside the 95 %. Share that was "
-        f"stopped: {flagged}. Of all lines that passed, inside the 95 %: {covered}; silent "
+        f"flagged: {flagged}. Of all lines that passed, inside the 95 %: {covered}; silent "
         f"failures: {silent}."
     )
     return Section([text, markdown(header, rows)], numbers)
@@ -182,21 +183,22 @@ def _compared(bench: Bench, reference: Reference, noise: float) -> dict[str, Any
     middle = np.median(_lines(bench, np.asarray(clean.draws)), axis=0)
     inside = [_inside(drawn, truth, limits) for limits in _INTERVALS]
     near = np.abs(middle - truth) < _NEAR * truth
-    stopped = (clean.gate.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0
+    stopped = clean.gate.refused
+    told = (clean.gate.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0
     lines: dict[str, Any] = {}
-    silent = ~stopped[:, None] & ~near & ~inside[1]
+    silent = ~told[:, None] & ~near & ~inside[1]
     for line in _COMPARED:
         k = LINES.index(line)
         columns = [part[:, k] for part in (middle, truth, *inside, silent)]
         snr = truth[:, k] / clean.gate.evidence.data_error[:, k]
-        groups = {f"passed, {name}": ~stopped & (snr >= low) & (snr < high)
+        groups = {f"passed, {name}": ~told & (snr >= low) & (snr < high)
                   for name, (low, high) in _SNR_STEPS.items()}  # fmt: skip
-        for gate, chosen in {**groups, "fit": stopped}.items():
+        for gate, chosen in {**groups, "flag": told & ~stopped, "fit": stopped}.items():
             rows = used[:, k] & chosen & ~clean.gate.lost
             if rows.any():
                 lines.setdefault(line, {})[gate] = _score(*(part[rows] for part in columns))
-    passed = used & ~(stopped | clean.gate.lost)[:, None]
-    return {"flagged": float(stopped[used.any(axis=1)].mean()), "lines": lines,
+    passed = used & ~(told | clean.gate.lost)[:, None]
+    return {"flagged": float(told[used.any(axis=1)].mean()), "lines": lines,
             "covered": float(inside[1][passed].mean()),
             "silent": float(silent[passed].mean())}  # fmt: skip
 

@@ -13,6 +13,7 @@ from jax import Array
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Statistics
 from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise_posterior import warp
 from nebulines.spectra import Flag
 
 RESIDUAL_SIGMAS, RESIDUAL_CHI2 = 6.0, 1.3
@@ -30,6 +31,10 @@ which galaxies as those of the prior do not do."""
 RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 0.0
 """OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on; a line above
 the strongest of the training, none."""
+UNUSUAL, SEEN_SIGMAS, NEAR_SHARE = 2.1, 3.0, 0.1
+"""OUT_OF_RANGE, the answer stays: a line stronger than usual by the first in units of the training
+set's spread, seen by itself at so many sigmas, whose posterior differs by more than that share of
+its flux from what the data alone say."""
 LEAST_SIGNAL = 3.0
 """LOW_SNR: the whole continuum is fewer sigmas than this."""
 LEAST_BINS, FEW_BINS = 0.3, 0.7
@@ -52,6 +57,8 @@ class Evidence(NamedTuple):
         data_error: (n, L) the standard deviations of these.
         disagreement: (n, L) posterior means less these, in these sigmas: of the mean spectrum or of
             the draws, whichever is farther.
+        strength: (n, L) what the data alone say, in asinh coordinates, less the centre of the
+            training set and over its spread.
         together: (n,) sigmas by which a common factor on all lines misses 1.
         feature: (n,) the largest line-like residual anywhere, in sigmas.
         outside: (n,) whether a coordinate lies outside what was trained on, its error considered.
@@ -68,6 +75,7 @@ class Evidence(NamedTuple):
     data_flux: Any
     data_error: Any
     disagreement: Any
+    strength: Any
     together: Any
     feature: Any
     outside: Any
@@ -109,7 +117,7 @@ def evidence(
         lines: (n, L) means of the draws of line fluxes.
         found: statistics of the spectra.
     """
-    basis = network.basis
+    basis, n_lines = network.basis, network.basis.n_lines
     residual = flux - mean @ basis.vectors
     weighted, white = weight * residual, weight.shape[1] == 1
     seen = jnp.broadcast_to(weight > 0, flux.shape)
@@ -120,7 +128,7 @@ def evidence(
     line_noise = jnp.where(information > 0, jax.lax.rsqrt(jnp.maximum(information, 1e-30)), jnp.inf)
     information = jnp.maximum(information, 1e-30)
     left = weighted @ profiles.T
-    line_flux = mean @ basis.coordinates[: basis.n_lines].T
+    line_flux = mean @ basis.coordinates[:n_lines].T
     expected = jnp.sum(jnp.square(line_flux) * information, axis=1)
     together = jnp.sum(line_flux * left, axis=1) / jnp.sqrt(jnp.maximum(expected, 1e-30))
     scale = found.scale[:, None]
@@ -138,6 +146,7 @@ def evidence(
         data_flux,
         data_error,
         away,
+        (warp(basis, found.line) - network.y_centre[:n_lines]) / network.y_spread[:n_lines],
         together,
         _feature(weighted, weight),
         _outside(network, found),
@@ -163,6 +172,9 @@ def judge(found: Evidence, most_noise: float) -> Gate:
     excess = (found.chi2 - 1.0) * np.sqrt(bins / 2.0)
     poor |= (excess > RESIDUAL_SIGMAS) & (found.chi2 > RESIDUAL_CHI2)
     strange = found.outside | (np.abs(found.disagreement) > AGREE_SIGMAS).any(axis=1)
+    far = np.abs(found.disagreement) * found.data_error > NEAR_SHARE * found.data_flux
+    clear = found.data_flux > SEEN_SIGMAS * found.data_error
+    unusual = (far & clear & (found.strength > UNUSUAL)).any(axis=1)
     few, dark = found.share < LEAST_BINS, ~(found.signal > LEAST_SIGNAL)
     lost = few | dark | ~np.isfinite(found.chi2)
     noisy = found.noise > _NOISE_MARGIN * most_noise
@@ -173,7 +185,7 @@ def judge(found: Evidence, most_noise: float) -> Gate:
         (found.share < 1.0, Flag.MASKED_CHANNELS),
         (found.hidden, Flag.LINE_OUTSIDE_BAND),
         (poor, Flag.POOR_FIT),
-        (strange | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
+        (strange | unusual | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
     ):
         flags[condition] |= flag
     return Gate(flags, (poor | strange) & ~lost, lost, found)
