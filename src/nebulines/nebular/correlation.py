@@ -52,7 +52,8 @@ def line_correlations(result: Result, rows: slice) -> dict[tuple[str, str], np.n
     _add_pairs(found, result, rows, lines)
     for total, parts in SUMS.items():
         if len(parts) == 2 and set(parts) <= lines.keys() and total not in lines:
-            lines[total] = _sum(*(lines[part] for part in parts), correlation(found, *parts))
+            a, b = parts
+            lines[total] = _sum(lines[a], lines[b], correlation(found, a, b))
     _add_pairs(found, result, rows, lines)
     return found
 

@@ -42,7 +42,7 @@ class Rows(NamedTuple):
             return propagate(line_flux, self.flux, self.error, name)
         error = known[0]
         if len(known) == 2:
-            error = sum_error(*known, correlation(self.correlations, *parts))
+            error = sum_error(known[0], known[1], correlation(self.correlations, *parts))
         return Measured(line_flux(self.flux, name), error)
 
     def detected(self, name: str) -> np.ndarray:

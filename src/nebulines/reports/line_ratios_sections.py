@@ -128,7 +128,7 @@ def calibration(work: Workshop) -> Section:
         objects = paper_objects(min(_PART, n - k * _PART), seed)
         snr.append(objects.truth["snr"])
         found.append(work.ours(objects))
-    whole = Estimate(*(np.concatenate(part) for part in zip(*found, strict=True)))  # type: ignore[arg-type]
+    whole = Estimate(*(np.concatenate(part) for part in zip(*found, strict=True)))
     rows = calibration_rows(np.concatenate(snr), whole)
     table = [
         [f"{r['low']:g}-{r['high']:g}", ratio_label(r["ratio"]).replace("$\\alpha$", "α")
