@@ -126,6 +126,21 @@ def test_draws_that_leave_the_data_are_stopped(galaxies):
     assert np.all(flags["low"].flags & Flag.OUT_OF_RANGE)
 
 
+def test_unusual_lines_are_flagged_where_posterior_and_data_differ():
+    """A line of 10 sigma: the posterior two sigma below it, in reach of the prior or beyond."""
+    lines, row = np.ones((3, len(LINES))), np.ones(3)
+    parts = dict.fromkeys(("feature", "together", "outside", "hidden"), 0.0 * row)
+    parts |= {"share": row, "chi2": row, "noise": 0.02 * row, "signal": 99.0 * row}
+    parts |= {"line_sigmas": 0.0 * lines, "line_noise": lines, "line_flux": 8.0 * lines}
+    parts |= {"data_flux": 10.0 * lines, "data_error": lines, "disagreement": -2.0 * lines}
+    parts |= {"strength": lines * [[0.0], [3.0], [3.0]]}
+    parts["disagreement"][2] = -0.5
+    parts |= {name: parts[name].astype(bool) for name in ("outside", "hidden")}
+    gate = judge(Evidence(**parts), 0.15)
+    assert ((gate.flags & Flag.OUT_OF_RANGE) != 0).tolist() == [False, True, False]
+    assert not gate.refused.any()
+
+
 def test_strong_lines_keep_their_flux(galaxies):
     """[O III] ten times as strong as usual, far above its noise, in the draws as in the data."""
     line = LINES.index("OIII5007")
@@ -148,6 +163,8 @@ def test_the_wide_prior_follows_unlikely_lines(galaxies):
     assert error["wide"] < error["population"]
     with pytest.raises(UsageError, match="prior is one of"):
         nl.denoise(spectra, prior="narrow")
+    with pytest.raises(UsageError, match="choose denoise-wide"):
+        nl.denoise(spectra, network="denoise", prior="wide")
 
 
 def test_the_same_seed_gives_the_same_draws(galaxies):
