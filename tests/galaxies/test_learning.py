@@ -12,6 +12,7 @@ from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths, doublets, with_doublets
 from nebulines.galaxies.widths.learning import equivalent_width_task, measured
 from nebulines.galaxies.widths.likelihood import log_likelihood, solved
+from nebulines.galaxies.widths.median_learning import with_learned_medians
 from nebulines.galaxies.widths.network import EquivalentWidth
 from nebulines.galaxies.widths.predictors import load_predictor
 from nebulines.galaxies.widths.scores import coverage, line_scores
@@ -274,3 +275,17 @@ def test_a_region_holds_the_share_asked_for_and_ends_at_the_strongest_line():
     assert np.all(with_limit.outside(np.zeros((1, 11)), strong[:1]))
     slope = jax.grad(lambda c: region.distance(c[None])[0])(jnp.zeros(11))
     assert np.isfinite(slope).all()
+
+
+def test_medians_taught_by_the_mixture_come_closer_to_it(learned):
+    inputs, others = toy(3000, 11, NOISE)[0].colours, toy(500, 12, NOISE)[0].colours
+    taught = with_learned_medians(learned, inputs, steps=300, batch=256)
+
+    def gap(network):
+        widths = network.predict(others)
+        return float(np.mean(np.abs(np.asarray(widths.mean - widths.quantile(0.5)))))
+
+    assert gap(taught) < 0.8 * gap(learned)
+    np.testing.assert_array_equal(
+        taught.predict(others).log_share, learned.predict(others).log_share
+    )

@@ -258,6 +258,10 @@ def test_wrong_input_is_refused(wavelength, flat, random_file):
         nl.paint(flat, wavelength / 10.0, weights=random_file)
     with pytest.raises(InputError, match="do not fit"):
         nl.paint(flat, wavelength[:-1], weights=random_file)
+    with pytest.raises(InputError, match="no continua"):
+        nl.paint(flat[:0], wavelength, weights=random_file)
+    with pytest.raises(InputError, match="real numbers"):
+        nl.paint(flat + 1.0j, wavelength, weights=random_file)
     with pytest.raises(InputError, match="broadenings"):
         nl.paint(flat, wavelength, weights=random_file, broadening_kms=[1.0, 2.0, 3.0])
     with pytest.raises(UsageError, match="wavelengths"):

@@ -38,6 +38,10 @@ def as_arrays(continuum: Any, wavelength: Any) -> tuple[Any, np.ndarray]:
             f"continua {flux.shape} and wavelengths {wavelength.shape} do not fit: expected "
             "(n, channel) and (channel,) or (n, channel)"
         )
+    if len(flux) == 0:
+        raise InputError("there are no continua to paint: the array has no rows")
+    if flux.dtype.kind not in "fiu":
+        raise InputError(f"continua must be real numbers, not {flux.dtype}")
     if not isinstance(flux, jax.core.Tracer) and flux.dtype.kind != "f":
         flux = flux.astype(np.float32)
     return flux, wavelength

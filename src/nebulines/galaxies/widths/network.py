@@ -34,7 +34,7 @@ _START_SCATTER = 0.5
 _LEAST_SCATTER = 0.02
 _START_APART = 0.7  # of the medians of the parts
 _WEAK = {weak: (strong, ratio) for weak, strong, ratio in doublets()}
-_LINE_OF_MEDIAN = np.array([_WEAK.get(k, (k, 1.0))[0] for k in range(len(LINES))])
+_LINE_OF_MEDIAN = [_WEAK.get(k, (k, 1.0))[0] for k in range(len(LINES))]
 _SHARE_OF_MEDIAN = np.array([1.0 / _WEAK.get(k, (k, 1.0))[1] for k in range(len(LINES))], "f4")
 
 
@@ -95,9 +95,10 @@ class EquivalentWidth(eqx.Module):
         """Medians (n, 10) of asinh EW; a weak line of a doublet has that of the strong one."""
         *hidden, last = self._standardised(self.median_layers)
         assert last.bias is not None
-        lines = _LINE_OF_MEDIAN
-        last = eqx.tree_at(lambda one: (one.weight, one.bias), last,
-                           (last.weight[lines], last.bias[lines]))  # fmt: skip
+        weight, bias = (
+            jnp.stack([part[k] for k in _LINE_OF_MEDIAN]) for part in (last.weight, last.bias)
+        )
+        last = eqx.tree_at(lambda one: (one.weight, one.bias), last, (weight, bias))
         return _through([*hidden, last], inputs)
 
     def _raw_mixture(self, inputs: Any) -> Array:

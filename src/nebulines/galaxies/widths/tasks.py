@@ -14,6 +14,7 @@ import numpy as np
 from nebulines.errors import InputError
 from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.galaxies.widths.learning import Measured, equivalent_width_task
+from nebulines.galaxies.widths.median_learning import with_learned_medians
 from nebulines.galaxies.widths.samples import TEST, TRAINING, VALIDATION, Sample, View, draw_sample
 from nebulines.galaxies.widths.scores import CENTRAL, coverage, line_scores
 from nebulines.galaxies.widths.support import LEARNED_SHARE
@@ -76,7 +77,7 @@ def make_task(name: str, *, seed: int, spectra: int, data: tuple[Path, Path] | N
         size=SIZE,
         about=about,
         score=partial(score, test=test),
-        finish=partial(calibrated, validation=validation),
+        finish=partial(finished, training=training, validation=validation),
     )
 
 
@@ -119,10 +120,15 @@ def score(network: Any, test: Sample) -> dict[str, Any]:
     return table
 
 
+def finished(network: Any, training: Sample, validation: Sample) -> Any:
+    """The network with calibrated scatter, medians taught by its mixture, and its region."""
+    network = with_learned_medians(calibrated(network, validation), training.galaxies.colours)
+    return with_strongest(network, validation.galaxies.colours)
+
+
 def calibrated(network: Any, validation: Sample) -> Any:
     """The network with the scatter of each line scaled so that 68.27 % of the measured widths of
-    the validation set lie in the central interval of prediction and noise, and with the strongest
-    H-alpha of its region."""
+    the validation set lie in the central interval of prediction and noise."""
     galaxies = validation.galaxies
     inside = []
     for scale in SCALES:
@@ -130,8 +136,7 @@ def calibrated(network: Any, validation: Sample) -> Any:
         widths = predict_in_blocks(tried, galaxies.colours)
         inside.append(coverage(widths, galaxies.ew, galaxies.ew_err, draws=32))
     columns = np.maximum.accumulate(np.array(inside), axis=0).T
-    network = _scaled(network, [np.interp(CENTRAL, column, SCALES) for column in columns])
-    return with_strongest(network, galaxies.colours)
+    return _scaled(network, [np.interp(CENTRAL, column, SCALES) for column in columns])
 
 
 def with_strongest(network: Any, inputs: Any) -> Any:
