@@ -137,7 +137,7 @@ def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> l
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
-_FROM_START: Plan = (("kinematics", 1), ("clip", 6), ("kinematics", 1))
+_FROM_START: Plan = (("kinematics", 2), ("clip", 6), ("kinematics", 1))
 _REFINING: Plan = (("polynomial", 1), ("clip", 4), ("judge", 1))
 """What moves in how many steps: kinematics with reddening, kinematics with the polynomial; from
 how many sigma channels are left out; the last step of all says how sure the answer is."""
