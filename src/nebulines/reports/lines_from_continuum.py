@@ -5,17 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nebulines.evaluation.equivalent_width import TestSets, judge_all, published_agreement
+import numpy as np
+
+from nebulines.evaluation.equivalent_width import (
+    Judged,
+    TestSets,
+    judge_all,
+    judge_predictions,
+    published_agreement,
+)
 from nebulines.evaluation.line_leakage import leakage
 from nebulines.evaluation.tables import markdown
 from nebulines.evaluation.width_speed import Rate, neighbour_rates, network_rates
 from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.galaxies.widths.predictors import default_predictor, load_predictor
 from nebulines.galaxies.widths.tasks import by_line
+from nebulines.galaxies.widths.width_mixture import WidthMixture
 from nebulines.reports.page import pictures, prepare_folder, write_numbers, write_page
 from nebulines.reports.section import made
 from nebulines.reports.width_parts import LEGEND, distribution_parts, records, scores_table
-from nebulines.reports.width_targets import targets
+from nebulines.reports.width_targets import MIXTURE, targets
 
 
 class WidthPlan(NamedTuple):
@@ -65,6 +74,7 @@ def reproduce_lines_from_continuum(plan: WidthPlan, *, command: str) -> list[Pat
     folder = prepare_folder(plan.folder)
     sets = TestSets.draw(plan.n, plan.n_training, plan.seed)
     judged = judge_all(sets, weights=plan.weights)
+    judged.insert(2, _of_mixture(judged, sets))
     by_name = {one.name.partition(",")[0]: one for one in judged}
     ours = by_name["equivalent_width"]
     spread, numbers, figures = distribution_parts(
@@ -102,6 +112,14 @@ def reproduce_lines_from_continuum(plan: WidthPlan, *, command: str) -> list[Pat
     title = "Lines from the continuum: the paper and here"
     page = write_page(folder / "lines_from_continuum.md", title, command, parts)
     return [page, write_numbers(folder / "lines_from_continuum.json", command, record), *figures]
+
+
+def _of_mixture(judged: list[Judged], sets: TestSets) -> Judged:
+    """The medians of the mixture of the network of colours, which the stated ones are a copy of."""
+    ours = next(one for one in judged if one.name.startswith("equivalent_width,"))
+    assert isinstance(ours.widths, WidthMixture)
+    ew = np.sinh(np.asarray(ours.widths.quantile(0.5)))
+    return judge_predictions(MIXTURE, ew, sets.test["colours"])
 
 
 def _introduction(plan: WidthPlan) -> str:
