@@ -237,13 +237,26 @@ def _run_table(
 _TOLD = ("flags", "velocity", "broadening")
 
 
+ROWS_AT_ONCE = 50_000
+"""Rows of a result file that are mapped together: a mapped row counts as memory in use."""
+
+
 def found_in_table(path: Path) -> dict[str, np.ndarray]:
     """The columns that the summary needs."""
     from astropy.io import fits
 
-    with fits.open(path, memmap=True) as hdus:
-        data = hdus["RESULT"].data
-        return {name: np.array(data[name]) for name in _TOLD if name in data.names}
+    with fits.open(path) as hdus:
+        table = hdus["RESULT"]
+        row, first = table.columns.dtype.newbyteorder(">"), table.fileinfo()["datLoc"]
+        n = table.header["NAXIS2"]
+    found = {name: np.empty(n, row[name].newbyteorder("=")) for name in _TOLD if name in row.names}
+    for start in range(0, n, ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, n))
+        offset, count = first + start * row.itemsize, rows.stop - start
+        mapped = np.memmap(path, row, "r", offset, shape=count)
+        for name, values in found.items():
+            values[rows] = mapped[name]
+    return found
 
 
 def found_in_maps(path: Path) -> dict[str, np.ndarray]:

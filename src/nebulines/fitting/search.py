@@ -165,7 +165,9 @@ def _look_up(values: Array, place: Array) -> Array:
     return found.reshape(place.shape)
 
 
-def _excess_and_weight(data, weight, half, half_widths, channels=slice(None)) -> tuple[_Sums, _Sums]:
+def _excess_and_weight(
+    data, weight, half, half_widths, channels=slice(None)
+) -> tuple[_Sums, _Sums]:
     """Sums of the weighted excess over the continuum, and of the weight."""
     data, weight = data.T, weight.T
     continuum = clipped_continuum(data, weight, half, channels, SEARCH_BINS_IN_HALF)
