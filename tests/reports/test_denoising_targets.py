@@ -16,7 +16,7 @@ def numbers(cover: float, error: float) -> dict:
         "Mass and metallicity (Figure 10)": {
             "uniform-0.04": {"error": error, "bound": 0.12, "sampled_over_true_spread": 1.2},
         },
-        "Speed": {"posterior means, white noise": 120_000.0, "any noise": 4000.0},
+        "Speed": {"means": {"processor": 120_000.0}, "any noise": {"processor": 4000.0}},
     }  # fmt: skip
 
 

@@ -129,19 +129,22 @@ def speed(bench: Bench) -> Section:
         "means, errors, flags, any noise": lambda: answer(awkward),
     }
     rates = {name: _rate(run) for name, run in cases.items()}
-    rows: list[list[Any]] = [[name, int(rate)] for name, rate in rates.items()]
+    rows: list[list[Any]] = [[name, *map(int, rate.values())] for name, rate in rates.items()]
     text = (
-        "One process, spectra already on the bins, the best of three; target 100 000 spectra/s for "
-        "the means. A machine that was shared is slower than this processor can be."
+        "One process, spectra already on the bins, the best of three; target 100 000 spectra/s. By "
+        "the clock of the machine, which others use, and by the time of its processors: what two "
+        "of them do that nobody else uses."
     )
-    return Section([text, markdown(["what", "spectra/s"], rows)], rates)
+    header = ["what", "spectra/s by the clock", "by processor time, two cores"]
+    return Section([text, markdown(header, rows)], rates)
 
 
-def _rate(run: Any) -> float:
+def _rate(run: Any) -> dict[str, float]:
     jax.block_until_ready(run())
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         jax.block_until_ready(run())
-        times.append(time.perf_counter() - began)
-    return _N_TIMING / min(times)
+        times.append((time.perf_counter() - began, 0.5 * (time.process_time() - busy)))
+    wall, busy = np.min(times, axis=0)
+    return {"clock": _N_TIMING / wall, "processor": _N_TIMING / busy}
