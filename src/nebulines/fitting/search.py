@@ -206,9 +206,10 @@ def _scores(
     for half in half_widths:
         left, middle, right = (signal.boxes(half, shift) for shift in (-1, 0, 1))
         peak = jnp.maximum(jnp.maximum(left, right), middle)
-        lines = (_look_up(sums, place) for sums in (peak, variance.boxes(half)))
-        parts = (jnp.where(inside, part, 0.0) for part in lines)
-        found.append(_class_scores(*parts, strengths, rarity))
+        lines, noise = (
+            jnp.where(inside, _look_up(sums, place), 0.0) for sums in (peak, variance.boxes(half))
+        )
+        found.append(_class_scores(lines, noise, strengths, rarity))
     return jnp.stack(found)
 
 
