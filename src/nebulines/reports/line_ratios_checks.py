@@ -62,28 +62,42 @@ def dust(work: Workshop) -> Section:
     n = min(_DUST_OBJECTS, work.plan.n)
     cases = {f"A_V {av:g}": _dust_case(ours, work.plan.seed, k, n)
              for k, av in enumerate(_DUST_AV)}  # fmt: skip
-    shown = [
-        [av, *(_percent(case[key]) for key in ("posterior", "exact", "line_ratios", "joint fit")),
-         100 * case["bound"],
-         *(_percent(case["dereddened"][key]) for key in ("line_ratios", "joint fit"))]
-        for av, case in zip(_DUST_AV, cases.values(), strict=True)
-    ]  # fmt: skip
+    return dust_section(cases, n)
+
+
+def dust_section(cases: dict[str, Any], n: int) -> Section:
+    """What was found of n objects for each A_V, as a table.
+
+    Args:
+        cases: by A_V, as they stand in the numbers of the report.
+        n: objects of each.
+    """
+    methods, power = ("line_ratios", "joint fit"), _dust_power()
+    shown = []
+    for name, case in cases.items():
+        case["dereddened"] = {
+            key: {part: power * case[key][part] for part in ("bias", "error")} for key in methods
+        }
+        shown.append(
+            [name, *(_percent(case[key]) for key in ("posterior", "exact", *methods)),
+             100 * case["bound"], *(_percent(case["dereddened"][key]) for key in methods)]
+        )  # fmt: skip
     header = [
-        "A_V [mag]", "posterior of `line_ratios` [%]", "exact posterior [%]",
+        "", "posterior of `line_ratios` [%]", "exact posterior [%]",
         "fluxes of `line_ratios` [%]", "fluxes of the joint fit [%]", "bound of the scatter [%]",
-        "dereddened [O II]/Hβ, `line_ratios` [%]", "dereddened [O II]/Hβ, joint fit [%]",
+        "correction of [O II]/Hβ, fluxes of `line_ratios` [%]", "the same, joint fit [%]",
     ]  # fmt: skip
     text = (
         f"{n:,} H II regions at S/N {_DUST_SNR:g} for each A_V (CCM89, R_V 3.1): mean error of the "
-        "natural logarithm of Hα/Hβ, and of [O II]/Hβ corrected with it. The posterior's median "
-        "(`line_ratios` told that they are H II regions with E(B-V) anywhere in "
-        f"{EBV[0]:g} to {EBV[1]:g}) is that of a law flat in E(B-V), so in the logarithm of a "
-        "faint flux: it is off by about twice the square of its relative error, however exact. "
-        "**exact posterior**: of fluxes with the bound's errors, under the very prior that "
-        "`line_ratios` was told, of the objects of which enough drawn sources speak. The fluxes "
-        "themselves, which `line_ratios` measures too, lean on no prior; `nebulines classify` "
-        "takes E(B-V) and every dereddened ratio from them, and that is what the target is held "
-        "against."
+        "natural logarithm of Hα/Hβ, and of the factor that corrects [O II]/Hβ with it, which is "
+        "what dereddening adds to a ratio. The posterior's median (`line_ratios` told that they "
+        f"are H II regions with E(B-V) anywhere in {EBV[0]:g} to {EBV[1]:g}) is that of a law flat "
+        "in E(B-V), so in the logarithm of a faint flux: it is off by about twice the square of "
+        "its relative error, however exact. **exact posterior**: of fluxes with the bound's "
+        "errors, under the very prior that `line_ratios` was told, of the objects of which enough "
+        "drawn sources speak. The fluxes themselves, which `line_ratios` measures too, lean on no "
+        "prior; `nebulines classify` takes E(B-V) and every dereddened ratio from them, and that "
+        "is what the target is held against."
     )
     return Section([text, markdown(header, shown)], cases)
 
@@ -95,7 +109,6 @@ def _dust_case(ours: Any, seed: int, number: int, n: int) -> dict[str, Any]:
         ebv=_DUST_AV[number] / _RV,
     )  # fmt: skip
     true, balmer = np.log(held_out.ratio), RATIOS.index("HALPHA6563/HBETA4861")
-    oxygen = RATIOS.index("OII/HBETA4861")
     fluxes = ours.fluxes(held_out.objects)
     said = np.log(ours.judged(fluxes, held_out.objects).ratio)
     exact, known = _exact(held_out, balmer, seed + number)
@@ -104,7 +117,6 @@ def _dust_case(ours: Any, seed: int, number: int, n: int) -> dict[str, Any]:
         "exact": _mean(exact) | {"objects": len(exact), "sources": known},
         "scatter": float(np.std(said[:, balmer] - true[:, balmer])),
         "bound": float(np.sqrt(np.mean(held_out.bound[:, balmer] ** 2))),
-        "dereddened": {},
     }
     named = with_partners(dict(zip(LINES, fluxes.value.T, strict=True)))
     measured = {
@@ -115,8 +127,6 @@ def _dust_case(ours: Any, seed: int, number: int, n: int) -> dict[str, Any]:
         with np.errstate(invalid="ignore", divide="ignore"):
             miss = np.log(ratio) - true
         case[name] = _mean(miss[:, balmer])
-        # the correction of [O II]/Hb is a power of the decrement
-        case["dereddened"][name] = _mean(miss[:, oxygen] + _dust_power() * miss[:, balmer])
     return case
 
 

@@ -141,7 +141,7 @@ def _worst(bins: int) -> float:
 
 
 def _dust_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
-    """Dereddened [O II]/Hβ, by what users deredden with."""
+    """The correction of [O II]/Hβ, by what users deredden with."""
     limit = wanted()["dust"]["bias"]
     cases = numbers.get("Dust", {})
     for method in ("line_ratios", "joint fit"):
@@ -149,9 +149,15 @@ def _dust_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
         if not found:
             continue
         name, worst = max(found, key=lambda pair: abs(pair[1]["bias"]))
-        yield _Row(f"[O II]/Hβ dereddened with the fluxes of `{method}`: mean error [%], "
-                   "worst of A_V 0-3", f"within {limit:g}", 100.0 * worst["bias"],
-                   100.0 * worst["error"], 100.0 * abs(worst["bias"]) <= limit, name)  # fmt: skip
+        yield _Row(f"correction of [O II]/Hβ for dust, from the fluxes of `{method}`: mean error "
+                   "[%], worst of A_V 0-3", f"within {limit:g}", 100.0 * worst["bias"],
+                   100.0 * worst["error"], 100.0 * abs(worst["bias"]) <= limit,
+                   f"{name}; exact posterior: {_largest(cases, 'exact'):+.2f}")  # fmt: skip
+
+
+def _largest(cases: dict[str, Any], key: str) -> float:
+    """Largest mean error of Hα/Hβ over the cases [%]."""
+    return 100.0 * max((case[key]["bias"] for case in cases.values()), key=abs)
 
 
 def _speed_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
