@@ -280,7 +280,7 @@ def _evaluate(
     """The problem at theta; with ``honest`` the curvature counts only the part of each line that
     is signal (see `information`), as stated errors must."""
     kernel, (slope, drift, bend), distance, sigma = _line_profiles(theta, tile, options)
-    value, first, second = (part * fixed.root for part in kernel)
+    value, first, second = kernel.value * fixed.root, kernel.first, kernel.second
     # one template for each line needs no mixing, only the padding set to zero
     if options.mixed:
         parts = [
@@ -301,7 +301,8 @@ def _evaluate(
     factors = _Factors(slope, drift, bend, jnp.moveaxis(tile.group, -1, 1)[None])
     gradient = None
     if honest:
-        gradient = _line_gradient(factors, strength, first, second, residual)
+        weighted = residual * fixed.root[:, :, 0]
+        gradient = _line_gradient(factors, strength, first, second, weighted)
         variance = jnp.diagonal(inverse(gram), axis1=-2, axis2=-1)[..., :n_templates]
         n, n_windows = areas.shape[:2]
         share = signal_share(areas.reshape(n, -1), variance.reshape(n, -1))
@@ -309,7 +310,7 @@ def _evaluate(
         certain = jnp.einsum("nwt,wtj->nwj", areas * share, tile.templates)
     else:
         certain = strength
-    jacobian = _jacobian(factors, certain, first, second)
+    jacobian = _jacobian(factors, certain, first, second) * fixed.root
     moving = jnp.concatenate([jacobian, residual[:, :, None, :]], axis=2)
     # the windows are added afterwards: contracted with the channels they take three times as long
     inner = jnp.sum(jnp.einsum("nwdk,nwek->nwde", moving, moving), axis=1)

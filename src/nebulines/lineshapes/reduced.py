@@ -79,6 +79,8 @@ def reduced_kernel(x: jax.Array, b2: jax.Array) -> Kernel:
 DISTANT = 48.0
 """X beyond which two terms of the far series are exact in float32."""
 _DISTANT_TERMS = 2
+_NARROW_B2 = DISTANT**2 / 40.0
+"""Up to this b^2 the Gaussian is below 2e-9 of its peak out there."""
 
 
 def reduced_kernel_along(x: jax.Array, b2: jax.Array, near: int) -> Kernel:
@@ -100,7 +102,11 @@ def reduced_kernel_along(x: jax.Array, b2: jax.Array, near: int) -> Kernel:
     inside = reduced_kernel(around.reshape(*x.shape[:-1], near), b2)
     regime = replace(_REGIMES["float32"], terms_far=_DISTANT_TERMS)
     distant = jnp.where(jnp.abs(x) < regime.edge_x, regime.edge_x, x)
-    outside = _far(distant, b2, regime)
+    outside = jax.lax.cond(
+        jnp.any(b2 > _NARROW_B2),
+        lambda: _far(distant, b2, regime),
+        lambda: _wings(distant, b2, regime),
+    )
     put = jax.vmap(lambda line, part, at: jax.lax.dynamic_update_slice(line, part, (at,)))
 
     def joined(all_: jax.Array, part: jax.Array) -> jax.Array:
