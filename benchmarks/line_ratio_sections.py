@@ -38,13 +38,12 @@ def main() -> None:
 def write(plan: Any, names: list[str]) -> None:
     """Make sections one after another, and write all that is there after each."""
     from nebulines.evaluation.line_ratio_methods import Ours
-    from nebulines.networks.weights import load
     from nebulines.reports.line_ratios import _sections
-    from nebulines.reports.line_ratios_sections import Workshop
+    from nebulines.reports.line_ratios_sections import Workshop, _loaded
     from nebulines.reports.page import write_numbers, write_page
     from nebulines.reports.section import made
 
-    dense = None if plan.ann is None else load(str(plan.ann)).network
+    dense = None if plan.ann is None else _loaded(plan.ann)[0]
     nothing: Any = None  # held-out objects, of which these sections draw their own
     work = Workshop(plan, nothing, dense, Ours(), {}, "")
     command = f"python -m benchmarks.line_ratio_sections FOLDER {' '.join(map(repr, names))}"

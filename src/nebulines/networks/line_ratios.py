@@ -29,7 +29,7 @@ PRIORS = ("mixed", "hii", "pn", "shock", "dig", "agn", "rhea2021")
 """Kinds of nebulae that the network can be told of; ``rhea2021`` is the paper's training set."""
 _D = len(COORDINATES)
 _TRIANGLE = _D * (_D + 1) // 2
-_ROWS, _COLUMNS = np.tril_indices(_D)
+_PAIRS = [(i, j) for i in range(_D) for j in range(i + 1)]
 
 
 class Posterior(NamedTuple):
@@ -132,7 +132,7 @@ class LineRatios(eqx.Module):
         shift = jnp.swapaxes(shift.reshape(k, _D, -1), 0, 1)
         triangle = jnp.swapaxes(triangle.reshape(k, _TRIANGLE, -1), 0, 1)
         zero = jnp.zeros_like(triangle[0])
-        entries = {pair: triangle[at] for at, pair in enumerate(zip(_ROWS, _COLUMNS, strict=True))}
+        entries = {pair: triangle[at] for at, pair in enumerate(_PAIRS)}
         entries |= {(i, i): jnp.exp(jnp.clip(entries[i, i], -5.0, 5.0)) for i in range(_D)}
         rows = [jnp.stack([entries.get((i, j), zero) for j in range(_D)]) for i in range(_D)]
         return jax.nn.log_softmax(logits, axis=0), shift, jnp.stack(rows)
