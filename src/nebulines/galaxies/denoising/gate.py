@@ -28,9 +28,9 @@ FEATURE_SIGMAS = 5.5
 AGREE_SIGMAS = 3.5
 """OUT_OF_RANGE: the posterior of a line lies so many sigmas from what the data alone say of it,
 which galaxies as those of the prior do not do."""
-RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 0.0
-"""OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on; a line above
-the strongest of the training, none."""
+RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 3.5
+"""OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on; a line lies
+above the strongest of the training, and so many of its errors above nothing."""
 UNUSUAL, SEEN_SIGMAS, NEAR_SHARE = 2.1, 3.0, 0.1
 """OUT_OF_RANGE, the answer stays: a line stronger than usual by the first in units of the training
 set's spread, seen by itself at so many sigmas, whose posterior differs by more than that share of
@@ -215,12 +215,13 @@ def _smoothed(values: Array, shape: tuple[float, ...]) -> Array:
 
 def _outside(network: Denoise, found: Statistics) -> Array:
     n_lines = network.basis.n_lines
-    upwards = jnp.full(network.basis.size, RANGE_SIGMAS).at[:n_lines].set(STRONG_SIGMAS)
     u = found.u.at[:, :n_lines].set(found.line)
     sigma = found.sigma_u.at[:, :n_lines].set(found.sigma_line)
-    high = u - upwards * sigma > network.u_high
+    rest, lines = slice(n_lines, None), slice(None, n_lines)
+    high = (u - RANGE_SIGMAS * sigma > network.u_high)[:, rest]
     low = u + RANGE_SIGMAS * sigma < network.u_low
-    return jnp.any(high | low, axis=1)
+    strong = (u > network.u_high) & (u > STRONG_SIGMAS * sigma)
+    return jnp.any(low, axis=1) | jnp.any(high, axis=1) | jnp.any(strong[:, lines], axis=1)
 
 
 def _hidden(network: Denoise, seen: Array) -> Array:
