@@ -6,8 +6,8 @@ Plain dense networks learn the median of asinh EW (mean absolute error) from gro
 galaxies, in two sizes, from colours as a survey sees them and from colours without noise. Where
 neither more galaxies nor a larger network helps, the scores are the best that the population and
 the noise allow: the gap from there to the noise ceiling of the widths is what the colours do not
-decide. A network of the package that does better shows
-that a curve had not yet got there. Nearest neighbours learn from as many galaxies as in the report. Writes
+decide. A network of the package that does better shows that a curve had not yet got there. Nearest
+neighbours learn from as many galaxies as in the report. Writes
 ``benchmarks/results/lines_from_continuum/bound.md`` and ``.json``.
 """
 
