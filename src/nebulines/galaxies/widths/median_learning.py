@@ -44,7 +44,7 @@ def with_learned_medians(
     state = optimiser.init(eqx.filter(layers, eqx.is_inexact_array))
 
     @eqx.filter_jit
-    def step(trunk: Any, layers: Any, state: Any, x: Array, y: Array) -> tuple[Any, Any]:
+    def step(trunk: Any, layers: Any, state: Any, x: Any, y: Any) -> tuple[Any, Any]:
         gradient = eqx.filter_grad(_distance)(layers, trunk, x, y)
         updates, state = optimiser.update(gradient, state)
         return eqx.apply_updates(layers, updates), state
@@ -56,7 +56,7 @@ def with_learned_medians(
     return eqx.tree_at(lambda net: getattr(net, "trunk", net).median_layers, network, layers)
 
 
-def _distance(layers: Any, trunk: Any, x: Array, wanted: Array) -> Array:
+def _distance(layers: Any, trunk: Any, x: Any, wanted: Any) -> Array:
     """Mean absolute difference of asinh EW: galaxies that are few do not pull at the others."""
     ew = eqx.tree_at(lambda net: net.median_layers, trunk, layers).median(x)
     return jnp.mean(jnp.abs(jnp.arcsinh(ew) - wanted))
