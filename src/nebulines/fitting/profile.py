@@ -1,11 +1,14 @@
 """Do the residuals under the lines ask for another velocity component?
 
 A score test: with one component fitted, how much would chi2 fall if every line had, in the same
-proportion, another profile? Two families of profiles are tried, and neither needs another fit:
+proportion, another profile? Three families of profiles are tried, and none needs another fit:
 
 - skewness and kurtosis, the third and fourth Gauss-Hermite functions of the fitted line (van der
   Marel & Franx 1993, ApJ 407, 525), for components that blend with it: z3^2 + z4^2;
-- a bump of the line's own width some widths off, for components that stand apart: z^2 where z > 0.
+- a bump of the line's own width some widths off, for components that stand apart: z^2 where z > 0;
+- two narrow lines under a fitted line that has taken both for one, at the same mean and of the same
+  width together: of their sum in Gauss-Hermite functions the third to the eighth, the lower ones
+  being what the fit has taken already: z^2 where z > 0.
 
 z = sum_k r_k tau_k / |tau| with residuals r in sigma and the template tau = sum of the lines' own,
 each as high as its line. Without a second component r is white noise less its projection on the
@@ -14,6 +17,11 @@ and sharp where tau is orthogonal to the model, as these functions are for separ
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +36,12 @@ BUMP_OFFSETS = (-7.4, -5.2, -3.2, 3.2, 5.2, 7.4)
 """Centres of the bumps in sigma of the line."""
 BUMP_HALF_WIDTH = 2.3
 """Half of a bump's base (a triangle) in sigma of the line."""
+SPLIT_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7)
+"""Flux of the bluer of two lines under one."""
+SPLIT_DISTANCES = (0.6, 0.8, 0.9, 0.95)
+"""Their dispersion in sigma of the line; what is left of its variance is their own."""
+SPLIT_ORDERS = range(3, 9)
+"""Gauss-Hermite functions that they are made of."""
 CLIP_SIGMA = 5.0
 """Residuals beyond this say nothing about the noise."""
 
@@ -127,19 +141,20 @@ def _score(
     """
     # written out once, where many sums read them
     u, weighted, scale = jax.lax.optimization_barrier((u, weighted, scale))
-    wings = tuple(jnp.hypot(*pair) for pair in _tests(_hermite(u), weighted, scale))
+    wings = tuple(jnp.hypot(*pair) for pair in _tests(_hermite(u, (3, 4)), weighted, scale))
     if together:
         u = jnp.mean(u, axis=0, keepdims=True)
         weighted = jnp.sum(weighted, axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum(scale**2, axis=0, keepdims=True))
     bumps = [jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0) for at in BUMP_OFFSETS]
-    tested = _tests(bumps, weighted, scale)
+    found = zip(_tests(bumps, weighted, scale), _split_tests(u, weighted, scale), strict=True)
+    tested = [jnp.concatenate(pair) for pair in found]
     highest = jnp.max(tested[0], axis=0)
-    bump = (jnp.max(jnp.where(tested[0] == highest, part, -jnp.inf), axis=0) for part in tested)
+    best = (jnp.max(jnp.where(tested[0] == highest, part, -jnp.inf), axis=0) for part in tested)
     better = highest > wings[0]
     z, amplitude, others = (
         jnp.where(better, jnp.maximum(value, 0.0), wing)
-        for wing, value in zip(wings, bump, strict=True)
+        for wing, value in zip(wings, best, strict=True)
     )
     return jnp.stack([z**2, amplitude, others**2, variance])
 
@@ -149,6 +164,24 @@ def _tests(shapes: list[Array], weighted: Array, scale: Array) -> tuple[Array, A
     that contributes most, each (T, n)."""
     norm = jnp.stack([jnp.sum((scale * shape) ** 2, axis=1) for shape in shapes])
     dot = jnp.stack([jnp.sum(weighted * shape, axis=1) for shape in shapes])
+    return _judged(norm, dot)
+
+
+def _split_tests(u: Array, weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
+    """The same for two lines under one, from the sums over channels that all of them share; the
+    functions are taken to be orthogonal over the channels, as they are over the line."""
+    made = _splits()[:, :, None, None]
+    functions = _hermite(u, tuple(SPLIT_ORDERS))
+    norm = jnp.stack([jnp.sum((scale * one) ** 2, axis=1) for one in functions])
+    dot = jnp.stack([jnp.sum(weighted * one, axis=1) for one in functions])
+    norm, dot = jax.lax.optimization_barrier((norm, dot))
+    # sums, not products of matrices: those are too small to be worth a call
+    return _judged(jnp.sum(made**2 * norm, axis=1), jnp.sum(made * dot, axis=1))
+
+
+def _judged(norm: Array, dot: Array) -> tuple[Array, Array, Array]:
+    """What `_tests` returns, from the shapes' squares and their products with the residuals,
+    both (T, lines, n)."""
     strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=1, keepdims=True)
 
     def over(lines: Array) -> tuple[Array, Array]:
@@ -160,11 +193,35 @@ def _tests(shapes: list[Array], weighted: Array, scale: Array) -> tuple[Array, A
     return along / jnp.sqrt(total), along / total, other / jnp.sqrt(rest)
 
 
-def _hermite(u: Array) -> list[Array]:
-    """The third and the fourth Gauss-Hermite function."""
+def _hermite(u: Any, orders: Sequence[int]) -> list[Any]:
+    """Gauss-Hermite functions of ascending orders from 2 on, all of the same square integral,
+    which for order 0 is exp(-u^2 / 2)."""
+    before, now = np.float32(np.sqrt(2.0)) * u, (2.0 * u * u - 1.0) * np.float32(np.sqrt(0.5))
     gauss = jnp.exp(-0.5 * u * u)
-    third = (2.0 * u * u - 3.0) * u * gauss * np.float32(np.sqrt(2.0 / 6.0))
-    return [third, ((4.0 * u * u - 12.0) * u * u + 3.0) * gauss * np.float32(1.0 / np.sqrt(24.0))]
+    found = []
+    for order in range(3, max(orders) + 1):
+        rise, fall = np.float32(np.sqrt(2.0 / order)), np.float32(np.sqrt(1.0 - 1.0 / order))
+        before, now = now, rise * u * now - fall * before
+        found.append(now * gauss)
+    return [found[order - 3] for order in orders]
+
+
+@lru_cache
+def _splits() -> np.ndarray:
+    """Two lines under one (T, orders) in Gauss-Hermite functions, of unit length: for a share f
+    and a dispersion d at -(1 - f) d / sqrt(f (1 - f)) and f d / sqrt(f (1 - f)), each of variance
+    1 - d^2."""
+    u = np.linspace(-10.0, 10.0, 2001)
+    with jax.ensure_compile_time_eval():
+        functions = np.stack([np.asarray(f) for f in _hermite(u, tuple(SPLIT_ORDERS))])
+    found = []
+    for share, d in product(SPLIT_SHARES, SPLIT_DISTANCES):
+        apart, own = d / np.sqrt(share * (1.0 - share)), np.sqrt(1.0 - d * d)
+        blue = np.exp(-0.5 * ((u + (1.0 - share) * apart) / own) ** 2)
+        red = np.exp(-0.5 * ((u - share * apart) / own) ** 2)
+        found.append(functions @ (share * blue + (1.0 - share) * red))
+    each = np.stack(found)
+    return (each / np.linalg.norm(each, axis=1, keepdims=True)).astype(np.float32)
 
 
 def _noise_variance(residual: Array, used: Array) -> Array:
