@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from nebulines.reports.denoising_targets import target_table, targets
@@ -29,10 +32,11 @@ def test_a_cell_outside_fails_the_coverage(cover, met):
 
 
 def test_every_number_is_compared_with_what_was_asked():
-    rows = targets(numbers(0.68, 0.12), {"trained_with": {"seconds": 2400.0}})
+    rows = targets(numbers(0.68, np.float64(0.12)), {"trained_with": {"seconds": 2400.0}})
     assert [row.met for row in rows] == [
         True, False, True, False, False, True, False, False,
     ]  # fmt: skip
+    assert len(json.loads(json.dumps([row._asdict() for row in rows]))) == len(rows)
     table = target_table(rows)
     assert table.count("**no**") == 5
     assert "40 minutes" in table

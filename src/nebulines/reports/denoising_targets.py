@@ -47,7 +47,7 @@ def targets(numbers: _NUMBERS, card: _NUMBERS) -> list[Target]:
     }
     short = {title.partition(" (")[0]: part for title, part in numbers.items()}
     rows = [row for title, make in makers.items() if short.get(title) for row in make(short[title])]
-    return [*rows, *_training(card)]
+    return [row._replace(met=bool(row.met)) for row in (*rows, *_training(card))]
 
 
 def target_table(rows: list[Target]) -> str:
