@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of
 
 CALL_ROWS = 1024
-"""Spectra given to one call."""
+MANY_ROWS = 4096
+"""Spectra given to one call, and of many: calling takes a millisecond, however many there are."""
 LEAST_CHANNELS = 16
 """Shorter spectra show the network no line."""
 LEAST_SEARCH_KMS = 500.0
@@ -66,11 +68,18 @@ def answers(prepared: Prepared, network: Kinematics) -> Answer:
         return tuple(np.asarray(part) for part in found)
 
     n = len(prepared.data.data)
-    size = tile_size(n, CALL_ROWS)
+    size = _rows_of_a_call(n)
     sizes = (size, prepared.data.data.shape[1], plan.n_channels, *plan.strength.shape, len(trials))
     program = ("kinematics", shape, plan.continuum_half, *sizes, *_sizes_of(network))
     found = Answer(*run_tiles(work, n, size, program=program))
     return _as_velocities(found, geometry)
+
+
+def _rows_of_a_call(n: int) -> int:
+    """Rows of a call for n spectra: many where each core has a call of its own and hardly a row
+    is added to fill the last."""
+    spread = n >= MANY_ROWS * (os.cpu_count() or 2)
+    return MANY_ROWS if spread and -n % MANY_ROWS <= n // 16 else tile_size(n, CALL_ROWS)
 
 
 def _sizes_of(network: Kinematics) -> tuple[int, ...]:
