@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # a room may import itself, and rooms of the lines above its own
 ROOM_ORDER = """
-constants errors runtime small_tiles
+constants errors one_pass runtime small_tiles
 kept_programs
 spectral_axis
 lines instruments

@@ -28,6 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.one_pass import sum_together
+
 HALF_WIDTH = 24
 """Channels looked at on either side of a line."""
 SHARED_HALF_WIDTH = 12
@@ -170,27 +172,26 @@ def _tests(shapes: list[Array], weighted: Array, scale: Array) -> tuple[Array, A
 def _split_tests(u: Array, weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
     """The same for two lines under one, from the sums over channels that all of them share; the
     functions are taken to be orthogonal over the channels, as they are over the line."""
-    made = _splits()[:, :, None, None]
+    made = _splits()
     functions = _hermite(u, tuple(SPLIT_ORDERS))
     norm = jnp.stack([jnp.sum((scale * one) ** 2, axis=1) for one in functions])
     dot = jnp.stack([jnp.sum(weighted * one, axis=1) for one in functions])
     norm, dot = jax.lax.optimization_barrier((norm, dot))
-    # sums, not products of matrices: those are too small to be worth a call
-    return _judged(jnp.sum(made**2 * norm, axis=1), jnp.sum(made * dot, axis=1))
+    n = norm.shape[-1]
+    flat = (made**2 @ norm.reshape(len(norm), -1)), (made @ dot.reshape(len(dot), -1))
+    return _judged(*(part.reshape(len(made), -1, n) for part in flat))
 
 
 def _judged(norm: Array, dot: Array) -> tuple[Array, Array, Array]:
     """What `_tests` returns, from the shapes' squares and their products with the residuals,
     both (T, lines, n)."""
-    strongest = jnp.abs(dot) >= jnp.max(jnp.abs(dot), axis=1, keepdims=True)
-
-    def over(lines: Array) -> tuple[Array, Array]:
-        total = jnp.sum(jnp.where(lines, norm, 0.0), axis=1)
-        return jnp.sum(jnp.where(lines, dot, 0.0), axis=1), jnp.where(total > 0, total, jnp.inf)
-
-    along, total = over(jnp.ones_like(strongest))
-    other, rest = over(~strongest)
-    return along / jnp.sqrt(total), along / total, other / jnp.sqrt(rest)
+    size = jnp.abs(dot)
+    weaker = size < jnp.max(size, axis=1, keepdims=True)
+    total, along, rest, other = sum_together(
+        (norm, dot, jnp.where(weaker, norm, 0.0), jnp.where(weaker, dot, 0.0)), 1
+    )
+    total, rest = (jnp.where(part > 0, part, jnp.inf) for part in (total, rest))
+    return along * jax.lax.rsqrt(total), along / total, other * jax.lax.rsqrt(rest)
 
 
 def _hermite(u: Any, orders: Sequence[int]) -> list[Any]:
