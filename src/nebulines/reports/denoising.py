@@ -141,7 +141,9 @@ def reproduce_denoising(
         made(title, make, bench)
         for title, make in tqdm(chosen.items(), desc=stem, disable=not progress)
     ]
-    numbers = {title: section.numbers for title, section in zip(chosen, written, strict=True)}
+    numbers: dict[str, Any] = {
+        title: section.numbers for title, section in zip(chosen, written, strict=True)
+    }
     reached = targets(numbers, bench.ours)
     parts = [_introduction(bench), target_table(reached),
              *(part for section in written for part in section.parts)]  # fmt: skip
