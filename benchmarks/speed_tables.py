@@ -117,7 +117,8 @@ def _start(start: Numbers) -> str:
 def _rows_text() -> str:
     return (
         "`nebulines fit ROWS.fits -o OUT.fits`, 842 channels with FLUX, ERR and an R for each row; "
-        "wall time includes start-up, reading and writing (warm compilation cache)."
+        "wall time includes start-up, reading and writing (warm compilation cache). The start has "
+        f"a limit of its own ({FIRST_SECONDS:g} s, above): the rate is judged without it."
     )
 
 
@@ -125,14 +126,14 @@ def _rows(files: list[Numbers]) -> str:
     rows = []
     for found in files:
         target = found["n"] == 40_000
-        rate = found["per_second"]
+        rate = found["per_second_after_start"]
         rows.append(
             [
                 f"{found['n']:,}",
                 f"{found['file_mb']:,.0f}",
                 f"{found['seconds']:.2f}",
+                f"{found['per_second']:,.0f}",
                 f"{rate:,.0f}" + (f" ({FILE:,.0f}: {judged(rate, least=FILE)})" if target else ""),
-                f"{found['per_second_after_start']:,.0f}",
                 f"{found['memory_mb']:,.0f}",
             ]
         )
