@@ -58,12 +58,12 @@ def test_what_is_reached_passes(numbers):
     found = verdicts(numbers)
     row = found["`kinematics` R 1000: RMS of velocity [km/s]"]
     assert row["passed"]
-    assert row["bound"] == "exact posterior: 5.10 (0.981 of the CRLB)"
+    assert row["beside"] == "exact posterior: 5.10 (0.981 of the CRLB)"
     broadening = found["`kinematics` R 1000: RMS of broadening [km/s]"]
-    assert broadening["bound"] == "exact posterior: 10.20 ± 0.10"
+    assert broadening["beside"] == "exact posterior: 10.20 ± 0.10"
     assert row["error"] == pytest.approx(9.0 / 100.0)
     assert not found["`kinematics` two components: flagged or covered [%]"]["passed"]
-    assert "87.6" in found["`kinematics` two components: flagged or covered [%]"]["bound"]
+    assert "87.6" in found["`kinematics` two components: flagged or covered [%]"]["beside"]
     assert all(row["passed"] for what, row in found.items() if "two components" not in what)
 
 

@@ -31,6 +31,9 @@ def line_correlations(result: Result, rows: slice) -> dict[tuple[str, str], np.n
         result: with ``NAME_flux``, ``NAME_flux_err``, ``ratio_A_B``, ``ratio_A_B_err``.
         rows: which rows.
 
+    Returns:
+        (n,) of each pair whose ratio the result has, by their names; 0 where it cannot be told.
+
     Example:
         >>> columns = {"HALPHA6563_flux": [3.0], "HALPHA6563_flux_err": [0.3],
         ...            "HBETA4861_flux": [1.0], "HBETA4861_flux_err": [0.1],
@@ -69,7 +72,14 @@ def correlation(known: Correlations, first: str, second: str) -> np.ndarray | fl
 
 
 def sum_error(first: np.ndarray, second: np.ndarray, correlated: np.ndarray | float) -> np.ndarray:
-    """1-sigma error of a sum of two fluxes.
+    """1-sigma error of a sum of two fluxes, sqrt(a^2 + b^2 + 2 rho a b).
+
+    Args:
+        first, second: a, b, 1-sigma errors (n,) in one unit.
+        correlated: rho, correlation (n,) of the two.
+
+    Returns:
+        (n,) in that unit.
 
     Example:
         >>> float(sum_error(np.array(3.0), np.array(4.0), 0.0))

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from nebulines.evaluation.tables import markdown
 from nebulines.reports.section import Section
-
-
-class _Row(NamedTuple):
-    """One line of the table: what was asked, of whom, the limit, the number with its sampling
-    error, and what no method can pass, where that is known."""
-
-    what: str
-    limit: str
-    reached: float
-    error: float | None
-    passed: bool
-    bound: str | None = None
+from nebulines.reports.target_rows import Row, target_section, wanted
 
 
 def targets(numbers: dict[str, Any]) -> Section:
@@ -40,24 +25,7 @@ def targets(numbers: dict[str, Any]) -> Section:
         "cannot be had from these spectra. Beside the two components stands how many of them a "
         "test would flag that knew both; beside the rates, what they cost."
     )
-    table = markdown(
-        ["target", "limit", "reached", "±", "", "beside it"],
-        [[r.what, r.limit, r.reached, r.error, "yes" if r.passed else "**no**", r.bound]
-         for r in rows],
-    )  # fmt: skip
-    return Section([text, table], {"rows": [r._asdict() for r in rows]})
-
-
-@functools.cache
-def wanted() -> dict[str, Any]:
-    """The targets, from ``data/kinematics_targets.toml``.
-
-    Example:
-        >>> wanted()["speed"]["spectra_per_second"]
-        150000
-    """
-    path = Path(__file__).parent / "data" / "kinematics_targets.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return target_section(text, rows)
 
 
 def _judged(numbers: dict[str, Any], method: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,16 +34,16 @@ def _judged(numbers: dict[str, Any], method: str) -> Iterator[tuple[str, dict[st
         yield from ((title, r) for r in records if r["method"] == method)
 
 
-def _rms_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
+def _rms_rows(numbers: dict[str, Any]) -> Iterator[Row]:
     limits = numbers.get("What can be reached", {})
-    for row in wanted()["rms"]:
+    for row in wanted("kinematics_targets")["rms"]:
         for title, record in _judged(numbers, row["method"]):
             if title != f"R {row['resolution']}":
                 continue
             for found in record["bins"][-2:]:
                 quantity = found["quantity"]
                 limit, exact = row[quantity], limits.get(title, {}).get(quantity)
-                yield _Row(
+                yield Row(
                     f"`{row['method']}` {title}: RMS of {quantity} [km/s]",
                     f"at most {limit:g}",
                     found["rms"],
@@ -94,8 +62,8 @@ def _exact_text(exact: dict[str, float], found: dict[str, Any]) -> str:
     return f"exact posterior: {exact['expected']:.2f} ± {exact['error']:.2f}"
 
 
-def _bin_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
-    asked = wanted()["bins"]
+def _bin_rows(numbers: dict[str, Any]) -> Iterator[Row]:
+    asked = wanted("kinematics_targets")["bins"]
     for title, record in _judged(numbers, "kinematics"):
         for quantity in ("velocity", "broadening"):
             bins = [b for b in record["bins"] if b["quantity"] == quantity]
@@ -104,7 +72,7 @@ def _bin_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
             ratio = worst["rms_over_bound"]
             error = ratio / np.sqrt(2.0 * worst["n"])
             limit = asked["rms_over_bound"]
-            yield _Row(f"{name} RMS/CRLB of {quantity}", f"at most {limit:g}", ratio, error,
+            yield Row(f"{name} RMS/CRLB of {quantity}", f"at most {limit:g}", ratio, error,
                        ratio <= limit)  # fmt: skip
             for level in (68, 95):
                 low, high = asked[f"coverage_{level}"]
@@ -112,16 +80,16 @@ def _bin_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
                 off = [abs(100 * b[key] - middle) for b in bins[:-1]]
                 worst = bins[int(np.argmax(off))]
                 share = 100 * worst[key]
-                yield _Row(f"{name} {level} % intervals of {quantity} cover [%]",
+                yield Row(f"{name} {level} % intervals of {quantity} cover [%]",
                            f"{low:g}-{high:g}", share, 100 * worst[f"{key}_error"],
                            low <= share <= high)  # fmt: skip
-            yield _Row(f"`kinematics` {title}: KS of the PIT of {quantity}",
+            yield Row(f"`kinematics` {title}: KS of the PIT of {quantity}",
                        f"under {asked['ks']:g}", bins[-1]["ks"], 0.5 / np.sqrt(bins[-1]["n"]),
                        bins[-1]["ks"] < asked["ks"])  # fmt: skip
 
 
-def _range_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
-    asked = wanted()["range"]
+def _range_rows(numbers: dict[str, Any]) -> Iterator[Row]:
+    asked = wanted("kinematics_targets")["range"]
     ideal = next((r[-1]["ideal"] for r in numbers.get("Two components", {}).values()), None)
     for method, cases in numbers.get("Out of range", {}).items():
         if method == "starnet":  # states no errors and raises no flags
@@ -131,7 +99,7 @@ def _range_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
             share = 100 * (case["flagged"] if within else case["safe"])
             error = float(np.sqrt(max(share * (100 - share), 0.0) / case["n"]))
             limit = asked["false_flags"] if within else asked["safe"]
-            yield _Row(
+            yield Row(
                 f"`{method}` {case['case']}: {'false flags' if within else 'flagged or covered'}"
                 " [%]",
                 f"{'under' if within else 'at least'} {limit:g}",
@@ -144,14 +112,14 @@ def _range_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
             )
 
 
-def _speed_rows(numbers: dict[str, Any]) -> Iterator[_Row]:
-    limit = wanted()["speed"]["spectra_per_second"]
+def _speed_rows(numbers: dict[str, Any]) -> Iterator[Row]:
+    limit = wanted("kinematics_targets")["speed"]["spectra_per_second"]
     timed = numbers.get("Time", {}).get("kinematics", {})
     for title, found in timed.items():
         if title == "kinematics":  # with fluxes, model and flags: not what the papers time
             continue
         rate, busy = found["spectra_per_second"], found["processor_us"]
-        yield _Row(
+        yield Row(
             f"`{title}` [spectra/s]",
             f"at least {limit:,}",
             rate,

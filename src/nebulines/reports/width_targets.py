@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from nebulines.evaluation.tables import markdown
 from nebulines.reports.section import Section
+from nebulines.reports.target_rows import Row, target_section, wanted
 
 _OURS = "equivalent_width, 11 colours"
 MIXTURE = "medians of the mixture, 11 colours"
@@ -19,14 +16,9 @@ MIXTURE = "medians of the mixture, 11 colours"
 _CEILING = "true widths (noise ceiling)"
 
 
-class _Row(NamedTuple):
-    """One line of the table: what was asked, the limit, the number, and what stands beside it."""
-
-    what: str
-    limit: str
-    reached: str
-    passed: bool
-    beside: str | None = None
+def _row(what: str, limit: str, reached: str, passed: bool, beside: str | None = None) -> Row:
+    """A row whose sampling error is not known."""
+    return Row(what, limit, reached, None, passed, beside)
 
 
 def targets(record: dict[str, Any]) -> Section:
@@ -48,93 +40,77 @@ def targets(record: dict[str, Any]) -> Section:
         "([DSPS](../dsps_lines.md), [real galaxies](../real_continua.md), "
         "[explorer](../explorer/explorer.md))."
     )
-    table = markdown(
-        ["target", "limit", "reached", "", "beside it"],
-        [[r.what, r.limit, r.reached, "yes" if r.passed else "**no**", r.beside] for r in rows],
-    )
-    return Section([text, table], {"rows": [r._asdict() for r in rows]})
+    return target_section(text, rows)
 
 
-@functools.cache
-def wanted() -> dict[str, Any]:
-    """The targets and bounds, from ``data/width_targets.toml``.
-
-    Example:
-        >>> wanted()["spread"]["ks"]
-        0.03
-    """
-    path = Path(__file__).parent / "data" / "width_targets.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
-def _rank_rows(record: dict[str, Any]) -> Iterator[_Row]:
+def _rank_rows(record: dict[str, Any]) -> Iterator[Row]:
     scores = record["scores"]
     ours, mixture, top = (scores[name]["spearman"] for name in (_OURS, MIXTURE, _CEILING))
-    plain = wanted()["plain"]["spearman"]
-    for line, limit in wanted()["spearman"].items():
+    plain = wanted("width_targets")["plain"]["spearman"]
+    for line, limit in wanted("width_targets")["spearman"].items():
         beside = (f"mixture: {mixture[line]:.3f}; plain: {plain[line]:.3f}; "
                   f"ceiling: {top[line]:.3f}")  # fmt: skip
-        yield _Row(f"Spearman {line}", f"at least {limit:.3f}", f"{ours[line]:.3f}",
+        yield _row(f"Spearman {line}", f"at least {limit:.3f}", f"{ours[line]:.3f}",
                    ours[line] >= limit, beside)  # fmt: skip
 
 
-def _gain_rows(record: dict[str, Any]) -> Iterator[_Row]:
+def _gain_rows(record: dict[str, Any]) -> Iterator[Row]:
     """By how much the NMAD of a line is below that of neighbours."""
-    asked = wanted()["nmad"]
+    asked = wanted("width_targets")["nmad"]
     ours, mixture, top = (record["scores"][n]["nmad"] for n in (_OURS, MIXTURE, _CEILING))
     for name in asked["baselines"]:
         near, short = record["scores"][name]["nmad"], name.partition(",")[0]
         for line in asked["lines"]:
             gain = 1.0 - ours[line] / near[line]
-            yield _Row(f"NMAD below {short}, {line}", f"at least {asked['gain']:.0%}",
+            yield _row(f"NMAD below {short}, {line}", f"at least {asked['gain']:.0%}",
                        f"{gain:.1%}", gain >= asked["gain"],
                        f"mixture: {1.0 - mixture[line] / near[line]:.1%}; "
                        f"ceiling: {1.0 - top[line] / near[line]:.1%}")  # fmt: skip
 
 
-def _spread_rows(record: dict[str, Any]) -> Iterator[_Row]:
-    asked = wanted()["spread"]
+def _spread_rows(record: dict[str, Any]) -> Iterator[Row]:
+    asked = wanted("width_targets")["spread"]
     inside = list(record["scores"][_OURS]["coverage"].values())
     low, high = asked["coverage"]
-    yield _Row("coverage of 68.27 % intervals, every line", f"{low:.2f}-{high:.2f}",
+    yield _row("coverage of 68.27 % intervals, every line", f"{low:.2f}-{high:.2f}",
                f"{min(inside):.3f}-{max(inside):.3f}",
                low <= min(inside) and max(inside) <= high)  # fmt: skip
     line, most = max(record["ks"].items(), key=lambda item: item[1])
-    yield _Row(f"KS of predicted + noise, worst line ({line})", f"under {asked['ks']:g}",
+    yield _row(f"KS of predicted + noise, worst line ({line})", f"under {asked['ks']:g}",
                f"{most:.3f}", most < asked["ks"])  # fmt: skip
     seen, made = (np.array(record["bpt"][key])
                   for key in ("observed", "predicted + scatter + noise"))  # fmt: skip
     worst = float(np.abs(seen - made).max())
-    yield _Row("BPT diagram: share of a class, largest difference", f"under {asked['bpt']:g}",
+    yield _row("BPT diagram: share of a class, largest difference", f"under {asked['bpt']:g}",
                f"{worst:.3f}", worst < asked["bpt"])  # fmt: skip
 
 
-def _published_rows(record: dict[str, Any]) -> Iterator[_Row]:
+def _published_rows(record: dict[str, Any]) -> Iterator[Row]:
     if "published" not in record:
         return
-    limit, found = wanted()["published"]["agreement"], record["published"]["double"]
-    yield _Row("published weights: asinh EW against plain NumPy", f"at most {limit:g}",
+    limit, found = wanted("width_targets")["published"]["agreement"], record["published"]["double"]
+    yield _row("published weights: asinh EW against plain NumPy", f"at most {limit:g}",
                f"{found:.1e}", found <= limit,
                f"single precision: {record['published']['single']:.1e}")  # fmt: skip
 
 
-def _speed_rows(record: dict[str, Any]) -> Iterator[_Row]:
+def _speed_rows(record: dict[str, Any]) -> Iterator[Row]:
     if "equivalent_width" not in record.get("speed", {}):
         return
-    asked, ours = wanted()["speed"], record["speed"]["equivalent_width"]
+    asked, ours = wanted("width_targets")["speed"], record["speed"]["equivalent_width"]
     one = next(rate for rate in ours if rate["what"] == "one galaxy a call")
     many = next(r for r in ours if "blocks" in r["what"] and r["what"].endswith("medians"))
     limit, best = asked["galaxies_per_second"], many["per_second"]
-    yield _Row("ten lines, galaxies a second, blocks", f"at least {limit:,}", f"{best:,.0f}",
+    yield _row("ten lines, galaxies a second, blocks", f"at least {limit:,}", f"{best:,.0f}",
                best >= limit, f"median run: {many['median_per_second']:,.0f}; "
                f"{many['cpu_us']:.2f} us of processor a galaxy")  # fmt: skip
     time_us = 1e6 / one["per_second"]
-    yield _Row("one galaxy a call [us]", f"under {asked['call_us']}", f"{time_us:.0f}",
+    yield _row("one galaxy a call [us]", f"under {asked['call_us']}", f"{time_us:.0f}",
                time_us < asked["call_us"],
                f"median: {1e6 / one['median_per_second']:.0f}")  # fmt: skip
     for key, name, near in zip(("joint", "separate"), ("joint PCA + k-NN", "ten separate ones"),
                                record["speed"]["k-NN"], strict=True):  # fmt: skip
         ratio = best / near["per_second"]
-        yield _Row(f"times as fast as {name}", f"at least {asked[key]}", f"{ratio:,.0f}",
+        yield _row(f"times as fast as {name}", f"at least {asked[key]}", f"{ratio:,.0f}",
                    ratio >= asked[key],
                    f"in processor time: {near['cpu_us'] / many['cpu_us']:,.0f}")  # fmt: skip

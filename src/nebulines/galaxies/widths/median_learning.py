@@ -31,6 +31,9 @@ def with_learned_medians(
         steps: of Adam, with a cosine schedule; None = 8000, or 200 passes through the galaxies.
         batch: galaxies in a step.
         seed: of the batches.
+
+    Returns:
+        The network; only ``median_layers`` differ.
     """
     inputs = _inputs_of_trunk(network, inputs)
     trunk = getattr(network, "trunk", network)
