@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, update_wrapper
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 from uuid import uuid4
 
 import jax
+import numpy as np
 from jax.experimental import serialize_executable
 
 from nebulines.runtime import cache_folder
@@ -79,7 +80,7 @@ class KeptPrograms:
         self._signature = inspect.signature(function)
         self._static = static_argnames
         self._jitted = jax.jit(function, static_argnames=static_argnames)
-        self._programs: dict[str, Any] = {}
+        self._programs: dict[Any, Any] = {}
         self._lock = threading.Lock()
         _every.add(self)
 
@@ -92,15 +93,17 @@ class KeptPrograms:
         bound.apply_defaults()
         fixed = {name: bound.arguments.pop(name) for name in self._static}
         leaves, structure = jax.tree.flatten(bound.arguments)
-        if not _can_be_kept(leaves):
+        settings = jax.config.values
+        if not _can_be_kept(leaves, settings):
             return self._jitted(*args, **kwargs)
-        kinds = [(a.shape, str(a.dtype), a.weak_type) for a in map(jax.typeof, leaves)]
-        key = repr((self._name, fixed, str(structure), kinds, _precision()))
-        program = self._programs.get(key)
+        kinds, precision = tuple(map(_kind, leaves)), _precision(settings)
+        known = tuple(fixed.values()), structure, kinds, precision
+        program = self._programs.get(known)
         if program is None:
+            key = repr((self._name, fixed, str(structure), kinds, precision))
             with self._lock:
-                program = self._programs.get(key) or self._find(key, bound.arguments, fixed)
-                self._programs[key] = program
+                program = self._programs.get(known) or self._find(key, bound.arguments, fixed)
+                self._programs[known] = program
         return program(**bound.arguments)
 
     def _find(self, key: str, arguments: dict[str, Any], fixed: dict[str, Any]) -> Any:
@@ -132,18 +135,27 @@ class KeptPrograms:
         return jax.jit(renamed, static_argnames=self._static)
 
 
-def _can_be_kept(leaves: list[Any]) -> bool:
+def _kind(leaf: Any) -> tuple[Any, ...]:
+    """What a program must know of an argument; `jax.typeof` takes ten times as long."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.shape, leaf.dtype.str, False
+    if isinstance(leaf, jax.Array):
+        return leaf.shape, leaf.dtype.str, leaf.weak_type
+    found = jax.typeof(leaf)
+    return found.shape, found.dtype.str, found.weak_type
+
+
+def _can_be_kept(leaves: list[Any], settings: Mapping[str, Any]) -> bool:
     return (
         not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        and not jax.config.values["jax_disable_jit"]
+        and not settings["jax_disable_jit"]
         and jax.device_count() == 1
     )
 
 
-def _precision() -> tuple[Any, ...]:
+def _precision(settings: Mapping[str, Any]) -> tuple[Any, ...]:
     """What else a program depends on."""
-    values = jax.config.values
-    return values["jax_enable_x64"], values["jax_default_matmul_precision"]
+    return settings["jax_enable_x64"], settings["jax_default_matmul_precision"]
 
 
 def _dump(program: Any, key: str) -> bytes:

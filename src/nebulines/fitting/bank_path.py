@@ -418,7 +418,7 @@ def _fit_group(job: _Job, banks: dict[int, FilterBank], now: _Work, n_steps: int
         rho = now.spreads.value[padded] / key.spread
     packed, model = fit_around(
         np.stack([delta, y], axis=1).astype(np.float32),
-        _gather(now.data.data, rows, channels),
+        gather(now.data.data, rows, channels, CALL_ROWS),
         rho.astype(np.float32),
         n_tiles,
         tables,
@@ -436,10 +436,10 @@ def _fit_group(job: _Job, banks: dict[int, FilterBank], now: _Work, n_steps: int
         now.model[rows, channels] = np.asarray(model)[: len(rows)]
 
 
-def _gather(data: np.ndarray, rows: np.ndarray, channels: slice) -> np.ndarray:
-    """Some spectra in an array for one call; the last tile in use ends with copies of the last
-    of them."""
-    found = empty_aligned((CALL_ROWS, channels.stop - channels.start))
+def gather(data: np.ndarray, rows: np.ndarray, channels: slice, room: int) -> np.ndarray:
+    """Some spectra in an array (room, channel) for one call; the last tile in use ends with copies
+    of the last of them."""
+    found = empty_aligned((room, channels.stop - channels.start))
     found[: len(rows)] = data[rows, channels]
     end = -(-len(rows) // TILE_ROWS) * TILE_ROWS
     found[len(rows) : end] = found[len(rows) - 1]

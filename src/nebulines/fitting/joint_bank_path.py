@@ -17,6 +17,7 @@ from nebulines.fitting.bank_path import (
     FilterBank,
     _same_weight,
     bank_applies,
+    gather,
 )
 from nebulines.fitting.bank_tables import AnchorTables
 from nebulines.fitting.direct import VELOCITY_UNIT_KMS
@@ -36,7 +37,7 @@ from nebulines.fitting.prepared import Prepared
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import map_tiles
 
-CALL_ROWS = 4 * TILE_ROWS
+CALL_ROWS = 16 * TILE_ROWS
 """Objects given to one call."""
 MIN_GROUP_NEW = 64
 """A smaller group of objects goes the direct path when tables of a band would have to be built
@@ -208,15 +209,6 @@ def _fit_group(job: _Job, now: Work, n_steps: int) -> None:
     now.fitted[rows] = True
 
 
-def _gather(data: np.ndarray, rows: np.ndarray, channels: slice) -> np.ndarray:
-    """Some spectra in an array for one call; the last tile in use ends with copies of the last
-    of them."""
-    found = np.empty((CALL_ROWS, channels.stop - channels.start), data.dtype)
-    found[: len(rows)] = data[rows, channels]
-    found[len(rows) : -(-len(rows) // TILE_ROWS) * TILE_ROWS] = found[len(rows) - 1]
-    return found
-
-
 def _rows_of(
     band: Band,
     bank: FilterBank,
@@ -232,7 +224,9 @@ def _rows_of(
     if band.spreads.n_nodes > 1:
         spread = (band.spreads.value[padded] / bank.key.spread).astype(single)
     away = centre[padded] + band.shift[padded] - place.anchor * bank.key.spacing
-    return BandRows(_gather(band.own.data.data, rows, channels), spread, away.astype(single))
+    return BandRows(
+        gather(band.own.data.data, rows, channels, CALL_ROWS), spread, away.astype(single)
+    )
 
 
 def _served(now: Work, problem: JointProblem) -> np.ndarray:

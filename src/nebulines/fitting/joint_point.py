@@ -8,6 +8,7 @@ import numpy as np
 from nebulines.fitting.joint_bank_path import joint_bank_applies, measure_jointly_with_bank
 from nebulines.fitting.joint_direct import (
     CALL_ROWS,
+    TILE_ROWS,
     Joint,
     _described,
     flat,
@@ -62,8 +63,10 @@ def measure_directly(
         pieces = shared_scale(pieces, problem)
         theta = jnp.asarray(pieces[0].theta(velocity[here, None], broadening[here, None]))
         left = jnp.zeros_like(theta)
+        n_tiles = -(-(int(index[-1] - index[0]) + 1) // TILE_ROWS)
         described = [
-            _described(band, problem, piece, theta, left) for band, piece in enumerate(pieces)
+            _described(band, problem, piece, theta, left, n_tiles)
+            for band, piece in enumerate(pieces)
         ]
         bands, response, curvature = (tuple(part) for part in zip(*described, strict=True))
         chi2 = np.sum([fitted.chi2 for fitted in bands], axis=0)
