@@ -84,6 +84,11 @@ class KeptPrograms:
         self._lock = threading.Lock()
         _every.add(self)
 
+    @property
+    def loaded(self) -> bool:
+        """Whether this process has any program of the function."""
+        return bool(self._programs)
+
     def forget(self) -> None:
         """Let go of the programs."""
         self._programs.clear()

@@ -69,10 +69,7 @@ def answers(prepared: Prepared, network: Kinematics) -> Answer:
 
     n = len(prepared.data.data)
     size = _rows_of_a_call(n)
-    sizes = (size, prepared.data.data.shape[1], plan.n_channels, *plan.strength.shape, len(trials))
-    program = ("kinematics", shape, plan.continuum_half, *sizes, *_sizes_of(network))
-    found = Answer(*run_tiles(work, n, size, program=program))
-    return _as_velocities(found, geometry)
+    return _as_velocities(Answer(*run_tiles(work, n, size)), geometry)
 
 
 def _rows_of_a_call(n: int) -> int:
@@ -80,11 +77,6 @@ def _rows_of_a_call(n: int) -> int:
     is added to fill the last."""
     spread = n >= MANY_ROWS * (os.cpu_count() or 2)
     return MANY_ROWS if spread and -n % MANY_ROWS <= n // 16 else tile_size(n, CALL_ROWS)
-
-
-def _sizes_of(network: Kinematics) -> tuple[int, ...]:
-    """What a program is compiled for."""
-    return len(network.blocks), *network.inward.weight.shape, *network.outward.weight.shape
 
 
 def _offsets(geometry: Geometry, low: float, high: float) -> tuple[float, float]:

@@ -302,9 +302,7 @@ def fit_with_bank(
         jobs = list(_jobs(pending, np.rint(now.psi / spacing).astype(int), spreads.bin, banks))
         new = {(b, k) for _, b, k in jobs if not banks[b].has(k)}
         map_tiles(lambda at: banks[at[0]].tables(at[1]), sorted(new))
-        program = fit_around, key.facts, key.n_channels, len(model.rest), now.packed.shape[1]
-        work = partial(_fit_group, banks=banks, now=now, n_steps=n_steps)
-        map_tiles(work, jobs, program=(*program, with_model))
+        map_tiles(partial(_fit_group, banks=banks, now=now, n_steps=n_steps), jobs)
         pending = np.flatnonzero(now.fitted & now.usual & (now.packed[:, 2] == 0))
         delta, y = now.packed[pending, :2].T.astype(float)
         now.psi[pending] = now.home[pending] * spacing + delta

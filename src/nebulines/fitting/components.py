@@ -10,10 +10,8 @@ line with the largest sum of both).
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from nebulines.constants import FWHM_PER_SIGMA
@@ -35,6 +33,7 @@ from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start, find_start, plan_search
 from nebulines.fitting.tiles import SMALL_TILE, run_tiles
+from nebulines.kept_programs import keep_programs
 from nebulines.lines import LineCatalogue
 from nebulines.spectra import Flag
 
@@ -142,7 +141,7 @@ def candidates(
     ]
 
 
-_score = partial(jax.jit, static_argnames=("options",))(linearise)
+_score = keep_programs(static_argnames=("options",))(linearise)
 
 
 def fit_pairs(

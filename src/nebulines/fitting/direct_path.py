@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -190,12 +189,6 @@ class DirectProblem:
     strongest: np.ndarray
     with_model: bool
 
-    @property
-    def program(self) -> Hashable:
-        """What `fit_rows` is compiled for."""
-        tie = self.model.templates.shape
-        return fit_rows, self.options, self.plan.n_channels, self.plan.lines.shape, tie
-
     def piece(self, rows: np.ndarray, velocity: np.ndarray) -> Piece:
         """The tile of some rows, expanded around velocities (n,) [km/s]."""
         here = self.geometry.rows(rows)
@@ -310,7 +303,7 @@ def fit_directly(
             return problem.collect(fit_rows(theta, piece.tile, problem.options, steps), piece)
 
         call_rows = even_rows(len(here), CALL_ROWS, TILE_ROWS)
-        return Fitted(*run_tiles(work, len(here), call_rows, padded=False, program=problem.program))
+        return Fitted(*run_tiles(work, len(here), call_rows, padded=False))
 
     fitted = fit(rows, start.velocity[rows, None], start.broadening[rows, None], rounds[0])
     for steps in rounds[1:]:

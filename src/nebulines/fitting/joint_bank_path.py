@@ -130,10 +130,7 @@ def _run(now: Work, rows: np.ndarray, n_steps: int) -> None:
         if not now.bands[band].banks[place.spread_bin].has(place.anchor)
     }
     map_tiles(partial(_tables, now), sorted(new))
-    keys = [band.key for band in now.bands]
-    shapes = tuple((key.facts, key.n_channels, key.n_templates, len(key.rest)) for key in keys)
-    program = fit_bands_around, shapes, now.models[0].shape[1] > 0
-    map_tiles(partial(_fit_group, now=now, n_steps=n_steps), jobs, program=program)
+    map_tiles(partial(_fit_group, now=now, n_steps=n_steps), jobs)
 
 
 def _tables(now: Work, at: tuple[int, _Place]) -> tuple[int, AnchorTables]:

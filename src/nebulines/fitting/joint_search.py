@@ -82,9 +82,7 @@ def find_joint_start(prepared: Sequence[Prepared]) -> Start:
         return tuple(np.asarray(part) for part in found)
 
     n = len(prepared[0].data.data)
-    size = tile_size(n, CALL_ROWS)
-    program = search_bands, size, tuple(band.shape for band in bands), first.exclude, sharpest
-    trial, width, shift, score, rival = run_tiles(work, n, size, program=program)
+    trial, width, shift, score, rival = run_tiles(work, n, tile_size(n, CALL_ROWS))
     spacing = first.velocities[1] - first.velocities[0]
     velocity = first.velocities[trial] + spacing * shift.astype(float)
     return Start(velocity, first.broadenings[width], score.astype(float), rival.astype(float))
@@ -110,14 +108,6 @@ class _Band:
         # to the percent that a search cares for
         return cls(own, plan, place, data.weight[:1] if data.same_weight(data.weight[0], 0.01)
                    else None)  # fmt: skip
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """What the search of this band is compiled for."""
-        plan, channels = self.plan, self.own.data.data.shape[1]
-        own = self.place is None, self.weight is None
-        trials = plan.strengths.shape, len(plan.velocities)
-        return channels, plan.half, plan.half_widths, *own, *trials
 
     def rows(self, index: np.ndarray | slice) -> CombRows:
         """Some rows for the compiled search."""

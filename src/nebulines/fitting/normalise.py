@@ -83,7 +83,7 @@ def normalise(spectra: Spectra, *, estimate_noise: bool, slab_rows: int = 512) -
         )
 
     starts = list(range(0, n, slab_rows))
-    level, scale, bad, low, high = zip(*map_tiles(work, starts, program=None), strict=True)
+    level, scale, bad, low, high = zip(*map_tiles(work, starts), strict=True)
     lightest = np.min([np.broadcast_to(one, m) for one in low], axis=0)
     heaviest = np.max([np.broadcast_to(one, m) for one in high], axis=0)
     if lightest.min() == heaviest.max() == 1.0:

@@ -183,8 +183,5 @@ def find_start(
         broadening = plan.broadenings[np.asarray(found.width)]
         return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
 
-    n, m = data.data.shape
-    size = tile_size(n, tile_rows)
-    shapes = size, m, plan.strengths.shape, len(plan.velocities), common is None, weight is None
-    program = search, shapes, plan.half, plan.half_widths, plan.exclude
-    return Start(*run_tiles(work, n, size, program=program))
+    n = len(data.data)
+    return Start(*run_tiles(work, n, tile_size(n, tile_rows)))

@@ -7,7 +7,7 @@ all of them (the interpreter lock is free while compiled code runs).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,12 +15,6 @@ import numpy as np
 
 SMALL_TILE = 16
 """Tile for a handful of spectra, so that one spectrum does not pay for hundreds."""
-
-
-UNKNOWN = "unknown"
-"""Compiled code of which nothing is known."""
-_ready: set[Hashable] = set()
-"""Compiled code that ran before in this process."""
 
 
 def tile_size(n: int, tile_rows: int) -> int:
@@ -73,7 +67,6 @@ def run_tiles(
     tile_rows: int,
     *,
     padded: bool = True,
-    program: Hashable | None = UNKNOWN,
 ) -> list[Any]:
     """Apply ``work`` to tiles of row indices and join the results along the first axis.
 
@@ -82,7 +75,6 @@ def run_tiles(
         n: number of rows, at least one.
         tile_rows: rows of a tile.
         padded: whether the last tile repeats its last row until it is as long as the others.
-        program: as for `map_tiles`.
 
     Returns:
         One array (n, ...) for each array that ``work`` returns.
@@ -90,43 +82,28 @@ def run_tiles(
     tiles = tile_indices(n, tile_rows)
     if not padded:
         tiles[-1] = np.unique(tiles[-1])
-    pieces = map_tiles(work, tiles, program=program)
+    pieces = map_tiles(work, tiles)
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
 
 
-def map_tiles(
-    work: Callable[[Any], Any], jobs: list[Any], *, program: Hashable | None = UNKNOWN
-) -> list[Any]:
+def map_tiles(work: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
     """``[work(job) for job in jobs]``, on all cores.
 
-    The first job of a program runs alone: it traces and compiles what the others then find
-    ready. Two threads that trace the same function at once take five times as long.
-
     Args:
-        work: function of a job.
+        work: function of a job. What it compiles must be `nebulines.kept_programs`, which one
+            thread traces while the others wait: two that trace the same function at once take
+            five times as long.
         jobs: what it is called with.
-        program: names the compiled code that ``work`` calls and all that it is compiled for;
-            None where it calls none.
-    """
-    alone = 0 if program is None or program in _ready else 1
-    done = [work(job) for job in jobs[:alone]]
-    if jobs and program not in (None, UNKNOWN):
-        _ready.add(program)
-    if len(jobs) <= max(alone, 1):
-        return done + [work(job) for job in jobs[alone:]]
-    # one thread more than cores: it prepares its tile while the others are in compiled code
-    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
-        return done + list(pool.map(work, jobs[alone:]))
-
-
-def is_ready(program: Hashable) -> bool:
-    """Whether compiled code has run before in this process.
 
     Example:
-        >>> is_ready("no such program")
-        False
+        >>> map_tiles(lambda job: 2 * job, [1, 2, 3])
+        [2, 4, 6]
     """
-    return program in _ready
+    if len(jobs) < 2:
+        return [work(job) for job in jobs]
+    # one thread more than cores: it prepares its tile while the others are in compiled code
+    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
+        return list(pool.map(work, jobs))
 
 
 def even_rows(n: int, most: int, tile_rows: int) -> int:

@@ -7,9 +7,9 @@ from threading import Thread
 
 import numpy as np
 
+from nebulines.fitting.direct import fit_tile
 from nebulines.fitting.direct_path import direct_problem, fit_rows
 from nebulines.fitting.prepared import Prepared
-from nebulines.fitting.tiles import is_ready
 
 
 def load_direct_fit(prepared: Prepared) -> None:
@@ -19,14 +19,14 @@ def load_direct_fit(prepared: Prepared) -> None:
     Args:
         prepared: n spectra, n >= 1.
     """
-    data, geometry, model, config, *_ = prepared
-    problem = direct_problem(data, geometry, model, config, with_model=False)
-    if is_ready(problem.program):
+    if fit_tile.loaded:
         return
 
     def load() -> None:
         # whatever is wrong shows when these spectra are fitted
         with contextlib.suppress(Exception):
+            data, geometry, model, config, *_ = prepared
+            problem = direct_problem(data, geometry, model, config, with_model=False)
             piece = problem.piece(np.zeros(1, int), np.zeros(1))
             theta = piece.theta(np.zeros((1, 1)), np.zeros((1, 1)))
             fit_rows(theta, piece.tile, problem.options, 1)

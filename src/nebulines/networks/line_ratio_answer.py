@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.kept_programs import keep_programs
 from nebulines.networks.line_ratio_levels import LEVELS
+from nebulines.networks.line_ratio_space import Centre
 from nebulines.networks.line_ratios import LineRatios, Posterior
 from nebulines.networks.small_matrices import batch_last, total
 
@@ -195,11 +196,17 @@ def draw(posterior: Posterior, key: Array, n_draws: int) -> Array:
 
 
 # three programs: XLA would compute much of one over and over inside the next
-_guess = eqx.filter_jit(LineRatios.centre)
-_posterior = eqx.filter_jit(LineRatios.posterior)
+@keep_programs()
+def _guess(network: LineRatios, flux: Any, covariance: Any, present: Any, kind: Any) -> Centre:
+    return network.centre(flux, covariance, present, kind)
 
 
-@eqx.filter_jit
+@keep_programs()
+def _posterior(network: LineRatios, guess: Centre, kind: Any) -> Posterior:
+    return network.posterior(guess, kind)
+
+
+@keep_programs(static_argnames=("names", "per_ebv"))
 def _said(posterior: Posterior, names: tuple[str, ...], per_ebv: float, levels: Any) -> Spread:
     return spread(marginals(posterior, names, per_ebv), levels)
 
