@@ -15,25 +15,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.fitting.bank_tables import AnchorTables, BankShape, Ranges
-from nebulines.fitting.direct import CONVERGED
-from nebulines.fitting.filter_bank import (
-    TILE_ROWS,
-    BankSolution,
-    _best_fit,
-    _describe,
-    _evaluate,
-    _Point,
-    _project,
-    _Projected,
-    _Reduced,
-    _restrict,
-    _spread_basis,
-    _two,
+from nebulines.fitting.bank_bases import spread_basis
+from nebulines.fitting.bank_reduced import (
+    Point,
+    Projected,
+    Reduced,
+    evaluate,
     minimise,
+    project,
+    restrict,
+    two_by_two,
+)
+from nebulines.fitting.bank_solution import (
+    BankSolution,
+    best_fit,
+    describe,
     solution_width,
     unpack,
 )
+from nebulines.fitting.bank_tables import AnchorTables, BankShape, Ranges
+from nebulines.fitting.direct import CONVERGED
+from nebulines.fitting.filter_bank import TILE_ROWS
 from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 
@@ -119,7 +121,7 @@ def fit_bands_around(
 class _Seen(NamedTuple):
     """A band of a tile: through its tables, its rho basis, its data times the root weight."""
 
-    projected: _Projected
+    projected: Projected
     spread: Array
     weighted: Array
 
@@ -152,9 +154,9 @@ def _fit_few(
 
 
 def _see(rows: BandRows, known: BandTables, facts: BankShape) -> _Seen:
-    spread = _spread_basis(rows.spread, known.ranges, facts.n_spread)
+    spread = spread_basis(rows.spread, known.ranges, facts.n_spread)
     weighted = rows.data.T * known.tables.root[:, None]
-    return _Seen(_project(weighted, spread, known.tables), spread, weighted)
+    return _Seen(project(weighted, spread, known.tables), spread, weighted)
 
 
 def _limits(bands: tuple[BandRows, ...], known: tuple[BandTables, ...]) -> tuple[Array, Array]:
@@ -172,21 +174,21 @@ def _evaluate_all(
     bands: tuple[BandRows, ...],
     known: tuple[BandTables, ...],
     honest: bool = False,
-) -> tuple[_Point, ...]:
+) -> tuple[Point, ...]:
     """The reduced problem of every band at theta (2, n)."""
     return tuple(
-        _evaluate(theta.at[0].add(rows.away), of.projected, tables.tables, tables.ranges, honest)
+        evaluate(theta.at[0].add(rows.away), of.projected, tables.tables, tables.ranges, honest)
         for of, rows, tables in zip(seen, bands, known, strict=True)
     )
 
 
-def _total(points: tuple[_Point, ...]) -> _Reduced:
+def _total(points: tuple[Point, ...]) -> Reduced:
     return jax.tree.map(lambda *of_bands: sum(of_bands), *(point.at for point in points))
 
 
 def _last_step(
     theta: Array,
-    points: tuple[_Point, ...],
+    points: tuple[Point, ...],
     known: tuple[BandTables, ...],
     limits: tuple[Array, Array],
     n_steps: Array | int,
@@ -194,8 +196,8 @@ def _last_step(
     """The small step (2, n) that is left to the minimum, to be taken to first order, and whether
     (n,) there is no more; no step where the place was given."""
     low, high = limits
-    gradient, curvature = _restrict(theta, _total(points), known[0].ranges)
-    step = jnp.stack(_two(curvature).solve(list(gradient)))
+    gradient, curvature = restrict(theta, _total(points), known[0].ranges)
+    step = jnp.stack(two_by_two(curvature).solve(list(gradient)))
     edge = EDGE * known[0].ranges.shift
     inside = (theta[0] > low[0] + edge) & (theta[0] < high[0] - edge)
     small = jnp.sum(gradient * step, axis=0) < CONVERGED
@@ -209,7 +211,7 @@ def _of_band(
     theta: Array,
     last: Array,
     settled: Array,
-    point: _Point,
+    point: Point,
     seen: _Seen,
     rows: BandRows,
     known: BandTables,
@@ -220,9 +222,9 @@ def _of_band(
     """One band's packed solution (n, width) and best fit (n, K) or (n, 0)."""
     tables, ranges = known
     own = theta.at[0].add(rows.away)
-    best = _best_fit(own, point, seen.spread, tables, ranges)
+    best = best_fit(own, point, seen.spread, tables, ranges)
     residual = seen.weighted - best
-    alone = _describe(own, point, residual, rows.spread, tables, broadening_scale, ranges, facts)
+    alone = describe(own, point, residual, rows.spread, tables, broadening_scale, ranges, facts)
     area = jnp.stack(point.coefficients[: len(tables.series)])
     solution = alone._replace(
         theta=own + last,

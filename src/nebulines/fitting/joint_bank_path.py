@@ -10,15 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
-from nebulines.fitting.bank_path import (
-    MIN_GROUP,
-    MIN_ROWS,
-    N_STEPS,
-    FilterBank,
-    _same_weight,
-    bank_applies,
-    gather,
-)
+from nebulines.fitting.bank_keys import FilterBank, same_weight_as
+from nebulines.fitting.bank_path import MIN_GROUP, MIN_ROWS, N_STEPS, bank_applies, gather
+from nebulines.fitting.bank_solution import linear_parts
 from nebulines.fitting.bank_tables import AnchorTables
 from nebulines.fitting.direct import VELOCITY_UNIT_KMS
 from nebulines.fitting.filter_bank import TILE_ROWS
@@ -202,7 +196,7 @@ def _fit_group(job: _Job, now: Work, n_steps: int) -> None:
             now.models[band][rows, cuts[band]] = np.asarray(model)[: len(rows)]
         if not now.bands[band].alike:
             weight = now.bands[band].own.data.weight[rows, cuts[band]]
-            now.usual[rows] &= _same_weight(weight, banks[band].weight[cuts[band]])
+            now.usual[rows] &= same_weight_as(weight, banks[band].weight[cuts[band]])
     now.fitted[rows] = True
 
 
@@ -268,22 +262,13 @@ def _fitted(
     model: np.ndarray,
 ) -> Fitted:
     """One band's solution as velocities and areas, whose covariance is that at fixed theta."""
-    s, n = solved.solution, len(y)
+    n = len(y)
     return Fitted(
         velocity=SPEED_OF_LIGHT_KMS * (doppler[:, None] - 1.0),
         y=y[:, None].copy(),
         broadening_scale=np.full(n, scale),
         theta_covariance=np.zeros((n, 2, 2)),
-        area=s.area.astype(float),
-        area_covariance=s.area_covariance.astype(float),
-        continuum=s.continuum[:, 0].astype(float),
-        chi2=s.chi2[:, 0].astype(float),
-        n_used=s.n_used[:, 0].astype(int),
-        line_free=s.line_free.astype(float),
-        outlier=s.outlier[:, 0].astype(float),
-        profile=s.profile.astype(float),
         converged=settled.copy(),
-        at_bound=np.zeros((n, 2), bool),
-        coverage=s.coverage.astype(float),
         model=model,
+        **linear_parts(solved.solution),
     )

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
-from nebulines.fitting.bank_path import (
+from nebulines.fitting.bank_keys import (
     SAME_WEIGHT,
     WIDEST,
     BankKey,
     FilterBank,
-    _bank_keys,
-    _common_weight,
-    _Spreads,
-    _spreads,
+    Spreads,
+    bank_keys,
+    common_weight,
     filter_bank,
+    spreads_of,
 )
 from nebulines.fitting.joint_bank import band_width
 from nebulines.fitting.joint_problem import JointProblem
@@ -37,7 +37,7 @@ class Band:
     """
 
     own: Prepared
-    spreads: _Spreads
+    spreads: Spreads
     banks: dict[int, FilterBank]
     shift: np.ndarray
     alike: bool
@@ -111,9 +111,9 @@ def begin(problem: JointProblem, start: Start) -> Work:
 
 def _bands(problem: JointProblem) -> list[Band]:
     """The bands with banks of one scale and range of y, those of the sharpest."""
-    spreads = [_spreads(own.geometry) for own in problem.prepared]
+    spreads = [spreads_of(own.geometry) for own in problem.prepared]
     keys = [
-        _bank_keys(own.geometry, own.model, own.config, widths)
+        bank_keys(own.geometry, own.model, own.config, widths)
         for own, widths in zip(problem.prepared, spreads, strict=True)
     ]
     scale = min(key.scale for of_band in keys for key in of_band.values())
@@ -121,7 +121,7 @@ def _bands(problem: JointProblem) -> list[Band]:
     y_low = float(1.0 / np.sqrt(1.0 + widest**2))
     found = []
     for own, widths, of_band in zip(problem.prepared, spreads, keys, strict=True):
-        weight = _common_weight(own.data)
+        weight = common_weight(own.data)
         alike = {b: replace(key, scale=scale, y_low=y_low) for b, key in of_band.items()}
         banks = {b: filter_bank(key, weight) for b, key in alike.items()}
         sign = 1.0 if own.geometry.axis.kind == "wavelength" else -1.0

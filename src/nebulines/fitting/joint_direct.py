@@ -161,7 +161,7 @@ def _minimise_few(
     return state.theta, jnp.where(converged[:, None], left, 0.0), converged
 
 
-def _described(
+def describe_band(
     band: int,
     problem: JointProblem,
     piece: Piece,
@@ -285,7 +285,8 @@ def _fit_tile(
     tiles = tuple(piece.tile for piece in pieces)
     theta, left, converged = minimise(pieces[0].theta(*begin), tiles, options, steps, n_tiles)
     described = [
-        _described(band, problem, piece, theta, left, n_tiles) for band, piece in enumerate(pieces)
+        describe_band(band, problem, piece, theta, left, n_tiles)
+        for band, piece in enumerate(pieces)
     ]
     bands, response, curvature = (tuple(part) for part in zip(*described, strict=True))
     chi2 = np.sum([fitted.chi2 for fitted in bands], axis=0)

@@ -10,7 +10,7 @@ from nebulines.fitting.joint_direct import (
     CALL_ROWS,
     TILE_ROWS,
     Joint,
-    _described,
+    describe_band,
     flat,
     joint_of,
     put,
@@ -65,7 +65,7 @@ def measure_directly(
         left = jnp.zeros_like(theta)
         n_tiles = -(-(int(index[-1] - index[0]) + 1) // TILE_ROWS)
         described = [
-            _described(band, problem, piece, theta, left, n_tiles)
+            describe_band(band, problem, piece, theta, left, n_tiles)
             for band, piece in enumerate(pieces)
         ]
         bands, response, curvature = (tuple(part) for part in zip(*described, strict=True))

@@ -12,7 +12,7 @@ from jax import Array
 
 from nebulines.constants import FWHM_PER_SIGMA
 from nebulines.fitting.prepared import Prepared
-from nebulines.fitting.search import TILE_ROWS, _excess_and_weight, _parabola_peak, _scores
+from nebulines.fitting.search import TILE_ROWS, excess_and_weight, parabola_peak, scores_of
 from nebulines.fitting.start import (
     BOX_HALF_WIDTH_SIGMA,
     SearchPlan,
@@ -175,9 +175,9 @@ def search_bands(
         for k, (rows, (data, weight, place)) in enumerate(zip(bands, parts, strict=True)):
             weight = rows.weight if weight is None else weight
             place = rows.place if place is None else place
-            sums = _excess_and_weight(data, weight, *lengths[k])
+            sums = excess_and_weight(data, weight, *lengths[k])
             # (width, velocity, n)
-            alone = _scores(*sums, lengths[k][1], place, rows.strengths, rows.rarity)
+            alone = scores_of(*sums, lengths[k][1], place, rows.strengths, rows.rarity)
             score = score + jnp.max(alone, axis=0)
             widths = alone if k == sharpest else widths
         return _best(score, widths, exclude)
@@ -192,5 +192,5 @@ def _best(score: Array, widths: Array, exclude: int) -> tuple[Array, ...]:
     grid = jnp.arange(len(score))[:, None]
     rival = jnp.max(jnp.where(jnp.abs(grid - trial) > exclude, score, 0.0), axis=0)
     there = jnp.take_along_axis(widths, trial[None, None, :], axis=1)[:, 0]
-    shift = _parabola_peak(score, trial) - trial
+    shift = parabola_peak(score, trial) - trial
     return trial, jnp.argmax(there, axis=0), shift, jnp.max(score, axis=0), rival

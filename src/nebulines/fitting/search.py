@@ -165,10 +165,15 @@ def _look_up(values: Array, place: Array) -> Array:
     return found.reshape(place.shape)
 
 
-def _excess_and_weight(
-    data, weight, half, half_widths, channels=slice(None)
-) -> tuple[_Sums, _Sums]:
-    """Sums of the weighted excess over the continuum, and of the weight."""
+def excess_and_weight(data, weight, half, half_widths, channels=slice(None)) -> tuple[_Sums, _Sums]:
+    """Sums of the weighted excess over the continuum, and of the weight.
+
+    Args:
+        data, weight: (n, m), weight also (1, m).
+        half: half length of the local mean that stands for the continuum [channels].
+        half_widths: of the boxes [half channels].
+        channels: those to keep, as a slice.
+    """
     data, weight = data.T, weight.T
     continuum = clipped_continuum(data, weight, half, channels, SEARCH_BINS_IN_HALF)
     data, weight = data[channels], weight[channels]
@@ -187,7 +192,7 @@ def _class_scores(signal: Array, variance: Array, strengths: Array, rarity: Arra
     return jnp.maximum(jnp.max(significance, axis=0), 0.0) ** 2
 
 
-def _scores(
+def scores_of(
     signal: _Sums,
     variance: _Sums,
     half_widths: tuple[int, ...],
@@ -224,8 +229,8 @@ def comb_score(
     half_widths: tuple[int, ...],
 ) -> Array:
     """Score of every trial velocity (n, velocity), best over widths (arguments of `search`)."""
-    sums = _excess_and_weight(data, weight, half, half_widths)
-    return jnp.max(_scores(*sums, half_widths, place, strengths, rarity), axis=0)
+    sums = excess_and_weight(data, weight, half, half_widths)
+    return jnp.max(scores_of(*sums, half_widths, place, strengths, rarity), axis=0)
 
 
 TILE_ROWS = 64
@@ -295,8 +300,8 @@ def _search_tile(
     exclude: int,
     channels: slice,
 ) -> SearchResult:
-    signal, variance = _excess_and_weight(data, weight, half, half_widths, channels)
-    score = _scores(signal, variance, half_widths, place, strengths, rarity)
+    signal, variance = excess_and_weight(data, weight, half, half_widths, channels)
+    score = scores_of(signal, variance, half_widths, place, strengths, rarity)
     best_width = first_highest(jnp.max(score, axis=1))
     over_width = jnp.max(score, axis=0)
     trial = first_highest(over_width)
@@ -327,7 +332,7 @@ def _refine(
     flat = near.reshape(-1, near.shape[-1])
     here, noise = (sums.at(flat, half).reshape(near.shape) for sums in (signal, variance))
     score = _class_scores(here, noise, strengths, rarity)  # (shift, n)
-    return 0.5 * (_parabola_peak(score, first_highest(score)) - reach)
+    return 0.5 * (parabola_peak(score, first_highest(score)) - reach)
 
 
 def first_highest(values: Array) -> Array:
@@ -342,7 +347,9 @@ def first_highest(values: Array) -> Array:
     return jnp.min(jnp.where(highest, index, len(values) - 1), axis=0)
 
 
-def _parabola_peak(score: Array, peak: Array) -> Array:
+def parabola_peak(score: Array, peak: Array) -> Array:
+    """Where (n,) the parabola through the best of scores (velocity, n) and its neighbours is
+    highest, within half a trial; ``peak`` (n,) is the number of the best."""
     last = score.shape[0] - 1
     around = jnp.stack([jnp.clip(peak + k, 0, last) for k in (-1, 0, 1)])
     left, middle, right = jnp.take_along_axis(score, around, axis=0)
