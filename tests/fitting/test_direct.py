@@ -12,12 +12,12 @@ from scipy.special import wofz
 
 import nebulines as nl
 from nebulines.constants import ANGSTROM_PER_CM, SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
-from nebulines.fitting.direct import (
+from nebulines.fitting.linearise import linearise
+from nebulines.fitting.tile import (
     VELOCITY_UNIT_KMS,
     FitOptions,
     Tile,
     broadening_of,
-    linearise,
     shape_variable,
 )
 from nebulines.lines import load_catalogue

@@ -8,24 +8,20 @@ from typing import Any
 import numpy as np
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
-from nebulines.cubes.line_windows import WindowPlan, cut_windows
+from nebulines.cubes.network_input import NetworkInput
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct_path import CALL_ROWS as DIRECT_ROWS
-from nebulines.fitting.direct_path import direct_problem, fit_rows
+from nebulines.fitting.direct_path import fit_rows
+from nebulines.fitting.direct_problem import direct_problem
 from nebulines.fitting.fit import FittedBlock, input_flags, model_flux
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.prepared import Prepared, prepare
-from nebulines.fitting.problem import (
-    Geometry,
-)
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
-from nebulines.instruments.line_spread import LineSpreadShape
-from nebulines.networks.answer import Answer, Ranges, answer
+from nebulines.networks.answer import Answer, answer
 from nebulines.networks.kinematics import Kinematics
-from nebulines.networks.line_search import trial_offsets
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of
@@ -35,9 +31,6 @@ MANY_ROWS = 4096
 """Spectra given to one call, and of many: calling takes a millisecond, however many there are."""
 LEAST_CHANNELS = 16
 """Shorter spectra show the network no line."""
-LEAST_SEARCH_KMS = 500.0
-"""The network searches at least so far on both sides: what lies outside a narrower range is
-seen, and flagged, instead of being forced into it."""
 DOUBT = 0.15
 """Probability that the lines were not found, above which the answer is ambiguous."""
 OUTSIDE = 0.02
@@ -53,23 +46,18 @@ def network_applies(config: FitConfig) -> bool:
 
 def answers(prepared: Prepared, network: Kinematics) -> Answer:
     """What the network says of every spectrum; offsets are optical velocities already."""
-    geometry, config = prepared.geometry, prepared.config
-    low, high = config.velocity_range
-    search = (min(low, -LEAST_SEARCH_KMS), max(high, LEAST_SEARCH_KMS))
-    plan = WindowPlan(geometry, prepared.model, search)
-    trials = trial_offsets(*search)
-    limits = (*_offsets(geometry, low, high), *config.broadening_range)
-    ranges = Ranges(*(np.float32(x) for x in limits))
-    shape: LineSpreadShape = "sinc" if geometry.sinc else "gaussian"
+    given = NetworkInput(prepared)
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        windows = cut_windows(prepared.data, geometry, plan, rows)
-        found = answer(network, windows, trials, ranges, shape=shape)
+        found = answer(network, given.windows(rows), given.trials, given.ranges, shape=given.shape)
         return tuple(np.asarray(part) for part in found)
 
-    n = len(prepared.data.data)
+    n, plan = len(prepared.data.data), given.plan
     size = _rows_of_a_call(n)
-    return _as_velocities(Answer(*run_tiles(work, n, size)), geometry)
+    channels = (prepared.data.data.shape[1], plan.n_channels, plan.continuum_half)
+    sizes = (size, *channels, *plan.strength.shape, len(given.trials), *_sizes_of(network))
+    found = run_tiles(work, n, size, program=("kinematics", given.shape, *sizes))
+    return _as_velocities(Answer(*found), given)
 
 
 def _rows_of_a_call(n: int) -> int:
@@ -79,31 +67,22 @@ def _rows_of_a_call(n: int) -> int:
     return MANY_ROWS if spread and -n % MANY_ROWS <= n // 16 else tile_size(n, CALL_ROWS)
 
 
-def _offsets(geometry: Geometry, low: float, high: float) -> tuple[float, float]:
-    """Offsets along the axis of optical velocities [km/s]."""
-    if geometry.axis.kind == "wavelength":
-        return low, high
-    return tuple(v / (1.0 + v / SPEED_OF_LIGHT_KMS) for v in (low, high))  # type: ignore[return-value]
+def _sizes_of(network: Kinematics) -> tuple[int, ...]:
+    """What a program is compiled for."""
+    return len(network.blocks), *network.inward.weight.shape, *network.outward.weight.shape
 
 
-def _as_velocities(found: Answer, geometry: Geometry) -> Answer:
+def _as_velocities(found: Answer, given: NetworkInput) -> Answer:
     """Offsets as optical velocities; a broadening seen at the observed position refers to it."""
-    if geometry.axis.kind == "wavelength":
-        doppler = 1.0 + found.offset / SPEED_OF_LIGHT_KMS
-        return found._replace(
-            broadening=found.broadening / doppler,
-            broadening_err=found.broadening_err / doppler,
-            best_broadening=found.best_broadening / doppler,
-        )
-    shrink = 1.0 - found.offset / SPEED_OF_LIGHT_KMS
-    best = 1.0 - found.best_offset / SPEED_OF_LIGHT_KMS
+    of_offset, of_width = given.stretch(found.offset)
+    best_offset, best_width = given.stretch(found.best_offset)
     return found._replace(
-        offset=found.offset / shrink,
-        offset_err=found.offset_err / shrink**2,
-        best_offset=found.best_offset / best,
-        broadening=found.broadening / shrink,
-        broadening_err=found.broadening_err / shrink,
-        best_broadening=found.best_broadening / best,
+        offset=found.offset / of_offset,
+        offset_err=found.offset_err / of_offset**2,
+        best_offset=found.best_offset / best_offset,
+        broadening=found.broadening / of_width,
+        broadening_err=found.broadening_err / of_width,
+        best_broadening=found.best_broadening / best_width,
     )
 
 

@@ -17,10 +17,10 @@ from nebulines.fitting.bank_tables import (
     build_tables,
 )
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import broadening_scale, plan_windows, window_ends
 from nebulines.fitting.fitted import template_weights
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
+from nebulines.fitting.windows import broadening_scale, plan_windows, window_ends
 
 ANCHOR_SPACING_FWHM = 0.4
 SPREAD_BIN = 0.04

@@ -82,7 +82,7 @@ class _Work:
     """Spectra on their way through the bank, and what came out so far.
 
     Attributes:
-        packed: (n, width) solutions, see `filter_bank.unpack`.
+        packed: (n, width) solutions, see `bank_solution.unpack`.
         home: (n,) anchor around which a row was fitted.
         fitted: (n,) whether it was.
         usual: (n,) whether its noise has the common shape.

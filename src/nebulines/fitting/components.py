@@ -26,9 +26,10 @@ from nebulines.fitting.columns import (
     measure_noise,
 )
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct import fit_tile, linearise
-from nebulines.fitting.direct_path import DirectProblem, Piece, direct_problem
+from nebulines.fitting.direct import fit_tile
+from nebulines.fitting.direct_problem import DirectProblem, Piece, direct_problem
 from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.linearise import linearise
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start, find_start, plan_search

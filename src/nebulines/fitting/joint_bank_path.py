@@ -14,7 +14,6 @@ from nebulines.fitting.bank_keys import FilterBank, same_weight_as
 from nebulines.fitting.bank_path import MIN_GROUP, MIN_ROWS, N_STEPS, bank_applies, gather
 from nebulines.fitting.bank_solution import linear_parts
 from nebulines.fitting.bank_tables import AnchorTables
-from nebulines.fitting.direct import VELOCITY_UNIT_KMS
 from nebulines.fitting.filter_bank import TILE_ROWS
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.joint_bank import (
@@ -29,6 +28,7 @@ from nebulines.fitting.joint_direct import Joint
 from nebulines.fitting.joint_problem import JointProblem
 from nebulines.fitting.prepared import Prepared
 from nebulines.fitting.start import Start
+from nebulines.fitting.tile import VELOCITY_UNIT_KMS
 from nebulines.fitting.tiles import map_tiles
 
 CALL_ROWS = 16 * TILE_ROWS

@@ -32,7 +32,7 @@ class Band:
         own: the band.
         spreads: line spread of the rows, and its bins.
         banks: tables of each bin.
-        shift: (n,) log position of the lines at rest, see `bank_path.FilterBank.position`.
+        shift: (n,) log position of the lines at rest, see `bank_keys.FilterBank.position`.
         alike: whether the noise of all rows has the common shape.
     """
 

@@ -27,12 +27,12 @@ from nebulines.fitting.columns import (
     ratio_and_error,
     template_fluxes,
 )
-from nebulines.fitting.direct import VELOCITY_UNIT_KMS
 from nebulines.fitting.joint_direct import Joint
 from nebulines.fitting.joint_links import Link, Linked, impose, redden
 from nebulines.fitting.joint_problem import JointPlan, JointProblem
 from nebulines.fitting.problem import LineModel
 from nebulines.fitting.start import Start
+from nebulines.fitting.tile import VELOCITY_UNIT_KMS
 from nebulines.lines import tied_groups
 from nebulines.spectra import Flag
 

@@ -24,23 +24,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.fitting.direct import (
-    CONVERGED,
-    ROUNDING,
-    TILE_ROWS,
-    FitOptions,
-    Linearised,
-    Tile,
-    broadening_of,
-    fit_tile,
-    linearise,
-)
-from nebulines.fitting.direct_path import Piece, WindowPlan
+from nebulines.fitting.direct import CONVERGED, ROUNDING, TILE_ROWS, fit_tile
+from nebulines.fitting.direct_problem import Piece
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.joint_problem import JointProblem
+from nebulines.fitting.linearise import Linearised, linearise
 from nebulines.fitting.small_solve import solve
 from nebulines.fitting.start import Start
+from nebulines.fitting.tile import FitOptions, Tile, broadening_of
 from nebulines.fitting.tiles import run_tiles, tile_size
+from nebulines.fitting.windows import WindowPlan
 from nebulines.kept_programs import keep_programs
 from nebulines.small_tiles import map_small_tiles
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import DirectProblem, direct_problem
+from nebulines.fitting.direct_problem import DirectProblem, direct_problem
 from nebulines.fitting.fit import lines_in_band, resolve
 from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.problem import usable_redshift

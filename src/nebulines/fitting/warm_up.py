@@ -8,7 +8,8 @@ from threading import Thread
 import numpy as np
 
 from nebulines.fitting.direct import fit_tile
-from nebulines.fitting.direct_path import direct_problem, fit_rows
+from nebulines.fitting.direct_path import fit_rows
+from nebulines.fitting.direct_problem import direct_problem
 from nebulines.fitting.prepared import Prepared
 
 
