@@ -32,9 +32,9 @@ from nebulines.training.task import Task, pick
 
 SHARES = (0.7, 0.2, 0.1)
 L2 = 5e-4
-EPOCHS = 11
-BATCH = 256
-LEARNING_RATE = 1.5e-3
+EPOCHS = 22
+BATCH = 128
+LEARNING_RATE = 3e-4
 
 
 class Labelled(NamedTuple):
