@@ -16,7 +16,7 @@ from nebulines.cubes.line_ratios import (
     reported_ratios,
 )
 from nebulines.errors import UsageError
-from nebulines.fitting.columns import Fluxes
+from nebulines.fitting.fluxes import Fluxes
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.spectra import Flag
 from nebulines.training.line_ratio_ann import true_ratios

@@ -13,8 +13,9 @@ import pytest
 from nebulines.fitting import bank_path, joint_bank_path
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.joint import fit_objects, without_unusable
-from nebulines.fitting.joint_columns import Measured, joint_columns
+from nebulines.fitting.joint_columns import joint_columns
 from nebulines.fitting.joint_direct import fit_jointly
+from nebulines.fitting.joint_fluxes import Measured
 from nebulines.fitting.joint_point import measure_directly, measure_jointly
 from nebulines.fitting.joint_problem import joint_problem, resolve_bands
 from nebulines.fitting.joint_search import find_joint_start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nebulines.fitting.joint_columns import _inverse
+from nebulines.fitting.joint_fluxes import _inverse
 
 
 def test_inverse_of_curvatures_is_the_pseudo_inverse():

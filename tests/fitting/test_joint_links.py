@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.joint_columns import links_of
+from nebulines.fitting.joint_fluxes import links_of
 from nebulines.fitting.joint_links import Link, impose, redden
 from nebulines.fitting.joint_problem import JointPlan
 from nebulines.lines import load_catalogue

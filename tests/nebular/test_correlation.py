@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nebulines.fitting.columns import Fluxes, flux_columns
+from nebulines.fitting.fluxes import Fluxes, flux_columns
 from nebulines.fitting.result import Result
 from nebulines.nebular.correlation import correlation, line_correlations
 from nebulines.nebular.interpret import interpret

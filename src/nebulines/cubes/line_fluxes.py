@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.cubes.estimate import answers
-from nebulines.fitting.columns import Fluxes, flux_columns
+from nebulines.fitting.fluxes import Fluxes, flux_columns
 from nebulines.fitting.joint import without_unusable
-from nebulines.fitting.joint_columns import Measured, joint_fluxes
+from nebulines.fitting.joint_fluxes import Measured, joint_fluxes
 from nebulines.fitting.joint_links import Link, impose
 from nebulines.fitting.joint_point import measure_jointly
 from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame

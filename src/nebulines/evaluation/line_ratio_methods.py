@@ -42,8 +42,8 @@ def band_fits(objects: Objects) -> Estimate:
 def joint_fit(objects: Objects) -> Estimate:
     """Least squares of all bands at once, started at the truth, lines of fixed ratio tied."""
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint_columns import Measured, joint_fluxes
     from nebulines.fitting.joint_direct import fit_jointly
+    from nebulines.fitting.joint_fluxes import Measured, joint_fluxes
     from nebulines.fitting.joint_problem import joint_problem, resolve_bands
     from nebulines.fitting.start import Start
 

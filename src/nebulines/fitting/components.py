@@ -20,16 +20,14 @@ from nebulines.fitting.columns import (
     asks_for_another,
     broadening_and_error,
     build_columns,
-    channels_tell,
     count_parameters,
-    lonely_channel,
-    measure_noise,
 )
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct import fit_tile
 from nebulines.fitting.direct_problem import DirectProblem, Piece, direct_problem
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.linearise import linearise
+from nebulines.fitting.noise import channels_tell, lonely_channel, measure_noise
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start, find_start, plan_search

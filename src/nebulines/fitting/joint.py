@@ -9,8 +9,9 @@ import numpy as np
 
 from nebulines.fitting.fit import input_flags, model_flux
 from nebulines.fitting.joint_bank_path import fit_jointly_with_bank, joint_bank_applies
-from nebulines.fitting.joint_columns import Measured, joint_columns
+from nebulines.fitting.joint_columns import joint_columns
 from nebulines.fitting.joint_direct import Joint, fit_jointly, put
+from nebulines.fitting.joint_fluxes import Measured
 from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame
 from nebulines.fitting.joint_search import find_joint_start
 from nebulines.fitting.start import Start
