@@ -52,11 +52,8 @@ def answers(prepared: Prepared, network: Kinematics) -> Answer:
         found = answer(network, given.windows(rows), given.trials, given.ranges, shape=given.shape)
         return tuple(np.asarray(part) for part in found)
 
-    n, plan = len(prepared.data.data), given.plan
-    size = _rows_of_a_call(n)
-    channels = (prepared.data.data.shape[1], plan.n_channels, plan.continuum_half)
-    sizes = (size, *channels, *plan.strength.shape, len(given.trials), *_sizes_of(network))
-    found = run_tiles(work, n, size, program=("kinematics", given.shape, *sizes))
+    n = len(prepared.data.data)
+    found = run_tiles(work, n, _rows_of_a_call(n))
     return _as_velocities(Answer(*found), given)
 
 
@@ -65,11 +62,6 @@ def _rows_of_a_call(n: int) -> int:
     is added to fill the last."""
     spread = n >= MANY_ROWS * (os.cpu_count() or 2)
     return MANY_ROWS if spread and -n % MANY_ROWS <= n // 16 else tile_size(n, CALL_ROWS)
-
-
-def _sizes_of(network: Kinematics) -> tuple[int, ...]:
-    """What a program is compiled for."""
-    return len(network.blocks), *network.inward.weight.shape, *network.outward.weight.shape
 
 
 def _as_velocities(found: Answer, given: NetworkInput) -> Answer:
