@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.evaluation.methods import Measured, from_columns
 from nebulines.fitting.config import FitConfig
 from nebulines.networks.weights import Pretrained
@@ -73,40 +72,17 @@ class KinematicsMethod:
     def _draws(self, spectra: Spectra, config: FitConfig, *, seed: tuple[int, int]) -> np.ndarray:
         import jax
 
+        from nebulines.cubes.network_input import NetworkInput
         from nebulines.fitting.prepared import prepare
 
-        prepared = prepare(spectra, config)
-        wavelength = prepared.geometry.axis.kind == "wavelength"
-        shape = "sinc" if prepared.geometry.sinc else "gaussian"
-        windows, trials, ranges = _shown(prepared, wavelength)
+        given = NetworkInput(prepare(spectra, config))
+        windows = given.windows(np.arange(len(spectra)))
         key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
-        drawn = _compiled()(self.network.network, windows, trials, ranges, shape, key, self.n_draws)
+        shown = (windows, given.trials, given.ranges, given.shape)
+        drawn = _compiled()(self.network.network, *shown, key, self.n_draws)
         offset, width = (np.asarray(part) for part in drawn)
-        if wavelength:
-            return np.stack([offset, width / (1.0 + offset / SPEED_OF_LIGHT_KMS)], axis=-1)
-        shrink = 1.0 - offset / SPEED_OF_LIGHT_KMS
-        return np.stack([offset / shrink, width / shrink], axis=-1)
-
-
-def _shown(prepared: Any, wavelength: bool) -> tuple[Any, np.ndarray, Any]:
-    """What the network is shown: line windows, offsets to search, ranges of the prior."""
-    import jax.numpy as jnp
-
-    from nebulines.cubes.estimate import LEAST_SEARCH_KMS
-    from nebulines.cubes.line_windows import WindowPlan, cut_windows
-    from nebulines.networks.answer import Ranges
-    from nebulines.networks.line_search import trial_offsets
-
-    config, n = prepared.config, len(prepared.data.data)
-    low, high = config.velocity_range
-    search = (min(low, -LEAST_SEARCH_KMS), max(high, LEAST_SEARCH_KMS))
-    plan = WindowPlan(prepared.geometry, prepared.model, search)
-    trials = trial_offsets(*search)
-    if not wavelength:
-        low, high = (v / (1.0 + v / SPEED_OF_LIGHT_KMS) for v in (low, high))
-    limits: Any = (low, high, *config.broadening_range)
-    ranges = Ranges(*(jnp.float32(x) for x in limits))
-    return cut_windows(prepared.data, prepared.geometry, plan, np.arange(n)), trials, ranges
+        of_offset, of_width = given.stretch(offset)
+        return np.stack([offset / of_offset, width / of_width], axis=-1)
 
 
 @functools.cache

@@ -140,8 +140,15 @@ def read(
     shape: LineSpreadShape,
 ) -> tuple[Stack, Mixture, Box]:
     """The profile that the network is shown, its posterior, and the prior's box in its units."""
+    stack, box = profile(windows, trials, ranges, shape)
+    return stack, network.posterior(stack.features, stack.snr), box
+
+
+def profile(
+    windows: LineWindows, trials: Any, ranges: Ranges, shape: LineSpreadShape
+) -> tuple[Stack, Box]:
+    """What the network is shown of n spectra, and the prior's box (n,) in its units."""
     stack = stack_lines(windows, trials, shape=shape)
-    mixture = network.posterior(stack.features, stack.snr)
     low_r = jnp.minimum(ranges.low_broadening / stack.scale, 0.98 * BROADENING_LARGEST)
     high_r = jnp.minimum(ranges.high_broadening / stack.scale, BROADENING_LARGEST)
     box = Box(
@@ -151,4 +158,4 @@ def read(
         jnp.maximum(high_r, low_r + 1e-3),
         stack.scale / TRAINED_RANGE_KMS,
     )
-    return stack, mixture, box
+    return stack, box

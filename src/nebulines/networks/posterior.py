@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.mixture import BROADENING_LARGEST, Mixture
+from nebulines.networks.mixture import BROADENING_LARGEST, Mixture, log_prob
 
 
 class Box(NamedTuple):
@@ -94,6 +94,14 @@ def moments(mixture: Mixture, box: Box) -> Moments:
     sigma_u, sigma_r = jnp.sqrt(variance_u), jnp.sqrt(variance_r)
     correlation = both / jnp.maximum(sigma_u * sigma_r, 1e-20)
     return Moments(mean_u, sigma_u, mean_r, sigma_r, correlation, total, lost)
+
+
+def log_prob_within(mixture: Mixture, box: Box, u: Array, r: Array) -> Array:
+    """Log density (n,) at u, r (n,) of the posterior for a flat prior in the box."""
+    part, lost_mass = _parts(mixture, box)
+    mass = jnp.sum(part.mass, axis=-1) + lost_mass
+    trained = log_prob(mixture, u, r, jnp.log(box.flat_u))
+    return trained + jnp.log1p(jnp.square(r)) - jnp.log(jnp.maximum(mass, 1e-20))
 
 
 def where_found(mixture: Mixture) -> Mixture:

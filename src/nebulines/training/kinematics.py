@@ -14,8 +14,9 @@ from nebulines.networks.kinematics import Kinematics
 from nebulines.networks.line_search import trial_offsets
 from nebulines.networks.line_stack import stack_lines
 from nebulines.networks.mixture import log_prob
+from nebulines.networks.posterior import Box, log_prob_within
 from nebulines.training.line_windows import mock_windows, settings
-from nebulines.training.task import Task
+from nebulines.training.task import Task, pick
 
 SHAPES: tuple[LineSpreadShape, ...] = ("sinc", "gaussian")
 REPEATS = 4
@@ -71,6 +72,61 @@ def loss(network: Kinematics, batch: Example, key: Array | None = None) -> Array
 def build(key: Array, **size: int) -> Kinematics:
     """The network with initial weights."""
     return Kinematics(key=key, **size)
+
+
+class Measured(NamedTuple):
+    """What the network sees of n spectra that went through the whole of the package, and the
+    answer.
+
+    Attributes:
+        features, snr, u, r: as of `Example`.
+        box: of the flat prior that u and r were drawn from, or a wider one, as a user states it.
+    """
+
+    features: Array
+    snr: Array
+    u: Array
+    r: Array
+    box: Box
+
+
+class Both(NamedTuple):
+    """Examples of both kinds."""
+
+    measured: Measured
+    mock: Example
+
+
+_LARGEST_LOSS = 12.0  # of one spectrum: one whose lines were missed must not outweigh the rest
+
+
+def settling_loss(network: Kinematics, batch: Both, key: Array | None = None) -> Array:
+    """Mean of -log p(u, r | spectrum) of both kinds, of measured spectra within their box."""
+    seen = batch.measured
+    density = log_prob_within(network.posterior(seen.features, seen.snr), seen.box, seen.u, seen.r)
+    return 0.5 * (jnp.mean(jnp.minimum(-density, _LARGEST_LOSS)) + loss(network, batch.mock))
+
+
+def settling_task(network: Kinematics, learn: Measured, judge: Measured) -> Task:
+    """Going on with a trained network: half of a batch are spectra as a user's are measured, with
+    all that normalisation, continuum and the length of windows leave in them, half mock windows.
+
+    Args:
+        network: to begin with.
+        learn, judge: spectra to learn from, and others that judge.
+    """
+
+    def sample_of(measured: Measured, key: Array, n: int) -> Both:
+        pick_key, mock_key = jax.random.split(key)
+        return Both(pick(measured, pick_key, n // 2), sample(mock_key, n - n // 2))
+
+    return Task(
+        "kinematics",
+        lambda key: network,
+        partial(sample_of, learn),
+        settling_loss,
+        validation=partial(sample_of, judge),
+    )
 
 
 KINEMATICS = Task("kinematics", build, sample, loss)
