@@ -8,7 +8,7 @@ from nebulines.constants import (
     SPEED_OF_LIGHT_KMS,
 )
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.fitted import Fitted, broadening_and_error
 from nebulines.fitting.fluxes import (
     FULL_COVERAGE,
     MIN_COVERAGE,
@@ -27,8 +27,6 @@ from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.fitting.start import Start
 from nebulines.spectra import Flag
 
-LIMIT_SIGMA = 3.0
-
 RIVAL_CHI2 = 9.0
 """Improvement of chi2 by which the best velocity should beat the next best one."""
 
@@ -38,27 +36,6 @@ OTHER_LINES_STATISTIC = 12.0
 """What all lines but one must then explain for a component."""
 PROFILE_AMPLITUDE = 0.02
 """Least deviation of the profile, in units of the lines' peaks."""
-
-
-def broadening_and_error(
-    fitted: Fitted, noise_factor: np.ndarray | float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Broadening and its 1-sigma error (n, G) [km/s], for noise ``noise_factor`` (n,) times
-    the normalised one.
-
-    The fit is regular in q = s^2, so sigma_q is exact everywhere; sigma_s = sigma_q / (2 s) where
-    the line is resolved, and sqrt(sigma_q) (the broadening that one sigma allows) at zero.
-    """
-    scale = fitted.broadening_scale[:, None]
-    n_groups = fitted.velocity.shape[1]
-    y = fitted.y.astype(float)
-    broadening = scale * np.sqrt(np.maximum(1.0 / y**2 - 1.0, 0.0))
-    variance = np.diagonal(fitted.theta_covariance, axis1=1, axis2=2)[:, n_groups:]
-    factor = np.reshape(noise_factor, (-1, 1))
-    sigma_q = 2.0 * scale**2 / y**3 * np.sqrt(np.maximum(variance, 0.0)) * factor
-    with np.errstate(divide="ignore", invalid="ignore"):
-        resolved = np.where(broadening > 0, sigma_q / (2.0 * broadening), np.inf)
-    return broadening, np.minimum(resolved, np.sqrt(sigma_q))
 
 
 def asks_for_another(fitted: Fitted, geometry: Geometry) -> np.ndarray:

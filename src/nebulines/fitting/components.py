@@ -18,14 +18,13 @@ from nebulines.constants import FWHM_PER_SIGMA
 from nebulines.fitting.columns import (
     PROFILE_AMPLITUDE,
     asks_for_another,
-    broadening_and_error,
     build_columns,
     count_parameters,
 )
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.direct import fit_tile
 from nebulines.fitting.direct_problem import DirectProblem, Piece, direct_problem
-from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.fitted import Fitted, broadening_and_error
 from nebulines.fitting.linearise import linearise
 from nebulines.fitting.noise import channels_tell, lonely_channel, measure_noise
 from nebulines.fitting.normalise import Normalised

@@ -12,15 +12,13 @@ from nebulines.constants import (
     ANGSTROM_PER_CM,
     SPEED_OF_LIGHT_KMS,
 )
-from nebulines.fitting.columns import (
-    LIMIT_SIGMA,
-    broadening_and_error,
-)
-from nebulines.fitting.fitted import Fitted, template_weights
+from nebulines.fitting.fitted import Fitted, broadening_and_error, template_weights
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel
 from nebulines.lines import standard_ratios
 from nebulines.lineshapes import gaussian_peak, sincgauss_peak
+
+LIMIT_SIGMA = 3.0
 
 MIN_COVERAGE = 0.5
 """A line less covered than this is not measured."""

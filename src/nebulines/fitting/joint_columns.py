@@ -6,12 +6,12 @@ import numpy as np
 
 from nebulines.fitting.columns import (
     asks_for_another,
-    broadening_and_error,
     finished,
     has_rival,
     in_convention,
     kinematic_suffix,
 )
+from nebulines.fitting.fitted import broadening_and_error
 from nebulines.fitting.fluxes import (
     FULL_COVERAGE,
     MIN_COVERAGE,
@@ -23,8 +23,8 @@ from nebulines.fitting.joint_fluxes import (
     Measured,
     dead_bands,
     fluxes_at,
+    n_linear_parameters,
     n_shared,
-    n_used_of,
     noises_of,
     shared_kinematics,
 )
@@ -136,7 +136,7 @@ def _total_chi2(measured: Measured, noises: list[Noise], links: np.ndarray) -> n
     )
     used = sum(fitted.n_used for fitted in bands)
     linear = sum(
-        np.where(fitted.n_used > 0, n_used_of(own.model), 0)
+        np.where(fitted.n_used > 0, n_linear_parameters(own.model), 0)
         for fitted, own in zip(bands, measured.problem.prepared, strict=True)
     )
     return chi2 / np.maximum(used - linear - n_shared(measured), 1)

@@ -57,7 +57,8 @@ def dead_bands(measured: Measured) -> np.ndarray:
     pairs = zip(measured.joint.bands, measured.problem.prepared, strict=True)
     return np.stack(
         [
-            (fitted.n_used <= n_used_of(own.model)) | ~(fitted.coverage >= MIN_COVERAGE).any(axis=1)
+            (fitted.n_used <= n_linear_parameters(own.model))
+            | ~(fitted.coverage >= MIN_COVERAGE).any(axis=1)
             for fitted, own in pairs
         ]
     )
@@ -164,14 +165,14 @@ def links_of(names: Sequence[str], plan: JointPlan) -> list[Link]:
         if again is not None:
             links.append(Link(at, again, 1.0))
     if plan.config.amplitudes != "free":
-        within = {name for shown in plan.lines for name in tied_inside(shown)}
+        within = {name for shown in plan.lines for name in _tied_inside(shown)}
         for tie in tied_groups(list(dict.fromkeys(names))):
             if tie.weak not in within:
                 links.append(Link(names.index(tie.strong), names.index(tie.weak), tie.ratio))
     return links
 
 
-def tied_inside(shown: tuple[str, ...]) -> list[str]:
+def _tied_inside(shown: tuple[str, ...]) -> list[str]:
     return [tie.weak for tie in tied_groups(list(shown))]
 
 
@@ -202,7 +203,7 @@ def n_shared(measured: Measured) -> int:
     return measured.problem.n_groups * (1 if frozen else 2)
 
 
-def n_used_of(model: LineModel) -> int:
+def n_linear_parameters(model: LineModel) -> int:
     """Linear parameters of a band: fluxes and continuum."""
     return len(model.templates) + len(model.windows) * (model.continuum_order + 1)
 
@@ -213,6 +214,8 @@ def noises_of(measured: Measured) -> list[Noise]:
     total = sum(fitted.n_used for fitted in measured.joint.bands)
     shared = n_shared(measured) / np.maximum(total, 1)
     return [
-        measure_noise(fitted, n_used_of(own.model) + shared * fitted.n_used, own.data.estimated)
+        measure_noise(
+            fitted, n_linear_parameters(own.model) + shared * fitted.n_used, own.data.estimated
+        )
         for fitted, own in zip(measured.joint.bands, measured.problem.prepared, strict=True)
     ]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
-from nebulines.fitting.columns import LIMIT_SIGMA
 from nebulines.fitting.config import FitConfig
+from nebulines.fitting.fluxes import LIMIT_SIGMA
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, LOG10_STEP, OnGrid
 from nebulines.galaxies.starlight.continuum_fit import Starlight
 from nebulines.galaxies.starlight.continuum_search import running_mean
