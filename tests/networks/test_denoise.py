@@ -11,7 +11,8 @@ import pytest
 from nebulines.errors import InputError
 from nebulines.networks.denoise import NOISE_KNOTS, POPULATION, WIDE, Denoise
 from nebulines.networks.denoise_autoencoder import Autoencoder
-from nebulines.networks.denoise_basis import Basis, inverse, project, statistics, white_statistics
+from nebulines.networks.denoise_basis import Basis, project, statistics, white_statistics
+from nebulines.networks.denoise_inverse import inverse
 from nebulines.networks.denoise_pca import PCA, fit_pca
 from nebulines.networks.denoise_posterior import (
     draw,
@@ -65,7 +66,8 @@ def test_inverse_agrees_with_numpy():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(4, 7, 9))
     matrix = np.eye(7) + root @ root.transpose(0, 2, 1)
-    found = np.asarray(inverse(jnp.asarray(matrix, jnp.float32)))
+    last = jnp.moveaxis(jnp.asarray(matrix, jnp.float32), 0, -1)
+    found = np.moveaxis(np.asarray(inverse(last)), -1, 0)
     np.testing.assert_allclose(found, np.linalg.inv(matrix), atol=1e-5)
 
 

@@ -23,7 +23,10 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from nebulines.networks.denoise_inverse import inverse
 
 
 class Basis(eqx.Module):
@@ -102,14 +105,15 @@ class Statistics(NamedTuple):
 
 
 def project(basis: Basis, flux: Array, weight: Array) -> tuple[Array, Array]:
-    """A (n, K, K) and b (n, K) of spectra (n, channel) with inverse variances (n, channel)."""
+    """A (K, K, n) and b (n, K) of spectra (n, channel) with inverse variances (n, channel)."""
     size = basis.size
-    low, high = jnp.tril_indices(size)
+    low, high = np.tril_indices(size)
     pairs = basis.vectors[low] * basis.vectors[high]
-    packed = weight @ pairs.T
-    index = jnp.zeros((size, size), int).at[low, high].set(jnp.arange(len(low)))
-    index = jnp.maximum(index, index.T)
-    return packed[:, index], (weight * flux) @ basis.vectors.T
+    index = np.zeros((size, size), int)
+    index[low, high] = index[high, low] = np.arange(len(low))
+    packed = pairs @ jnp.asarray(weight).T
+    a = jnp.take(packed, index.ravel(), axis=0).reshape(size, size, -1)
+    return a, (weight * flux) @ basis.vectors.T
 
 
 def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
@@ -117,68 +121,61 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
 
     Args:
         basis: of clean spectra.
-        a: (n, K, K).
+        a: (K, K, n).
         b: (n, K).
 
     Returns:
         `Statistics`; scales that are not positive mean that there is no signal.
     """
-    first = _first_scale(basis, jnp.einsum("nij,i,j->n", a, basis.mean, basis.mean), b)
+    n = len(b)
+    missing = -n % AT_ONCE if n > AT_ONCE else 0
+    if missing:
+        a, b = jnp.pad(a, ((0, 0), (0, 0), (0, missing)), mode="edge"), _filled(b, missing)
+    tiles = (b.shape[0] + AT_ONCE - 1) // AT_ONCE
+    shape = basis.size, basis.size, tiles, -1
+    parts = jnp.moveaxis(a.reshape(shape), 2, 0), b.reshape(tiles, -1, basis.size)
+    found = jax.lax.map(lambda part: _tile(basis, *part), parts)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], found)
+
+
+AT_ONCE = 64
+"""Spectra whose statistics are worked out together: what the processor keeps near."""
+
+
+def _filled(rows: Array, missing: int) -> Array:
+    return jnp.pad(rows, ((0, missing), (0, 0)), mode="edge")
+
+
+def _tile(basis: Basis, a: Array, b: Array) -> Statistics:
+    """`statistics` of a few spectra."""
+    mean, root = basis.mean, jnp.sqrt(basis.variance)
+    first = _first_scale(basis, jnp.einsum("ijn,i,j->n", a, mean, mean), b)
     safe = _positive(first)
-    root = jnp.sqrt(basis.variance)
-    inner = jnp.eye(basis.size) + a * jnp.square(safe)[:, None, None] * root[:, None] * root
-    covariance = inverse(inner) * root[:, None] * root
-    right = b * safe[:, None] + basis.mean / basis.variance
-    best = jnp.einsum("nij,nj->ni", covariance, right)
-    turned = jnp.einsum("nij,kj->nki", covariance, basis.coordinates)
-    variance_u = jnp.sum(turned * basis.coordinates, axis=-1)
-    variance = jnp.diagonal(covariance, axis1=-2, axis2=-1)
-    seen = jnp.mean(jnp.diagonal(a, axis1=-2, axis2=-1), axis=-1)
-    spread = variance, jnp.maximum(variance_u, 0.0)
-    return _in_units(basis, first, best, seen, spread, _loose_lines(basis, a, b, safe))
+    both = (root[:, None] * root)[..., None]
+    eye = jnp.eye(basis.size)[..., None]
+    covariance = inverse(eye + a * jnp.square(safe) * both) * both
+    right = b.T * safe + (mean / basis.variance)[:, None]
+    best = jnp.sum(covariance * right, axis=1)
+    turned = jnp.tensordot(basis.coordinates, covariance, 1)
+    spread_u = jnp.sum(turned * basis.coordinates[..., None], axis=1)
+    places = jnp.arange(basis.size)
+    spread = covariance[places, places].T, jnp.maximum(spread_u, 0.0).T
+    seen = jnp.mean(a[places, places], axis=0)
+    return _in_units(basis, first, best.T, seen, spread, _loose_lines(basis, a, b, safe))
 
 
 def _loose_lines(basis: Basis, a: Array, b: Array, scale: Array) -> tuple[Array, Array]:
     """Line fluxes (n, L) under the loose prior and their variances, in units of the scale (n,)."""
     root = jnp.sqrt(basis.loose_variance)
-    ways = basis.loose_vectors.T * root
-    size = jnp.square(scale)[:, None, None]
-    covariance = inverse(jnp.eye(basis.size) + size * (ways.T @ a @ ways))
-    right = (b * scale[:, None]) @ ways + (basis.loose_vectors @ basis.mean) / root
-    rows = basis.coordinates[: basis.n_lines] @ ways
-    flux = jnp.einsum("nij,nj->ni", covariance, right) @ rows.T
-    turned = jnp.einsum("nij,lj->nli", covariance, rows)
-    return flux, jnp.maximum(jnp.sum(turned * rows, axis=-1), 0.0)
-
-
-_AT_ONCE = 64
-"""Matrices that are inverted together: what the processor keeps near."""
-
-
-def inverse(matrix: Array) -> Array:
-    """Inverses of symmetric positive matrices (n, K, K) by sweeps over many at a time.
-
-    LAPACK, called for each of many small matrices, spends most of its time on its threads.
-
-    Example:
-        >>> inverse(jnp.array([[[2.0, 0.0], [0.0, 4.0]]])).tolist()
-        [[[0.5, -0.0], [-0.0, 0.25]]]
-    """
-    if len(matrix) <= _AT_ONCE or len(matrix) % _AT_ONCE:
-        return _swept(matrix)
-    tiles = matrix.reshape(-1, _AT_ONCE, *matrix.shape[1:])
-    return jax.lax.map(_swept, tiles).reshape(matrix.shape)
-
-
-def _swept(matrix: Array) -> Array:
-    def sweep(k: Array, m: Array) -> Array:
-        column = m[:, :, k]
-        pivot = column[:, k]
-        row = column / pivot[:, None]
-        m = m - column[:, :, None] * row[:, None, :]
-        return m.at[:, :, k].set(row).at[:, k, :].set(row).at[:, k, k].set(-1.0 / pivot)
-
-    return -jax.lax.fori_loop(0, matrix.shape[-1], sweep, matrix)
+    ways = basis.loose_vectors * root[:, None]
+    half = jnp.swapaxes(jnp.tensordot(ways, a, 1), 0, 1)
+    seen = jnp.square(scale) * jnp.tensordot(ways, half, 1)
+    covariance = inverse(jnp.eye(basis.size)[..., None] + seen)
+    right = ways @ (b.T * scale) + ((basis.loose_vectors @ basis.mean) / root)[:, None]
+    rows = basis.coordinates[: basis.n_lines] @ ways.T
+    flux = rows @ jnp.sum(covariance * right, axis=1)
+    turned = jnp.tensordot(rows, covariance, 1)
+    return flux.T, jnp.maximum(jnp.sum(turned * rows[..., None], axis=1), 0.0).T
 
 
 def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:

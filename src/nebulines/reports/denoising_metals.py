@@ -17,7 +17,7 @@ from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LIBRARY, LINES, TEST, CleanSet, clean_set
 from nebulines.galaxies.population.surveys import get_survey
 from nebulines.networks.denoise import POPULATION
-from nebulines.networks.denoise_basis import project, statistics
+from nebulines.networks.denoise_basis import Basis, Statistics, project, statistics
 from nebulines.reports.denoising import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
@@ -76,9 +76,7 @@ def _abundances(bench: Bench, galaxies: CleanSet, survey: str) -> dict[str, np.n
     flux, sigma = _observed(bench, galaxies, survey)
     weight = np.broadcast_to((sigma**-2.0).astype(np.float32), flux.shape)
     basis = bench.network.basis
-    posterior = bench.network(
-        statistics(basis, *in_chunks(project, basis, flux, weight)), POPULATION
-    )
+    posterior = bench.network(in_chunks(basis, flux, weight), POPULATION)
     drawn = metals.abundances(line_draws(bench.network, posterior, 8), LINES)
     best, _, sample = fit_in_basis(basis, flux, weight, draws=30, seed=[bench.seed, 92])
     rows = np.asarray(basis.coordinates)[: basis.n_lines]
@@ -108,10 +106,11 @@ def _bound(library: CleanSet, flux: np.ndarray, sigma: np.ndarray) -> np.ndarray
     return judged.library_quantiles(flux, sigma, library.spectra, known[:, None], [0.5])[0, :, 0]
 
 
-def in_chunks(function: Any, basis: Any, flux: np.ndarray, weight: np.ndarray) -> Any:
-    parts = [function(basis, flux[i : i + 500], weight[i : i + 500])
+def in_chunks(basis: Basis, flux: np.ndarray, weight: np.ndarray) -> Statistics:
+    """Statistics of spectra (n, 825) with inverse variances (n, 825), a few at a time."""
+    parts = [statistics(basis, *project(basis, flux[i : i + 500], weight[i : i + 500]))
              for i in range(0, len(flux), 500)]  # fmt: skip
-    return [np.concatenate(values) for values in zip(*parts, strict=True)]
+    return Statistics(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _error(found: np.ndarray, truth: np.ndarray) -> float:

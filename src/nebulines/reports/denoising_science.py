@@ -15,7 +15,6 @@ from nebulines.galaxies.denoising.scores import covered, line_draws
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.networks.denoise import POPULATION, WIDE
-from nebulines.networks.denoise_basis import project, statistics
 from nebulines.networks.denoise_grid import unit_norm
 from nebulines.reports.denoising import Bench
 from nebulines.reports.denoising_metals import HALPHA, in_chunks
@@ -98,7 +97,7 @@ def gaps(bench: Bench) -> Section:
         noisy = bench.test.spectra + sigma * rng.normal(size=w.shape)
         basis = bench.network.basis
         noisy = np.where(w > 0, noisy, 0.0).astype(np.float32)
-        found = statistics(basis, *in_chunks(project, basis, noisy, w))
+        found = in_chunks(basis, noisy, w)
         posterior = bench.network(found, POPULATION)
         share = covered(line_draws(bench.network, posterior, 9), truth)
         mean = unit_norm(np.asarray(posterior.mean @ basis.vectors))

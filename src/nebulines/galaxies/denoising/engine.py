@@ -218,13 +218,17 @@ def fit_in_basis(
         best = variance * right
         return best, np.sqrt(variance @ np.square(vectors)), best + np.sqrt(variance) * normal
     low, high = np.tril_indices(basis.size)
+    pairs = vectors[low] * vectors[high]
     information = np.zeros((len(flux), basis.size, basis.size))
-    information[:, low, high] = weight.astype(float) @ (vectors[low] * vectors[high]).T
+    information[:, low, high] = weight.astype(float) @ pairs.T
     information[:, high, low] = information[:, low, high]
     covariance = np.linalg.inv(information + np.eye(basis.size) / prior[:, None])
     best = np.einsum("nij,nj->ni", covariance, right)
+    twice = np.where(low == high, 1.0, 2.0)
+    error = np.sqrt(np.maximum((covariance[:, low, high] * twice) @ pairs, 0.0))
+    if not draws:
+        return best, error, normal
     lower = np.linalg.cholesky(covariance)
-    error = np.sqrt(np.sum(np.square(np.swapaxes(lower, 1, 2) @ vectors), axis=1))
     return best, error, best + np.einsum("nij,dnj->dni", lower, normal)
 
 

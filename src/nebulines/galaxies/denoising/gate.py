@@ -151,7 +151,7 @@ def evidence(
         _feature(weighted, weight),
         _outside(network, found),
         found.noise,
-        ((weight * flux) @ known) / jnp.sqrt(strength),
+        found.first * jnp.sqrt(strength),
         jnp.zeros(len(flux), bool) if white else _hidden(network, seen),
     )
 
@@ -198,19 +198,18 @@ def _projected(weight: Array, rows: Array) -> Array:
 
 def _feature(weighted: Array, weight: Array) -> Array:
     """The largest line-like residual (n,) anywhere, in sigmas."""
-    signal = _smoothed(weighted, _LINE_SHAPE)
     squares = tuple(value**2 for value in _LINE_SHAPE)
-    information = sum(squares) * weight
-    if weight.shape[1] > 1:
-        information = _smoothed(weight, squares)[:, 1:-1]
-        signal = signal[:, 1:-1]
-    return jnp.max(jnp.abs(signal) / jnp.sqrt(jnp.maximum(information, 1e-30)), axis=1)
+    signal = jnp.abs(_smoothed(weighted, _LINE_SHAPE))
+    if weight.shape[1] == 1:
+        return jnp.max(signal, axis=1) * jax.lax.rsqrt(sum(squares) * weight[:, 0])
+    information = _smoothed(weight, squares)
+    return jnp.max(signal * jax.lax.rsqrt(jnp.maximum(information, 1e-30)), axis=1)
 
 
 def _smoothed(values: Array, shape: tuple[float, ...]) -> Array:
-    padded = jnp.pad(values, ((0, 0), (1, 1)))
-    count = values.shape[1]
-    return sum(share * padded[:, k : k + count] for k, share in enumerate(shape))  # type: ignore
+    """Weighted sums of neighbouring bins, where these are all there."""
+    count = values.shape[1] - len(shape) + 1
+    return sum(share * values[:, k : k + count] for k, share in enumerate(shape))  # type: ignore
 
 
 def _outside(network: Denoise, found: Statistics) -> Array:
