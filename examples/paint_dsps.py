@@ -16,14 +16,20 @@ import numpy as np
 import optax
 from dsps import calc_rest_sed_sfh_table_lognormal_mdf as stellar_sed
 
-from nebulines.galaxies import SedPainter, binned_templates, load_predictor, ssp_templates
+from nebulines.galaxies import (
+    SedPainter,
+    binned_templates,
+    load_predictor,
+    ssp_templates,
+    whole_sed,
+)
 
 TIMES = np.linspace(0.1, 13.5, 60)  # age of the universe, 1e9 years
 NOW = 13.0
 SSP = ssp_templates(every=3)  # or dsps.load_ssp_templates(FILE)
 NETWORK = load_predictor("equivalent_width").network
 PAINT = SedPainter(SSP.ssp_wave, NETWORK, resolution=2000.0)
-BINNED = binned_templates(SSP)  # enough where only equivalent widths are wanted
+BINNED = binned_templates(SSP)  # enough for equivalent widths and for the weights of templates
 
 
 class Stars(NamedTuple):
@@ -35,22 +41,21 @@ class Stars(NamedTuple):
     log_broadening: Any = 4.6
 
 
-def stars(galaxy: Stars, ssp: Any) -> jax.Array:
-    """Starlight [L_sun / Hz], or mean L_lambda in each bin with binned templates."""
+def stars(galaxy: Stars, ssp: Any = BINNED) -> Any:
+    """What DSPS makes: ``rest_sed`` [L_sun / Hz], or mean L_lambda in each bin, and ``weights``."""
     history = TIMES * jnp.exp(-TIMES / jnp.exp(galaxy.log_tau))
-    made = stellar_sed(TIMES, history, galaxy.log_metals, 0.2, *ssp[:2], ssp.ssp_flux, NOW)
-    return made.rest_sed
+    return stellar_sed(TIMES, history, galaxy.log_metals, 0.2, *ssp[:2], ssp.ssp_flux, NOW)
 
 
 def spectrum(galaxy: Stars) -> jax.Array:
     """Starlight with lines [L_sun / Hz]."""
-    light = stars(galaxy, SSP)
+    light = whole_sed(stars(galaxy), BINNED, SSP)
     return PAINT(light, broadening_kms=jnp.exp(galaxy.log_broadening)).flux
 
 
 def widths(galaxy: Stars) -> jax.Array:
     """Equivalent widths (10,) [Angstrom]."""
-    return NETWORK.predict(NETWORK.features(stars(galaxy, BINNED)[None])).ew()[0]
+    return NETWORK.predict(NETWORK.features(stars(galaxy).rest_sed[None])).ew()[0]
 
 
 # ---- inference: which distribution of time scales made these equivalent widths?
@@ -64,7 +69,7 @@ def drawn(population: jax.Array, key: jax.Array, n: int) -> jax.Array:
     """
     first, second = jax.random.split(key)
     log_tau = population[0] + jnp.exp(population[1]) * jax.random.normal(first, (n,))
-    binned = jax.vmap(lambda one: stars(Stars(one), BINNED))(log_tau)
+    binned = jax.vmap(lambda one: stars(Stars(one)).rest_sed)(log_tau)
     return jnp.arcsinh(NETWORK.predict(NETWORK.features(binned)).draw(second))
 
 

@@ -39,15 +39,22 @@ def test_younger_galaxies_have_stronger_lines(example):
 
 def test_binned_templates_give_the_widths_of_the_whole_spectrum(example):
     galaxy = example.Stars(1.0)
-    whole = example.PAINT(example.stars(galaxy, example.SSP))
+    whole = example.PAINT(example.stars(galaxy, example.SSP).rest_sed)
     np.testing.assert_allclose(example.widths(galaxy), whole.ew, rtol=1e-9)
+
+
+def test_weights_of_binned_templates_give_the_whole_spectrum(example):
+    galaxy = example.Stars(0.4, -1.7)
+    summed = example.stars(galaxy, example.SSP).rest_sed
+    product = example.whole_sed(example.stars(galaxy), example.BINNED, example.SSP)
+    np.testing.assert_allclose(product, summed, rtol=1e-12)
 
 
 def test_lines_carry_their_luminosity(example):
     """The light added to L_nu, integrated over frequency, is the luminosity of the lines."""
     from nebulines.constants import SPEED_OF_LIGHT_KMS
 
-    light = example.stars(example.Stars(2.0), example.SSP)
+    light = example.stars(example.Stars(2.0), example.SSP).rest_sed
     painted = example.PAINT(light)
     wave = np.asarray(example.SSP.ssp_wave)
     frequency = SPEED_OF_LIGHT_KMS * 1e13 / wave

@@ -81,6 +81,20 @@ def test_flux_is_conserved_on_any_grid(random_file, double, step):
     assert line.sum() * step == pytest.approx(11.0, rel=1e-8)
 
 
+@pytest.mark.parametrize("broadening", [30.0, 499.0, 501.0, 3000.0])
+def test_windows_around_lines_hold_all_of_them(random_file, double, broadening):
+    """Narrow lines are computed around their places alone, broad ones everywhere; rows with axes of
+    their own know no windows and say what is right."""
+    wave = np.arange(3300.0, 7100.0, 3.0)
+    network, fluxes = load_predictor(random_file).network, np.arange(1.0, 12.0)[None]
+    painter = Painter(wave, network)
+    one = painter.line_spectrum(fluxes, broadening)
+    rows = Painter(wave[None], network).line_spectrum(fluxes, np.array([broadening]))
+    np.testing.assert_allclose(one, rows, atol=1e-8 * float(np.max(rows)))
+    traced = jax.jit(lambda b: painter.line_spectrum(fluxes, b))(broadening)
+    np.testing.assert_allclose(traced, one, rtol=1e-12)
+
+
 def test_oxygen_is_two_lines_with_the_ratio_asked_for(random_file, double):
     wave = np.arange(3300.0, 7100.0, 0.05)
     painted = nl.paint(

@@ -8,7 +8,7 @@ from nebulines.galaxies.widths.predictors import (
     load_predictor,
     widths_of_colours,
 )
-from nebulines.galaxies.widths.sed import SedPainter, binned_templates, ssp_templates
+from nebulines.galaxies.widths.sed import SedPainter, binned_templates, ssp_templates, whole_sed
 
 __all__ = [
     "LINES",
@@ -21,5 +21,6 @@ __all__ = [
     "load_predictor",
     "paint",
     "ssp_templates",
+    "whole_sed",
     "widths_of_colours",
 ]

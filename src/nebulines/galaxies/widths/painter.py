@@ -13,12 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.errors import UsageError
 from nebulines.galaxies.widths.bins import (
     LEAST_COVERAGE,
     bin_flux,
@@ -30,10 +28,10 @@ from nebulines.galaxies.widths.bins import (
 )
 from nebulines.galaxies.widths.equivalent_widths import LINES, painted_lines, shares
 from nebulines.galaxies.widths.line_masks import LineMask, line_mask, line_windows, replace_lines
+from nebulines.galaxies.widths.profiles import LineProfiles
 from nebulines.galaxies.widths.width_mixture import Widths, widened
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.lines import load_catalogue
-from nebulines.models.spectrum import line_spread_width, observed_lines
 from nebulines.spectra.flags import Flag
 from nebulines.spectral_axis import Medium, air_to_vacuum
 
@@ -128,10 +126,7 @@ class Painter(eqx.Module):
     weights: Array
     sides: Array
     shares: Array
-    low: Array
-    high: Array
-    rest: Array
-    spread: Array
+    profiles: LineProfiles
     mask: LineMask | None
     model_scatter: float = eqx.field(static=True)
 
@@ -154,9 +149,7 @@ class Painter(eqx.Module):
         self.weights = jnp.asarray(bin_weights(vacuum, network.edges))
         self.sides = jnp.asarray(_side_weights(wavelength, rest))
         self.shares = jnp.asarray(shares(oii_ratio))
-        self.low, self.high = _channel_ends(wavelength, rest)
-        self.rest = jnp.asarray(rest)
-        self.spread = jnp.asarray(_spread_width(line_spread, rest))
+        self.profiles = LineProfiles(wavelength, rest, line_spread)
         self.mask, self.model_scatter = None, float(model_scatter)
         if mask_kms is not None:
             self.mask = line_mask(wavelength, line_windows(mask_kms, medium))
@@ -206,7 +199,7 @@ class Painter(eqx.Module):
         ew = predicted.ew() if key is None else predicted.draw(key)
         continuum = bin_flux(flux, self.sides, usable).flux
         lines = (ew @ self.shares.astype(ew.dtype)) * continuum
-        painted = flux + self.line_spectrum(jnp.where(bad[:, None], 0.0, lines), broadening_kms)
+        painted = flux + self.profiles(jnp.where(bad[:, None], 0.0, lines), broadening_kms)
         ew, err = (jnp.where(bad[:, None], jnp.nan, part) for part in (ew, predicted.ew_err()))
         fluxes = jnp.where(bad[:, None], jnp.nan, lines @ (self.shares.T > 0).astype(lines.dtype))
         return Painted(painted, ew, err, fluxes, self._flags(shape, predicted.ew()), shape.colours)
@@ -218,24 +211,7 @@ class Painter(eqx.Module):
             fluxes: (n, 11) in the order of the painted lines, flux density times Angstrom.
             broadening_kms: () or (n,).
         """
-        fluxes, broadening = jnp.asarray(fluxes), jnp.asarray(broadening_kms)
-        if broadening.ndim == 0 and self.low.ndim == 2:
-            one = self._profiles(broadening[None].astype(fluxes.dtype))[0]
-            return jnp.matmul(fluxes, one, precision=jax.lax.Precision.HIGHEST)
-        broadening = jnp.broadcast_to(broadening, fluxes.shape[:1]).astype(fluxes.dtype)
-        return jnp.einsum("nl,nlc->nc", fluxes, self._profiles(broadening))
-
-    def _profiles(self, broadening_kms: Array) -> Array:
-        """Mean profile of unit area in each channel (n, 11, channel) [1 / Angstrom]."""
-        one = jnp.ones((len(broadening_kms), len(self.rest)), broadening_kms.dtype)
-        still = jnp.zeros_like(broadening_kms)
-        lines = observed_lines(
-            self.rest, still, broadening_kms, one, self.spread, "wavelength", "optical"
-        )
-        sigma = jnp.maximum(jnp.hypot(lines.sigma, lines.width), 1e-3)[..., None]
-        low, high = self.low.astype(sigma.dtype), self.high.astype(sigma.dtype)
-        mass = jax.scipy.stats.norm.cdf(high / sigma) - jax.scipy.stats.norm.cdf(low / sigma)
-        return mass / (high - low)
+        return self.profiles(fluxes, broadening_kms)
 
     def _flags(self, shape: Shape, ew: Array) -> Array:
         outside = ~shape.bad & self.network.support.outside(shape.colours, ew)
@@ -255,24 +231,3 @@ def _side_weights(wavelength: np.ndarray, rest: np.ndarray) -> np.ndarray:
         edges = np.array([centre - far, centre - near, centre + near, centre + far])
         both.append(bin_weights(wavelength, edges)[..., [0, 2]].mean(axis=-1))
     return np.stack(both, axis=-1)
-
-
-def _channel_ends(wavelength: np.ndarray, rest: np.ndarray) -> tuple[Array, Array]:
-    """Distance of both ends of each channel from each line, (..., 11, channel) [Angstrom]."""
-    middle = 0.5 * (wavelength[..., 1:] + wavelength[..., :-1])
-    first = 2.0 * wavelength[..., :1] - middle[..., :1]
-    last = 2.0 * wavelength[..., -1:] - middle[..., -1:]
-    ends = np.concatenate([first, middle, last], axis=-1)[..., None, :] - rest[:, None]
-    return jnp.asarray(ends[..., :-1]), jnp.asarray(ends[..., 1:])
-
-
-def _spread_width(line_spread: LineSpread | None, rest: np.ndarray) -> np.ndarray:
-    """Standard deviation of the instrument's response at each line [Angstrom]."""
-    if line_spread is None:
-        return np.zeros(len(rest))
-    if line_spread.shape != "gaussian":
-        raise UsageError(
-            "lines are painted with a Gaussian line spread, not a sinc: no interferometer sees "
-            "3400 to 7000 Angstrom at once"
-        )
-    return line_spread_width("wavelength", line_spread, rest)

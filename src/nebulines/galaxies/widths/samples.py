@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -75,21 +76,39 @@ def draw_sample(
 def _drawn(n: int, seed: int, stream: int, noise: bool) -> tuple[np.ndarray, ...]:
     """Fluxes (n, 120), measured widths and errors, true widths, classes; the last ones are kept,
     since both views of the same galaxies are often wanted."""
-    from nebulines.galaxies.population.drawing import population_blocks
-
     state = np.random.SeedSequence([seed, stream]).generate_state(2)
     rng = np.random.default_rng(state)
     fluxes, widths, kinds = [], [], []
-    for block in population_blocks(n, int(state[0]), wavelength=_RANGE):
-        weights = bin_weights(air_to_vacuum(np.asarray(block.wavelength_air, float)), FINE_EDGES)
-        flux = block.continuum @ weights.astype(np.float32)
+    for flux, ew, kind in true_blocks(n, int(state[0])):
         seen = observed(flux, rng)
         fluxes.append(seen if noise else flux)
-        widths.append(np.stack([block.line_ew[name] for name in LINES], axis=1))
-        kinds.append(block.kind)
+        widths.append(ew)
+        kinds.append(kind)
     true_ew = np.concatenate(widths).astype(float)
     ew, error = measure(true_ew, rng)
     return np.concatenate(fluxes), ew, error, true_ew, np.concatenate(kinds)
+
+
+def true_blocks(n: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Galaxies of the population before any noise, block after block.
+
+    Args:
+        n: number of galaxies.
+        seed: any whole number.
+
+    Yields:
+        Mean fluxes (k, 120) in bins of `FINE_EDGES`, widths (k, 10) [Angstrom], classes (k,).
+
+    Example:
+        >>> [flux.shape for flux, ew, kind in true_blocks(20, 0)]
+        [(20, 120)]
+    """
+    from nebulines.galaxies.population.drawing import population_blocks
+
+    for block in population_blocks(n, seed, wavelength=_RANGE):
+        weights = bin_weights(air_to_vacuum(np.asarray(block.wavelength_air, float)), FINE_EDGES)
+        widths = np.stack([block.line_ew[name] for name in LINES], axis=1)
+        yield block.continuum @ weights.astype(np.float32), widths, block.kind
 
 
 def features(fine_flux: np.ndarray, view: View) -> np.ndarray:
@@ -111,18 +130,29 @@ def observed(flux: Any, rng: np.random.Generator) -> np.ndarray:
         >>> bool(0.01 < seen.std() < 0.1)
         True
     """
-    table, flux = _settings(), np.asarray(flux, np.float32)
+    table, flux = survey_settings(), np.asarray(flux, np.float32)
     n, k = flux.shape
     low, high = np.log(table["snr"])
     snr = np.exp(rng.uniform(low, high, (n, 1)))
     noise = np.median(flux, axis=1, keepdims=True) / (snr * np.sqrt(np.diff(FINE_EDGES)[0]))
-    x = np.linspace(-1.0, 1.0, k)
-    bend = table["calibration"] * rng.normal(size=(n, 2)) @ np.stack([x, 1.5 * x**2 - 0.5])
+    bend = table["calibration"] * rng.normal(size=(n, 2)) @ calibration_shapes(k)
     seen = flux * (1.0 + bend) + noise * rng.normal(size=flux.shape)
     return np.maximum(seen, 1e-3 * flux).astype(np.float32)
 
 
+def calibration_shapes(k: int) -> np.ndarray:
+    """The straight and the curved error (2, k) of the calibration in k bins, of unit spread.
+
+    Example:
+        >>> calibration_shapes(3).tolist()
+        [[-1.0, 0.0, 1.0], [1.0, -0.5, 1.0]]
+    """
+    x = np.linspace(-1.0, 1.0, k)
+    return np.stack([x, 1.5 * x**2 - 0.5])
+
+
 @functools.cache
-def _settings() -> dict[str, Any]:
+def survey_settings() -> dict[str, Any]:
+    """``snr`` and ``calibration`` of ``data/observed_continua.toml``."""
     path = Path(__file__).parent / "data" / "observed_continua.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -3,7 +3,8 @@
 L_lambda = L_nu c / lambda^2. Everything is JAX, so that a model and its lines can be compiled,
 vectorised over and differentiated together. Equivalent widths need only the mean fluxes in a few
 bins, which are linear in the templates: with templates binned once (`binned_templates`) a model
-gives the widths of a galaxy in about a quarter of the time that its whole spectrum takes.
+gives the widths of a galaxy in about a quarter of the time that its whole spectrum takes, and the
+weights of the whole templates (`whole_sed`).
 
 Source of DSPS: Hearin et al. 2023, MNRAS 521, 1741.
 """
@@ -114,6 +115,38 @@ def binned_templates(ssp: Any, edges: Any = BIN_EDGES) -> SedTemplates:
     return SedTemplates(np.asarray(ssp.ssp_lgmet), np.asarray(ssp.ssp_lg_age_gyr), middle, flux)
 
 
+def whole_sed(made: Any, binned: SedTemplates, ssp: Any) -> Array:
+    """The spectrum of a galaxy that DSPS was asked for on binned templates.
+
+    L_nu = M sum_k w_k L_k, with the weights w of DSPS and the mass M that its binned answer has:
+    one product of a row and a matrix, which a Jacobian takes several times faster than a sum over
+    templates, channel by channel.
+
+    Args:
+        made: with ``rest_sed`` (k,) and ``weights`` (metallicity, age), as
+            ``dsps.calc_rest_sed_sfh_table_lognormal_mdf`` returns for ``binned``.
+        binned: of `binned_templates`.
+        ssp: the whole templates, of which ``binned`` were made.
+
+    Returns:
+        (channel,) [L_sun / Hz].
+
+    Example:
+        >>> ssp, weights = ssp_templates(every=10), np.full((6, 9), 1.0 / 54.0)
+        >>> binned = binned_templates(ssp)
+        >>> class Made(NamedTuple):
+        ...     rest_sed: np.ndarray
+        ...     weights: np.ndarray
+        >>> made = Made(2.0 * np.tensordot(weights, binned.ssp_flux, 2), weights)
+        >>> bool(np.allclose(whole_sed(made, binned, ssp), 2.0 * ssp.ssp_flux.mean(axis=(0, 1))))
+        True
+    """
+    weights = jnp.reshape(jnp.asarray(made.weights), (1, -1))
+    small, whole = (np.reshape(one.ssp_flux, (weights.size, -1)) for one in (binned, ssp))
+    mass = jnp.sum(made.rest_sed) / jnp.sum(weights @ small)
+    return (weights @ whole)[0] * mass
+
+
 class SedPainter(eqx.Module):
     """Paints lines on rest-frame spectra per frequency; pure JAX when called.
 
@@ -186,7 +219,8 @@ class SedPainter(eqx.Module):
         sed = jnp.atleast_2d(jnp.asarray(sed))
         inside = sed[:, self.first : self.last] * self.factor
         painted = self.painter(inside, broadening_kms=broadening_kms, key=key)
-        flux = sed.at[:, self.first : self.last].set(painted.flux / self.factor)
+        parts = (sed[:, : self.first], painted.flux / self.factor, sed[:, self.last :])
+        flux = jnp.concatenate(parts, axis=1)
         line_flux = painted.line_flux * frequency_factor(5500.0)
         painted = painted._replace(flux=flux, line_flux=line_flux)
         return Painted(*(part[0] for part in painted)) if one else painted
