@@ -1,6 +1,6 @@
 """Learn where the posterior of ``line_ratios`` is to be read, for the paper's kind of objects.
 
-    python -m benchmarks.learn_ratio_levels [--n 60000] [--seed 31]
+    python -m benchmarks.learn_ratio_levels [--n 240000] [--seed 31]
 
 writes ``reading_levels`` into the card of the shipped weights: for every ratio, and several S/N,
 the levels of `nebulines.networks.line_ratio_levels`, from spectra of objects of a stream of their
@@ -90,7 +90,7 @@ def main() -> None:
     from nebulines.runtime import configure
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=60_000)
+    parser.add_argument("--n", type=int, default=240_000)
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--prior", default="rhea2021")
     options = parser.parse_args()

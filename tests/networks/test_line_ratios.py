@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from nebulines.networks.line_ratio_ann import RATIOS as ANN_RATIOS
-from nebulines.networks.line_ratio_ann import LineRatioAnn, together
+from nebulines.networks.line_ratio_ann import LAST_GAIN, LineRatioAnn, together
 from nebulines.networks.line_ratio_answer import (
     EBV,
     RATIOS,
@@ -226,6 +226,16 @@ def test_the_dense_ensemble_has_members_dropout_and_a_spread():
     whole = eqx.filter_eval_shape(LineRatioAnn, key=jax.random.key(0))
     sizes = [(10, *shape) for shape in ((1024, 1231), (1024, 1024), (512, 1024), (9, 512))]
     assert [w.shape for w in whole.weight] == sizes
+
+
+def test_the_last_layer_begins_large_and_the_hidden_ones_small_so_that_answers_keep_their_size():
+    network = LineRatioAnn(key=jax.random.key(0), channels=300, hidden=(128, 96, 64), members=4)
+    sizes = (300, 128, 96, 64)
+    gains = [
+        float(np.std(w) / np.sqrt(2.0 / n)) for w, n in zip(network.weight, sizes, strict=True)
+    ]
+    assert np.prod(gains) == pytest.approx(1.0, rel=0.1)
+    assert gains == pytest.approx([LAST_GAIN ** (-1 / 3)] * 3 + [LAST_GAIN], rel=0.06)
 
 
 def test_members_trained_one_by_one_make_one_ensemble():

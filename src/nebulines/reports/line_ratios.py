@@ -56,7 +56,7 @@ class RatioPlan:
         """The plan with its usual numbers, or small ones."""
         if quick:
             return cls(folder, seed, 1000, 2000, 1000, 3000, 4, 2, 1000, 2, 2, 2000, ann)
-        return cls(folder, seed, 3000, 30_000, 2048, 50_000, 11, 10, 4000, 5, 4, 12_000, ann)
+        return cls(folder, seed, 3000, 120_000, 2048, 50_000, 11, 10, 4000, 5, 12, 12_000, ann)
 
 
 def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = False) -> list[Path]:
