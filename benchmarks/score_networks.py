@@ -100,38 +100,29 @@ def _calibration(pit: np.ndarray) -> dict[str, float]:
 def _pit(weights: Path, held_out: HeldOut, options: dict[str, Any]) -> dict[str, np.ndarray]:
     """Probability integral transform of the truth, from the posterior's closed form."""
     import equinox as eqx
+    import jax
 
-    from nebulines.constants import SPEED_OF_LIGHT_KMS
-    from nebulines.cubes import estimate
-    from nebulines.cubes.line_windows import WindowPlan, cut_windows
+    from nebulines.cubes.network_input import NetworkInput
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
-    from nebulines.networks.answer import Ranges, read
-    from nebulines.networks.line_search import trial_offsets
+    from nebulines.fitting.prepared import prepare
     from nebulines.networks.posterior import cumulative
     from nebulines.networks.weights import load
 
-    prepared = estimate.prepare(held_out.spectra, resolve(held_out.spectra, FitConfig(**options)))
-    plan = WindowPlan(prepared.geometry, prepared.model, (-500.0, 500.0))
-    velocity = held_out.truth["velocity"]
-    truth = (velocity / (1.0 + velocity / SPEED_OF_LIGHT_KMS), held_out.truth["broadening"])
-    limits = (x / (1.0 + x / SPEED_OF_LIGHT_KMS) for x in options["velocity_range"])
-    ranges = Ranges(*(np.float32(x) for x in (*limits, *options["broadening_range"])))
-    trials = trial_offsets(-500.0, 500.0)
+    config = resolve(held_out.spectra, FitConfig(**options))
+    given = NetworkInput(prepare(held_out.spectra, config))
+    seen = given.measured(held_out.truth["velocity"], held_out.truth["broadening"])
 
     @eqx.filter_jit
-    def transform(network: Any, windows: Any, offset: Any, broadening: Any) -> Any:
-        stack, mixture, box = read(network, windows, trials, ranges, "sinc")
-        u, r = (offset - stack.offset) / stack.scale, broadening / stack.scale
-        return cumulative(mixture, box, u, r)
+    def transform(network: Any, here: Any) -> Any:
+        mixture = network.posterior(here.features, here.snr)
+        return cumulative(mixture, here.box, here.u, here.r)
 
     network, parts = load(str(weights)).network, []
-    n, size = len(velocity), 500
+    n, size = len(seen.u), 500
     for start in range(0, n, size):
         rows = np.minimum(np.arange(start, start + size), n - 1)
-        windows = cut_windows(prepared.data, prepared.geometry, plan, rows)
-        here = (part[rows].astype(np.float32) for part in truth)
-        parts.append(np.asarray(transform(network, windows, *here)))
+        parts.append(np.asarray(transform(network, jax.tree.map(lambda a: a[rows], seen))))  # noqa: B023
     both = np.concatenate(parts, axis=1)[:, :n]
     return {"velocity": both[0], "broadening": both[1]}
 

@@ -19,7 +19,8 @@ from nebulines.fitting.bank_tables import (
     Ranges,
 )
 from nebulines.fitting.direct import CONVERGED
-from nebulines.fitting.profile import lonely_residual, shared_profile_score
+from nebulines.fitting.profile import shared_profile_score
+from nebulines.fitting.residuals import lonely_residual
 from nebulines.fitting.small_solve import Rows
 
 

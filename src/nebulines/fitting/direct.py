@@ -26,7 +26,8 @@ from nebulines.fitting.linearise import (
     evaluate,
     fixed_parts,
 )
-from nebulines.fitting.profile import lonely_residual, profile_score
+from nebulines.fitting.profile import profile_score
+from nebulines.fitting.residuals import lonely_residual
 from nebulines.fitting.small_solve import (
     inverse,
     solve,

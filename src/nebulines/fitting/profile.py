@@ -18,34 +18,17 @@ and sharp where tau is orthogonal to the model, as these functions are for separ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import product
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from nebulines.one_pass import sum_together
+from nebulines.fitting.profile_shapes import bump_scores, split_scores, wing_scores
+from nebulines.fitting.residuals import clipped_variance
 
 HALF_WIDTH = 24
 """Channels looked at on either side of a line."""
 SHARED_HALF_WIDTH = 12
 """The same for spectra that share channels, whose lines are not broad."""
-BUMP_OFFSETS = (-7.4, -5.2, -3.2, 3.2, 5.2, 7.4)
-"""Centres of the bumps in sigma of the line."""
-BUMP_HALF_WIDTH = 2.3
-"""Half of a bump's base (a triangle) in sigma of the line."""
-SPLIT_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7)
-"""Flux of the bluer of two lines under one."""
-SPLIT_DISTANCES = (0.6, 0.8, 0.9, 0.95)
-"""Their dispersion in sigma of the line; what is left of its variance is their own."""
-SPLIT_ORDERS = range(3, 9)
-"""Gauss-Hermite functions that they are made of."""
-CLIP_SIGMA = 5.0
-"""Residuals beyond this say nothing about the noise."""
 
 
 def profile_score(
@@ -94,7 +77,7 @@ def profile_score(
     scale = near(root) * jnp.maximum(by_line(height), 0.0)
     every = residual.reshape(n, -1).T
     used = jnp.sum(root > 0, axis=(1, 2))
-    return _score(u, near(residual) * scale, scale, _noise_variance(every, used)).T
+    return _score(u, near(residual) * scale, scale, clipped_variance(every, used)).T
 
 
 def shared_profile_score(
@@ -123,7 +106,7 @@ def shared_profile_score(
     u = (offset[index][..., None] - center[:, None, :]) / width[:, None, :]
     weight = jnp.where(inside, root[index], 0.0)[..., None]
     scale = weight * jnp.maximum(height, 0.0)[:, None, :]
-    variance = _noise_variance(residual, jnp.sum(root > 0))
+    variance = clipped_variance(residual, jnp.sum(root > 0))
     return _score(u, residual[index] * scale, scale, variance, together=True)
 
 
@@ -143,105 +126,18 @@ def _score(
     """
     # written out once, where many sums read them
     u, weighted, scale = jax.lax.optimization_barrier((u, weighted, scale))
-    wings = tuple(jnp.hypot(*pair) for pair in _tests(_hermite(u, (3, 4)), weighted, scale))
+    wings = wing_scores(u, weighted, scale)
     if together:
         u = jnp.mean(u, axis=0, keepdims=True)
         weighted = jnp.sum(weighted, axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum(scale**2, axis=0, keepdims=True))
-    bumps = [jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0) for at in BUMP_OFFSETS]
-    found = zip(_tests(bumps, weighted, scale), _split_tests(u, weighted, scale), strict=True)
+    found = zip(bump_scores(u, weighted, scale), split_scores(u, weighted, scale), strict=True)
     tested = [jnp.concatenate(pair) for pair in found]
     highest = jnp.max(tested[0], axis=0)
     best = (jnp.max(jnp.where(tested[0] == highest, part, -jnp.inf), axis=0) for part in tested)
-    better = highest > wings[0]
+    better = highest > wings.deviate
     z, amplitude, others = (
         jnp.where(better, jnp.maximum(value, 0.0), wing)
         for wing, value in zip(wings, best, strict=True)
     )
     return jnp.stack([z**2, amplitude, others**2, variance])
-
-
-def _tests(shapes: list[Array], weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
-    """For each of T shapes (lines, H, n): z, the amplitude, and the z of all lines but the one
-    that contributes most, each (T, n)."""
-    norm = jnp.stack([jnp.sum((scale * shape) ** 2, axis=1) for shape in shapes])
-    dot = jnp.stack([jnp.sum(weighted * shape, axis=1) for shape in shapes])
-    return _judged(norm, dot)
-
-
-def _split_tests(u: Array, weighted: Array, scale: Array) -> tuple[Array, Array, Array]:
-    """The same for two lines under one, from the sums over channels that all of them share; the
-    functions are taken to be orthogonal over the channels, as they are over the line."""
-    made = _splits()
-    functions = _hermite(u, tuple(SPLIT_ORDERS))
-    norm = jnp.stack([jnp.sum((scale * one) ** 2, axis=1) for one in functions])
-    dot = jnp.stack([jnp.sum(weighted * one, axis=1) for one in functions])
-    norm, dot = jax.lax.optimization_barrier((norm, dot))
-    n = norm.shape[-1]
-    flat = (made**2 @ norm.reshape(len(norm), -1)), (made @ dot.reshape(len(dot), -1))
-    return _judged(*(part.reshape(len(made), -1, n) for part in flat))
-
-
-def _judged(norm: Array, dot: Array) -> tuple[Array, Array, Array]:
-    """What `_tests` returns, from the shapes' squares and their products with the residuals,
-    both (T, lines, n)."""
-    size = jnp.abs(dot)
-    weaker = size < jnp.max(size, axis=1, keepdims=True)
-    total, along, rest, other = sum_together(
-        (norm, dot, jnp.where(weaker, norm, 0.0), jnp.where(weaker, dot, 0.0)), 1
-    )
-    total, rest = (jnp.where(part > 0, part, jnp.inf) for part in (total, rest))
-    return along * jax.lax.rsqrt(total), along / total, other * jax.lax.rsqrt(rest)
-
-
-def _hermite(u: Any, orders: Sequence[int]) -> list[Any]:
-    """Gauss-Hermite functions of ascending orders from 2 on, all of the same square integral,
-    which for order 0 is exp(-u^2 / 2)."""
-    before, now = np.float32(np.sqrt(2.0)) * u, (2.0 * u * u - 1.0) * np.float32(np.sqrt(0.5))
-    gauss = jnp.exp(-0.5 * u * u)
-    found = []
-    for order in range(3, max(orders) + 1):
-        rise, fall = np.float32(np.sqrt(2.0 / order)), np.float32(np.sqrt(1.0 - 1.0 / order))
-        before, now = now, rise * u * now - fall * before
-        found.append(now * gauss)
-    return [found[order - 3] for order in orders]
-
-
-@lru_cache
-def _splits() -> np.ndarray:
-    """Two lines under one (T, orders) in Gauss-Hermite functions, of unit length: for a share f
-    and a dispersion d at -(1 - f) d / sqrt(f (1 - f)) and f d / sqrt(f (1 - f)), each of variance
-    1 - d^2."""
-    u = np.linspace(-10.0, 10.0, 2001)
-    with jax.ensure_compile_time_eval():
-        functions = np.stack([np.asarray(f) for f in _hermite(u, tuple(SPLIT_ORDERS))])
-    found = []
-    for share, d in product(SPLIT_SHARES, SPLIT_DISTANCES):
-        apart, own = d / np.sqrt(share * (1.0 - share)), np.sqrt(1.0 - d * d)
-        blue = np.exp(-0.5 * ((u + (1.0 - share) * apart) / own) ** 2)
-        red = np.exp(-0.5 * ((u - share * apart) / own) ** 2)
-        found.append(functions @ (share * blue + (1.0 - share) * red))
-    each = np.stack(found)
-    return (each / np.linalg.norm(each, axis=1, keepdims=True)).astype(np.float32)
-
-
-def _noise_variance(residual: Array, used: Array) -> Array:
-    """(n,) variance [sigma^2] of residuals (K, n), which a few strong ones hardly raise."""
-    clipped = jnp.minimum(residual**2, CLIP_SIGMA**2)
-    return jnp.sum(clipped, axis=0) / jnp.maximum(used, 1)
-
-
-def lonely_residual(sigma: Array, axis: int = -1) -> Array:
-    """Largest residual in sigma, over the channels on ``axis``, that the neighbouring channels
-    do not share as they would under a line: one or two hot channels, narrower than any
-    line-spread function."""
-    n, around = sigma.shape[axis], [(0, 0)] * sigma.ndim
-    around[axis] = (2, 2)
-    padded = jnp.pad(sigma, around)
-    far_left, left, right, far_right = (
-        jax.lax.slice_in_dim(padded, k, k + n, axis=axis % sigma.ndim) for k in (0, 1, 3, 4)
-    )
-    size = jnp.abs(sigma)
-    lonely = sigma * (left + right) < 1.1 * sigma**2
-    lonely &= jnp.abs(far_left) + jnp.abs(far_right) < 0.5 * size
-    return jnp.max(jnp.where(lonely, size, 0.0), axis=axis)
