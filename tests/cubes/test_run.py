@@ -13,7 +13,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from nebulines.cubes import run
+from nebulines.cubes import run_files
 from nebulines.cubes.run import fit_cube, fit_spectra
 from nebulines.errors import InputError, NebulinesError, UsageError
 from nebulines.fitting.config import FitConfig
@@ -268,8 +268,8 @@ def test_spectra_go_into_one_table(fake, spectra, tmp_path, ending):
 def test_the_summary_reads_a_table_in_parts(fake, spectra, tmp_path, monkeypatch):
     path = tmp_path / "table.fits"
     fit_spectra(spectra, FitConfig(), path, chunk=5)
-    monkeypatch.setattr(run, "ROWS_AT_ONCE", 3)
-    found, whole = run.found_in_table(path), fits.getdata(path, "RESULT")
+    monkeypatch.setattr(run_files, "ROWS_AT_ONCE", 3)
+    found, whole = run_files.found_in_table(path), fits.getdata(path, "RESULT")
     assert set(found) == {"flags", "velocity", "broadening"} & set(whole.names)
     for name, values in found.items():
         np.testing.assert_array_equal(values, whole[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,24 @@ from nebulines.cubes import engine
 from nebulines.cubes.binning import bin_cube
 from nebulines.cubes.cube_files import maps_file, model_file, table_file
 from nebulines.cubes.grid import Grid
-from nebulines.cubes.journal import Journal, fingerprint
-from nebulines.cubes.loop import default_block, run_blocks, run_to_files
-from nebulines.cubes.outputs import Outputs, summarise, write_config
+from nebulines.cubes.journal import Journal
+from nebulines.cubes.loop import default_block
+from nebulines.cubes.outputs import Outputs
 from nebulines.cubes.provenance import provenance
-from nebulines.cubes.result_files import check_table_name
+from nebulines.cubes.run_files import (
+    binning_meta,
+    check_table,
+    into_maps,
+    into_table,
+    journal_beside,
+    maps_paths,
+    selection_facts,
+)
 from nebulines.cubes.selection import spaxels_to_use
-from nebulines.cubes.sinks import FileSink, MemorySink
+from nebulines.cubes.sinks import FileSink
 from nebulines.cubes.spaxels import CubePlan, SpectraPlan
-from nebulines.errors import InputError, UsageError
+from nebulines.errors import InputError
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.result import Result
-from nebulines.io.atomic import check_writable
 from nebulines.spectra import Cube, Spectra
 
 
@@ -73,10 +78,8 @@ def fit_cube(
         InputError: the mask or the region cannot be read.
     """
     prefix = Path(prefix)
-    names = ["MAPS", *(["MODEL"] if model else []), *(["TABLE"] if table else [])]
-    finals = {name: prefix.with_name(f"{prefix.name}_{name}.fits") for name in names}
-    for final in finals.values():
-        check_writable(final)
+    kinds = ["MAPS", *(["MODEL"] if model else []), *(["TABLE"] if table else [])]
+    paths = maps_paths(prefix, kinds)
     shape = cube.shape[:2]
     grid = Grid(shape, bin, spaxels_to_use(shape, mask=mask, region=region, wcs=cube.wcs))
     config = engine.load(method).resolve(cube, config)
@@ -84,63 +87,26 @@ def fit_cube(
     own = config.redshift is None
     plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=model, with_redshift=own)
     meta = {**provenance(cube, config), **binning_meta(grid)}
-    use = None if grid.use is None else np.packbits(grid.use).tobytes().hex()
-    journal = Journal.start(
-        prefix.with_name(f".{prefix.name}.journal.json"),
-        fingerprint([meta, shape, bin, use, size, names, method]),
-        resume=resume and identified(meta),
-    )
-    files = _cube_files(finals, plan, journal, meta, cube)
-    start = time.monotonic()
-    n_fitted = run_to_files(
-        plan.jobs,
+    choices = [*selection_facts(grid, bin), size, kinds, method]
+    journal = journal_beside(prefix, prefix.name, meta, choices, resume=resume)
+    return into_maps(
+        prefix,
+        paths,
+        plan,
         config,
+        _cube_files(paths, plan, journal, meta, cube),
+        options={"bin": bin, "mask": mask, "region": region, **(run or {})},
         journal=journal,
-        files=files,
         resume=resume,
-        read=plan.read,
-        place=plan.place,
         with_model=model,
         progress=progress,
         total=plan.n_spectra,
         method=method,
     )
-    seconds = time.monotonic() - start
-    options = {"bin": bin, "mask": _name(mask), "region": _name(region), **(run or {})}
-    written = write_config(
-        prefix.with_name(f"{prefix.name}_CONFIG.toml"), config.as_dict(), options
-    )
-    summary = summarise(found_in_maps(finals["MAPS"]), seconds, n_fitted, rows="spaxels")
-    return Outputs((*finals.values(), written), summary)
-
-
-def identified(meta: Mapping[str, Any]) -> bool:
-    """True where the header facts tell the input apart from others.
-
-    Raises:
-        UsageError: they do not.
-    """
-    if "DIGEST" not in meta:
-        raise UsageError(
-            "only a cube read from a file can be resumed: its digest tells whether it is the same"
-        )
-    return True
-
-
-def _name(selection: Any) -> str | None:
-    """Path of a mask or region, for the configuration; an array has none."""
-    return str(selection) if isinstance(selection, str | Path) else None
-
-
-def binning_meta(grid: Grid) -> dict[str, Any]:
-    """Header facts of a binned run."""
-    if grid.width == 1:
-        return {}
-    return {"BIN": grid.width, "BINCOVAR": "covariance between spaxels neglected"}
 
 
 def _cube_files(
-    finals: Mapping[str, Path],
+    paths: Mapping[str, Path],
     plan: CubePlan,
     journal: Journal,
     meta: Mapping[str, Any],
@@ -148,13 +114,13 @@ def _cube_files(
 ) -> list[FileSink]:
     about: dict[str, Any] = {"shape": cube.shape[:2], "flux_unit": cube.unit, "meta": meta}
     about["wcs"] = cube.wcs
-    files = [maps_file(finals["MAPS"], journal, **about)]
-    if "MODEL" in finals:
+    files = [maps_file(paths["MAPS"], journal, **about)]
+    if "MODEL" in paths:
         binned = {**about, "shape": plan.grid.binned_shape, "wcs": plan.cube.wcs}
         left_out = plan.grid.use is not None
-        files.append(model_file(finals["MODEL"], journal, **binned, partial=left_out))
-    if "TABLE" in finals:
-        files.append(table_file(finals["TABLE"], journal, **about))
+        files.append(model_file(paths["MODEL"], journal, **binned, partial=left_out))
+    if "TABLE" in paths:
+        files.append(table_file(paths["TABLE"], journal, **about))
     return files
 
 
@@ -186,87 +152,21 @@ def fit_spectra(
         `Outputs`: the files and what was found.
     """
     path = Path(path)
-    check_table_name(path)
-    check_writable(path)
+    check_table(path, resume=resume)
     if not len(spectra):
         raise InputError("there is no spectrum to fit")
-    if resume and path.suffix == ".ecsv":
-        raise UsageError("an .ecsv table cannot be resumed: write .fits")
     config = engine.load(method).resolve(spectra, config)
     chunk = chunk or default_block(spectra.axis.n_channels, len(spectra))
-    plan = SpectraPlan(spectra, chunk, config.redshift is None)
-    meta = provenance(spectra, config)
-    start = time.monotonic()
-    todo: dict[str, Any] = {"read": plan.read, "place": plan.place, "total": len(spectra)}
-    todo |= {"progress": progress, "with_model": False, "method": method}
-    if path.suffix == ".ecsv":
-        sink = MemorySink((len(spectra),))
-        journal = Journal()
-        n_fitted = run_blocks(plan.jobs, config, sinks=[sink], journal=journal, **todo)
-        Result(sink.columns, spectra.unit, meta | journal.notes).write(path)
-        found: Mapping[str, np.ndarray] = sink.columns
-    else:
-        n_fitted = _run_table(path, spectra, config, plan, meta, resume=resume, **todo)
-        found = found_in_table(path)
-    seconds = time.monotonic() - start
-    written = write_config(path.with_name(f"{path.stem}_CONFIG.toml"), config.as_dict(), run or {})
-    summary = summarise(found, seconds, n_fitted)
-    return Outputs((path, written), summary)
-
-
-def _run_table(
-    path: Path,
-    spectra: Spectra,
-    config: FitConfig,
-    plan: SpectraPlan,
-    meta: dict[str, Any],
-    *,
-    resume: bool,
-    **todo: Any,
-) -> int:
-    journal = Journal.start(
-        path.with_name(f".{path.stem}.journal.json"),
-        fingerprint([meta, len(spectra), plan.chunk, todo["method"]]),
-        resume=resume and identified(meta),
+    return into_table(
+        path,
+        SpectraPlan(spectra, chunk, config.redshift is None),
+        config,
+        n=len(spectra),
+        unit=spectra.unit,
+        meta=provenance(spectra, config),
+        choices=[chunk, method],
+        resume=resume,
+        run=run,
+        progress=progress,
+        method=method,
     )
-    shape = (len(spectra),)
-    file = table_file(path, journal, shape=shape, flux_unit=spectra.unit, meta=meta)
-    return run_to_files(plan.jobs, config, journal=journal, files=[file], resume=resume, **todo)
-
-
-_TOLD = ("flags", "velocity", "broadening")
-
-
-ROWS_AT_ONCE = 50_000
-"""Rows of a result file that are mapped together: a mapped row counts as memory in use."""
-
-
-def found_in_table(path: Path) -> dict[str, np.ndarray]:
-    """The columns that the summary needs."""
-    from astropy.io import fits
-
-    with fits.open(path) as hdus:
-        table = hdus["RESULT"]
-        row, first = table.columns.dtype.newbyteorder(">"), table.fileinfo()["datLoc"]
-        n = table.header["NAXIS2"]
-    found = {name: np.empty(n, row[name].newbyteorder("=")) for name in _TOLD if name in row.names}
-    for start in range(0, n, ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, n))
-        offset, count = first + start * row.itemsize, rows.stop - start
-        mapped = np.memmap(path, row, "r", offset, shape=count)
-        for name, values in found.items():
-            values[rows] = mapped[name]
-    return found
-
-
-def found_in_maps(path: Path) -> dict[str, np.ndarray]:
-    """The columns that the summary needs, over all spaxels."""
-    from astropy.io import fits
-
-    found: dict[str, np.ndarray] = {}
-    with fits.open(path) as hdus:
-        for hdu in hdus[1:]:
-            column = hdu.header["COLUMN"]
-            if column in _TOLD and column not in found:
-                found[column] = np.array(hdu.data)
-    return found
