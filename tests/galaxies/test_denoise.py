@@ -129,17 +129,20 @@ def test_draws_that_leave_the_data_are_stopped(galaxies):
 
 
 def test_unusual_lines_are_flagged_where_posterior_and_data_differ():
-    """A line of 10 sigma: the posterior two sigma below it, in reach of the prior or beyond."""
-    lines, row = np.ones((3, len(LINES))), np.ones(3)
+    """Lines of 10 sigma, the posterior two sigma below them: usual; one far beyond, also where the
+    posterior follows; three beyond; two beyond."""
+    lines, row = np.ones((5, len(LINES))), np.ones(5)
     parts = dict.fromkeys(("feature", "together", "outside", "hidden"), 0.0 * row)
     parts |= {"share": row, "chi2": row, "noise": 0.02 * row, "signal": 99.0 * row}
     parts |= {"line_sigmas": 0.0 * lines, "line_noise": lines, "line_flux": 8.0 * lines}
     parts |= {"data_flux": 10.0 * lines, "data_error": lines, "disagreement": -2.0 * lines}
-    parts |= {"strength": lines * [[0.0], [3.0], [3.0]]}
+    first = np.arange(len(LINES))
+    strength = [0.0 * first, 3.0 * (first < 1), 3.0 * (first < 1), 2.0 * (first < 3)]
+    parts |= {"strength": np.stack([*strength, 2.0 * (first < 2)])}
     parts["disagreement"][2] = -0.5
     parts |= {name: parts[name].astype(bool) for name in ("outside", "hidden")}
     gate = judge(Evidence(**parts), 0.15)
-    assert ((gate.flags & Flag.OUT_OF_RANGE) != 0).tolist() == [False, True, False]
+    assert ((gate.flags & Flag.OUT_OF_RANGE) != 0).tolist() == [False, True, False, True, False]
     assert not gate.refused.any()
 
 

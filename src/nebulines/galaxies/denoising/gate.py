@@ -31,10 +31,21 @@ which galaxies as those of the prior do not do."""
 RANGE_SIGMAS, STRONG_SIGMAS = 3.0, 3.5
 """OUT_OF_RANGE: a coordinate lies so many of its errors outside what was trained on; a line lies
 above the strongest of the training, and so many of its errors above nothing."""
-UNUSUAL, SEEN_SIGMAS, NEAR_SHARE = 2.1, 3.0, 0.1
-"""OUT_OF_RANGE, the answer stays: a line stronger than usual by the first in units of the training
-set's spread, seen by itself at so many sigmas, whose posterior differs by more than that share of
-its flux from what the data alone say."""
+
+
+class Unusual(NamedTuple):
+    """OUT_OF_RANGE, the answer stays: so many lines are stronger than usual by ``spreads`` of the
+    training set, each seen by itself at ``sigmas``."""
+
+    lines: int
+    spreads: float
+    sigmas: float
+
+
+UNUSUAL = (Unusual(1, 2.5, 3.0), Unusual(3, 1.85, 2.0))
+NEAR_SHARE = 0.1
+"""Of a line's flux: unusual lines are flagged where the posterior of one that is seen differs by
+more than this from what the data alone say."""
 LEAST_SIGNAL = 3.0
 """LOW_SNR: the whole continuum is fewer sigmas than this."""
 LEAST_BINS, FEW_BINS = 0.3, 0.7
@@ -172,9 +183,7 @@ def judge(found: Evidence, most_noise: float) -> Gate:
     excess = (found.chi2 - 1.0) * np.sqrt(bins / 2.0)
     poor |= (excess > RESIDUAL_SIGMAS) & (found.chi2 > RESIDUAL_CHI2)
     strange = found.outside | (np.abs(found.disagreement) > AGREE_SIGMAS).any(axis=1)
-    far = np.abs(found.disagreement) * found.data_error > NEAR_SHARE * found.data_flux
-    clear = found.data_flux > SEEN_SIGMAS * found.data_error
-    unusual = (far & clear & (found.strength > UNUSUAL)).any(axis=1)
+    unusual = np.any([_unusual(found, kind) for kind in UNUSUAL], axis=0)
     few, dark = found.share < LEAST_BINS, ~(found.signal > LEAST_SIGNAL)
     lost = few | dark | ~np.isfinite(found.chi2)
     noisy = found.noise > _NOISE_MARGIN * most_noise
@@ -189,6 +198,15 @@ def judge(found: Evidence, most_noise: float) -> Gate:
     ):
         flags[condition] |= flag
     return Gate(flags, (poor | strange) & ~lost, lost, found)
+
+
+def _unusual(found: Evidence, kind: Unusual) -> np.ndarray:
+    """Whether n spectra have lines so strong that the posterior, which differs from what the data
+    alone say, leans on weaker ones."""
+    far = np.abs(found.disagreement) * found.data_error > NEAR_SHARE * found.data_flux
+    seen = found.data_flux > kind.sigmas * found.data_error
+    strong = seen & (found.strength > kind.spreads)
+    return (strong.sum(axis=1) >= kind.lines) & (far & seen).any(axis=1)
 
 
 def _projected(weight: Array, rows: Array) -> Array:

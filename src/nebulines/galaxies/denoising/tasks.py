@@ -136,9 +136,10 @@ def _sets(n: int, seed: int, data: Any, *, varied: bool) -> tuple[CleanSet, Clea
 
 
 def _half_varied(n: int, seed: int, stream: int) -> CleanSet:
-    """Galaxies of both priors."""
+    """Galaxies of both priors, mixed: any part of them is half varied."""
     parts = (clean_set(n // 2, seed, stream), clean_set(n - n // 2, seed, stream, varied=True))
-    return CleanSet(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    both = CleanSet(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return both.rows(np.random.default_rng([seed, stream, n]).permutation(n))
 
 
 def _split(galaxies: CleanSet, seed: int, *shares: float) -> list[CleanSet]:
