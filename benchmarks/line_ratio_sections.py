@@ -43,7 +43,7 @@ def write(plan: Any, names: list[str]) -> None:
     from nebulines.reports.page import write_numbers, write_page
     from nebulines.reports.section import made
 
-    dense = None if plan.ann is None else _loaded(plan.ann)[0]
+    dense = _loaded(plan.ann)[0] if "Time" in names else None
     nothing: Any = None  # held-out objects, of which these sections draw their own
     work = Workshop(plan, nothing, dense, Ours(), {}, "")
     command = f"python -m benchmarks.line_ratio_sections FOLDER {' '.join(map(repr, names))}"

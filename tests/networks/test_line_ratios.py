@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from nebulines.networks.line_ratio_ann import LAST_GAIN, LineRatioAnn, together, trimmed
 from nebulines.networks.line_ratio_ann import RATIOS as ANN_RATIOS
-from nebulines.networks.line_ratio_ann import LAST_GAIN, LineRatioAnn, together
 from nebulines.networks.line_ratio_answer import (
     EBV,
     RATIOS,
@@ -228,14 +228,15 @@ def test_the_dense_ensemble_has_members_dropout_and_a_spread():
     assert [w.shape for w in whole.weight] == sizes
 
 
-def test_the_last_layer_begins_large_and_the_hidden_ones_small_so_that_answers_keep_their_size():
+def test_hidden_layers_begin_small_and_the_last_makes_up_for_it():
     network = LineRatioAnn(key=jax.random.key(0), channels=300, hidden=(128, 96, 64), members=4)
     sizes = (300, 128, 96, 64)
     gains = [
         float(np.std(w) / np.sqrt(2.0 / n)) for w, n in zip(network.weight, sizes, strict=True)
     ]
-    assert np.prod(gains) == pytest.approx(1.0, rel=0.1)
-    assert gains == pytest.approx([LAST_GAIN ** (-1 / 3)] * 3 + [LAST_GAIN], rel=0.06)
+    assert gains == pytest.approx([LAST_GAIN ** (-1 / 3)] * 3 + [1.0], rel=0.06)
+    spectra = jax.random.normal(jax.random.key(1), (200, 300))
+    assert 0.3 < float(jnp.std(network.raw(spectra))) < 3.0
 
 
 def test_members_trained_one_by_one_make_one_ensemble():
@@ -280,3 +281,24 @@ def test_the_shipped_posterior_covers_what_it_says():
         inside = (np.abs(pit - 0.5) <= 0.5 * 0.6827).mean(axis=0)
         assert (np.abs(inside - 0.6827) < 0.02 + 3.5 * np.sqrt(0.68 * 0.32 / n)).all()
         assert (np.abs(pit.mean(axis=0) - 0.5) < 0.015 + 3.5 * 0.29 / np.sqrt(n)).all()
+
+
+def test_an_ensemble_is_trimmed_of_what_is_silent_and_kept_in_half_the_space(tmp_path):
+    network = LineRatioAnn(key=jax.random.key(0), channels=40, hidden=(16, 12, 8), members=2)
+    quiet = jnp.ones((2, 9, 8)).at[0, :, :3].set(1e-6).at[1, :, :2].set(1e-6)
+    network = eqx.tree_at(lambda n: n.weight[3], network, network.weight[3] * quiet)
+    spectra = jax.random.normal(jax.random.key(1), (30, 40))
+    small = trimmed(network, 1e-3)
+    # the member with two silent units keeps six, and so does the other
+    assert [w.shape[1] for w in small.weight] == [16, 12, 6, 9]
+    np.testing.assert_allclose(small.raw(spectra), network.raw(spectra), atol=1e-4)
+    card = {"architecture": "line_ratio_ann",
+            "size": {"channels": 40, "hidden": [16, 12, 6], "members": 2}}  # fmt: skip
+    save(tmp_path / "half.safetensors", small, card, half=True)
+    save(tmp_path / "full.safetensors", small, card)
+    half, full = (load(str(tmp_path / f"{name}.safetensors")).network for name in ("half", "full"))
+    assert {w.dtype for w in half.weight} == {jnp.dtype("float32")}
+    np.testing.assert_array_equal(full.raw(spectra), small.raw(spectra))
+    np.testing.assert_allclose(half.raw(spectra), small.raw(spectra), atol=0.01)
+    size = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "full")]
+    assert size[0] < 0.65 * size[1]

@@ -31,8 +31,8 @@ HIDDEN = (1024, 1024, 512)
 DROPOUT = (0.25, 0.15, 0.0)
 MEMBERS = 10
 LAST_GAIN = 100.0
-"""How many times larger than by He's rule the weights of the last layer begin, those of the hidden
-layers together so many times smaller. A ReLU network answers the same either way, but the penalty,
+"""What the last layer is multiplied by, while the weights of the hidden layers begin together so
+many times smaller than by He's rule. A ReLU network can say the same either way, but the penalty,
 which is of the hidden layers alone, then costs that much less of what it has learned."""
 
 
@@ -65,7 +65,7 @@ class LineRatioAnn(eqx.Module):
     ):
         sizes = (channels, *hidden, len(RATIOS))
         keys = jax.random.split(key, len(sizes) - 1)
-        gains = [LAST_GAIN ** (-1.0 / len(hidden))] * len(hidden) + [LAST_GAIN]
+        gains = [LAST_GAIN ** (-1.0 / len(hidden))] * len(hidden) + [1.0]
         self.weight = [
             # normal, as in the paper; of the variance that keeps a ReLU layer's scale, but a gain
             jax.random.normal(k, (members, n_out, n_in)) * gain * jnp.sqrt(2.0 / n_in)
@@ -77,18 +77,12 @@ class LineRatioAnn(eqx.Module):
         """arcsinh of the ratios (member, n, 9) for spectra (n, channel); ``key`` turns dropout
         on."""
         hidden = spectra / jnp.maximum(jnp.max(spectra, axis=-1, keepdims=True), 1e-30)
-        last = len(self.weight) - 1
-        layers = zip(self.weight, self.bias, strict=True)
-        for number, (weight, bias) in enumerate(layers):
-            hidden = (
-                jnp.einsum("...ni,moi->mno", hidden, weight)
-                if hidden.ndim == 2
-                else (jnp.einsum("mni,moi->mno", hidden, weight))
-            )
-            hidden = hidden + bias[:, None]
-            if number < last:
-                hidden = _dropped(jax.nn.relu(hidden), number, key)
-        return hidden
+        *inner, outward = zip(self.weight, self.bias, strict=True)
+        for number, (weight, bias) in enumerate(inner):
+            hidden = jax.nn.relu(_times(hidden, weight) + bias[:, None])
+            hidden = _dropped(hidden, number, key)
+        weight, bias = outward
+        return LAST_GAIN * _times(hidden, weight) + bias[:, None]
 
     def __call__(self, spectra: Array) -> tuple[Array, Array]:
         """Ratios (n, 9), mean of the members, and their standard deviation."""
@@ -106,6 +100,40 @@ def together(networks: Sequence[LineRatioAnn]) -> LineRatioAnn:
         [(2, 3, 4), (2, 9, 3)]
     """
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *networks)
+
+
+def trimmed(network: LineRatioAnn, least: float) -> LineRatioAnn:
+    """The ensemble without the hidden units that the penalty has silenced.
+
+    A unit counts by the norm of what comes in times that of what goes out. Each member keeps its
+    own units; all keep as many as the one that needs most.
+
+    Args:
+        network: trained.
+        least: share of the largest unit of a layer that a unit must have to stay.
+
+    Example:
+        >>> whole = LineRatioAnn(key=jax.random.key(0), channels=4, hidden=(3,), members=1)
+        >>> silent = eqx.tree_at(lambda n: n.weight[1], whole, whole.weight[1].at[:, :, 0].set(0))
+        >>> [weight.shape for weight in trimmed(silent, 1e-3).weight]
+        [(1, 2, 4), (1, 9, 2)]
+    """
+    weights, biases = list(network.weight), list(network.bias)
+    for k in range(len(weights) - 1):
+        inward = jnp.hypot(jnp.linalg.norm(weights[k], axis=2), biases[k])
+        size = inward * jnp.linalg.norm(weights[k + 1], axis=1)
+        loud = size > least * jnp.max(size, axis=1, keepdims=True)
+        kept = jnp.argsort(-size, axis=1)[:, : int(jnp.max(jnp.sum(loud, axis=1)))]
+        weights[k] = jnp.take_along_axis(weights[k], kept[:, :, None], axis=1)
+        biases[k] = jnp.take_along_axis(biases[k], kept, axis=1)
+        weights[k + 1] = jnp.take_along_axis(weights[k + 1], kept[:, None], axis=2)
+    return eqx.tree_at(lambda one: (one.weight, one.bias), network, (weights, biases))
+
+
+def _times(hidden: Array, weight: Array) -> Array:
+    """Products (member, n, out) of values (n, in) or (member, n, in) and weights of each member."""
+    values = "...ni" if hidden.ndim == 2 else "mni"
+    return jnp.einsum(f"{values},moi->mno", hidden, weight)
 
 
 def _dropped(hidden: Array, number: int, key: Array | None) -> Array:

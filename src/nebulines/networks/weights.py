@@ -111,20 +111,22 @@ def blank(architecture: str, size: dict[str, Any]) -> Any:
     return getattr(importlib.import_module(module), name)(key=jax.random.key(0), **size)
 
 
-def save(path: Path, network: Any, card: dict[str, Any]) -> None:
+def save(path: Path, network: Any, card: dict[str, Any], *, half: bool = False) -> None:
     """Write the weights (float32) to ``path`` and the card beside it, both or neither.
 
     Args:
         path: ends in ``.safetensors``.
         network: Equinox module.
         card: at least ``architecture`` and ``size``.
+        half: store float16, in half the space; what is read is float32 all the same.
     """
     from safetensors.numpy import save_file
 
     from nebulines.io.atomic import atomic_path
 
     with atomic_path(path) as weights, atomic_path(path.with_suffix(".json")) as text:
-        save_file({k: np.asarray(v, np.float32) for k, v in _named(network).items()}, weights)
+        kept = np.float16 if half else np.float32
+        save_file({k: np.asarray(v, kept) for k, v in _named(network).items()}, weights)
         text.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
@@ -150,7 +152,7 @@ def read_weights(path: Path, network: Any) -> Any:
     if not all(np.isfinite(values).all() for values in stored.values()):
         raise InputError(f"the weights {path} are not finite: the file is damaged")
     arrays, static = eqx.partition(network, _is_weight)
-    leaves = [jnp.asarray(stored[name]) for name in wanted]
+    leaves = [jnp.asarray(stored[name].astype(np.float32)) for name in wanted]
     arrays = jax.tree.unflatten(jax.tree.structure(arrays), leaves)
     return eqx.combine(arrays, static)
 
