@@ -25,7 +25,7 @@ from nebulines.evaluation.methods import Measured, Method
 from nebulines.evaluation.out_of_range import WARNED, Blend, two_components
 from nebulines.fitting.columns import PROFILE_STATISTIC
 
-EDGES = (0.0, 9.0, PROFILE_STATISTIC, 50.0, 200.0, np.inf)
+EDGES = (0.0, PROFILE_STATISTIC, 20.0, 50.0, 200.0, np.inf)
 """Bins of lambda."""
 _STREAM = 120
 _SIGMAS = 3.0

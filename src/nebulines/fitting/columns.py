@@ -30,8 +30,9 @@ from nebulines.spectra import Flag
 RIVAL_CHI2 = 9.0
 """Improvement of chi2 by which the best velocity should beat the next best one."""
 
-PROFILE_STATISTIC = 20.0
-"""chi2 that another profile explains: exceeded by chance in fewer than 1e-4 of all spectra."""
+PROFILE_STATISTIC = 12.0
+"""chi2 that another profile explains: exceeded by chance in 5 of 1000 single lines. With 20 it would
+be fewer than 1 in 5000, and 8 more of 100 pairs 60 to 200 km/s apart would be missed."""
 OTHER_LINES_STATISTIC = 12.0
 """What all lines but one must then explain for a component."""
 PROFILE_AMPLITUDE = 0.02
@@ -41,10 +42,10 @@ PROFILE_AMPLITUDE = 0.02
 def asks_for_another(fitted: Fitted, geometry: Geometry) -> np.ndarray:
     """(n,) bool: residuals under the lines that another velocity component would explain.
 
-    The statistic of `profile.profile_score` must be rarer than about 1e-4 for one component, and
-    the profile must differ from the fitted one by more than a line-spread function is known. A
-    lonely residual (hot channel, cosmic ray) is no component unless the other lines have it too,
-    or lines are so sharp that they look no different.
+    The statistic of `profile.profile_score` must exceed `PROFILE_STATISTIC`, and the profile must
+    differ from the fitted one by more than a line-spread function is known. A lonely residual (hot
+    channel, cosmic ray) is no component unless the other lines have it too, or lines are so sharp
+    that they look no different.
     """
     statistic, amplitude, others, variance = fitted.profile.T
     variance = np.maximum(variance, 1e-12)
