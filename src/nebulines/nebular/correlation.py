@@ -48,7 +48,10 @@ def line_correlations(result: Result, rows: slice) -> dict[tuple[str, str], np.n
     if result.meta.get("METHOD") == "network":
         return found
     lines = {
-        name: (_column(result, f"{name}_flux", rows), _column(result, f"{name}_flux_err", rows))
+        name: (
+            finite_column(result, f"{name}_flux", rows),
+            finite_column(result, f"{name}_flux_err", rows),
+        )
         for name in result.lines
         if f"{name}_flux_err" in result
     }
@@ -109,8 +112,15 @@ def _add_pairs(
             found[top, bottom] = _of_pair(result, rows, lines[top], lines[bottom], (top, bottom))
 
 
-def _column(result: Result, name: str, rows: slice) -> np.ndarray:
-    return np.asarray(result[name][rows], float)
+def finite_column(result: Result, name: str, rows: slice) -> np.ndarray:
+    """A column (n,) of some rows; what is infinite was not measured, and is NaN.
+
+    Example:
+        >>> finite_column(Result({"a": np.array([1.0, np.inf])}), "a", slice(None))
+        array([ 1., nan])
+    """
+    values = np.asarray(result[name][rows], float)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _of_pair(
@@ -120,7 +130,7 @@ def _of_pair(
     bottom: tuple[np.ndarray, np.ndarray],
     names: tuple[str, str],
 ) -> np.ndarray:
-    ratio_error = _column(result, "ratio_{}_{}_err".format(*names), rows)
+    ratio_error = finite_column(result, "ratio_{}_{}_err".format(*names), rows)
     (a, a_error), (b, b_error) = top, bottom
     with np.errstate(all="ignore"):
         ratio = a / b

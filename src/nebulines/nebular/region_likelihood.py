@@ -88,7 +88,8 @@ class Ratio(NamedTuple):
     def likelihood(self) -> np.ndarray:
         """(n, grid) float32 of each true ratio, highest value 1; 1 everywhere where not used."""
         ratio = (10.0**GRID).astype(np.float32)
-        error, below = self.top_error / self.bottom, self.bottom_error / self.bottom
+        error = np.minimum(self.top_error / self.bottom, _FAR)
+        below = self.bottom_error / self.bottom
         measured, noise, relative, both = (
             part.astype(np.float32)[:, None]
             for part in (

@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.result import Result
-from nebulines.nebular.correlation import line_correlations
+from nebulines.nebular.correlation import finite_column, line_correlations
 from nebulines.nebular.extinction import balmer_ebv, deredden
 from nebulines.nebular.flags import NebularFlag
 from nebulines.nebular.options import Options
@@ -43,8 +43,8 @@ class Lines(NamedTuple):
                 "a result with HALPHA6563_flux and HALPHA6563_flux_err is needed; this one has "
                 f"{', '.join(result.lines) or 'no line'}"
             )
-        flux = {n: np.asarray(result[f"{n}{infix}_flux"][rows], float) for n in names}
-        error = {n: np.asarray(result[f"{n}{infix}_flux_err"][rows], float) for n in names}
+        flux = {n: finite_column(result, f"{n}{infix}_flux", rows) for n in names}
+        error = {n: _error(result, f"{n}{infix}_flux_err", rows) for n in names}
         if options.foreground:
             scale = {name: np.ones(1) for name in names}
             scale = deredden(scale, options.foreground, redshift=_redshift(result, rows))
@@ -116,6 +116,13 @@ class Work(NamedTuple):
             return function(deredden(fluxes, ebv, dust=options.dust), *arguments)
 
         return chain
+
+
+def _error(result: Result, name: str, rows: slice) -> np.ndarray:
+    """Errors (n,) of some rows; one that is not positive is a catalogue's word for a line that was
+    not measured, and is NaN."""
+    error = finite_column(result, name, rows)
+    return np.where(error > 0, error, np.nan)
 
 
 def _redshift(result: Result, rows: slice) -> np.ndarray:
