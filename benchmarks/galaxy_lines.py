@@ -12,8 +12,6 @@ fluxes published there. Writes ``benchmarks/results/galaxy_lines/``.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,13 +19,12 @@ import click
 import numpy as np
 
 import nebulines as nl
+from benchmarks.arc_lines import arc, arc_page, spread
 from benchmarks.reporting import judged, save, table
 from nebulines.galaxies.population.drawing import Population, draw_population
 from nebulines.galaxies.population.spectra import render
 from nebulines.galaxies.starlight.basis import load_starlight
-from nebulines.instruments import get_instrument
 from nebulines.instruments.line_spread import LineSpread
-from nebulines.lines import load_catalogue
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
 
@@ -37,12 +34,6 @@ LINES += ("NII6548", "HALPHA6563", "NII6583", "SII6716", "SII6731")
 SHOWN = ("OII3729", "HDELTA4102", "HGAMMA4340", "HBETA4861", "OIII5007", "HALPHA6563", "NII6583")
 SHOWN += ("SII6716",)
 STRONG = 20.0
-ARC_LINES = {"[OII]3727": ("OII3726", "OII3729"), "Hb": ("HBETA4861",), "[OIII]5007": ("OIII5007",)}
-ARC_LINES |= {"[OIII]4959": ("OIII4959",), "Hg": ("HGAMMA4340",), "Hd": ("HDELTA4102",)}
-ARC_REDSHIFT = 0.725  # of the arc; its table is in the rest frame
-ARC_TIES = "OII3726,OII3729;HBETA4861,OIII4959,OIII5007"
-ARC_REACH, ARC_SIDES = 8.0, (12.0, 40.0)  # of a plain sum of channels, and of what lies beside it
-# the published fluxes were fitted in sections of the spectrum, each with a velocity and a width
 
 
 class Mock(NamedTuple):
@@ -81,11 +72,6 @@ def mock(n: int, snr: float) -> Mock:
     )
     index = [population.lines.index(name) for name in LINES]
     return Mock(spectra, population, population.flux[:, index] / level)
-
-
-def spread(values: np.ndarray) -> float:
-    """Normalised median absolute deviation."""
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
 def line_scores(result: Any, truth: Mock) -> dict[str, dict[str, float]]:
@@ -132,63 +118,6 @@ def timed(spectra: Spectra, **options: Any) -> tuple[Any, float, float]:
     return result, wall, 1e3 * busy / len(spectra)
 
 
-def arc(path: Path, templates: str | None) -> dict[str, dict[str, float]]:
-    """Ours over published for the arc's lines: median, NMAD, and the scatter that the published
-    and our errors state together; and what needs no starlight of ours, both on the spectra from
-    which the publication took its own: our line fit, and a plain sum of the channels."""
-    with np.load(path) as file:
-        wave, flux, bare = (file[key] for key in ("wave", "flux_with_continuum", "flux"))
-        names, published, error = (file[key] for key in ("lines", "line_flux", "line_err"))
-    stretch = 1.0 + ARC_REDSHIFT
-    width = get_instrument("muse").line_spread.fwhm_angstrom(wave * stretch) / stretch
-    spectra = Spectra(
-        flux,
-        SpectralAxis(wave, "wavelength", "air"),
-        line_spread=LineSpread("gaussian", fwhm_table=(wave, width)),
-        redshift=0.0,
-    )
-    lines = ("OII3726", "OII3729", "NEIII3869", "HDELTA4102", "HGAMMA4340", "HBETA4861")
-    options: dict[str, Any] = {
-        "lines": (*lines, "OIII4959", "OIII5007"),
-        "ties": ARC_TIES,
-        "keep_model": False,
-    }
-    result = nl.fit(spectra, continuum="stellar", templates=templates, **options)
-    theirs_left = replace(spectra, flux=bare)
-    without = nl.fit(theirs_left, continuum="window", **options)
-    scores = {}
-    for name, parts in ARC_LINES.items():
-        column = list(names).index(name)
-        ours = sum(result[f"{part}_flux"] for part in parts)
-        ours_err = np.sqrt(sum(result[f"{part}_flux_err"] ** 2 for part in parts))
-        theirs, theirs_err = published[:, column], error[:, column]
-        kept = np.isfinite(ours) & np.isfinite(theirs) & (theirs > 0)
-        kept &= theirs > 5.0 * theirs_err
-        ratio = ours[kept] / theirs[kept]
-        stated = np.hypot(ours_err / ours, theirs_err / theirs)[kept]
-        scores[name] = {
-            "n": int(kept.sum()),
-            "median": float(np.median(ratio)),
-            "nmad": spread(ratio),
-            "stated": float(np.median(stated)),
-            "without": float(
-                np.median((sum(without[f"{p}_flux"] for p in parts) / published[:, column])[kept])
-            ),
-            "summed": float(np.median((summed(wave, bare, parts) / published[:, column])[kept])),
-        }
-    return scores
-
-
-def summed(wave: np.ndarray, flux: np.ndarray, lines: Sequence[str]) -> np.ndarray:
-    """Light (n,) of a line or a close doublet: the sum of the channels about it, less the median
-    beside it."""
-    centres = load_catalogue().select(lines).wavelength_air
-    away = np.abs(wave[:, None] - centres).min(axis=1)
-    beside = (away > ARC_SIDES[0]) & (away < ARC_SIDES[1])
-    level = np.median(flux[:, beside], axis=1, keepdims=True)
-    return ((flux - level)[:, away < ARC_REACH] * np.gradient(wave)[away < ARC_REACH]).sum(axis=1)
-
-
 @click.command()
 @click.option("--n", default=400, help="Synthetic galaxies.")
 @click.option("--snr", default=20.0, help="S/N of a channel at the median of the continuum.")
@@ -204,7 +133,7 @@ def main(n: int, snr: float, templates: str | None, arc_file: Path | None, name:
     body = [_line_page(lines, snr), _star_page(stars), _speed_page(n, wall, busy)]
     if arc_file is not None:
         facts["arc"] = arc(arc_file, templates)
-        body.append(_arc_page(facts["arc"]))
+        body.append(arc_page(facts["arc"]))
     for path in save(f"galaxy_lines/{name}", "Lines above starlight", facts, "\n\n".join(body)):
         click.echo(path)
 
@@ -252,32 +181,6 @@ def _speed_page(n: int, wall: float, busy: float) -> str:
         f"Speed: {n / wall:.0f} spectra/s over {n} spectra of 4000 channels, {busy:.2f} ms of "
         f"processor time a spectrum, that is {2e3 / busy:.0f}/s where two cores are free (target "
         f"400/s: {judged(2e3 / busy, least=400.0)})."
-    )
-
-
-def _arc_page(scores: dict[str, dict[str, float]]) -> str:
-    rows = [
-        [
-            name,
-            row["n"],
-            f"{row['median']:.3f}",
-            judged(abs(row["median"] - 1.0), most=0.03),
-            f"{row['nmad']:.3f}",
-            judged(row["nmad"], most=0.06),
-            f"{row['stated']:.3f}",
-            f"{row['without']:.3f}",
-            f"{row['summed']:.3f}",
-        ]
-        for name, row in scores.items()
-    ]
-    head = ("line", "n", "ours / published", "within 3 %", "NMAD", "<= .06", "stated by errors")
-    head += ("ours, their starlight", "sum, their starlight")
-    return (
-        "The arc in Abell 370, bins in which the published line is above 5 sigma. *stated*: both "
-        "sets of errors together. *their starlight*: on the spectra left by the continuum that the "
-        f"publication took off, our line fit, and the plain sum of the channels within "
-        f"{ARC_REACH:.0f} A over the published flux. What differs between the columns is "
-        "starlight, and how much light beside the line is counted.\n\n" + table(head, rows)
     )
 
 
