@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
 from nebulines.spectral_axis import VelocityConvention
 from nebulines.synthetic.priors import Range, check_range
@@ -101,6 +102,8 @@ class SimulationConfig:
             if value is not None:
                 limits = check_range(value, name=name, least=least, zero=included)
                 object.__setattr__(self, name, limits)
+        if max(map(abs, self.velocity)) >= SPEED_OF_LIGHT_KMS:
+            raise UsageError(f"velocity [km/s] must stay below that of light; got {self.velocity}")
         self._check_texts()
         if self.components not in (1, 2, "mixed"):
             raise UsageError(f"components must be 1, 2 or 'mixed', not {self.components!r}")
