@@ -285,7 +285,7 @@ def overpredicted(name: str, one: Judged) -> list[list[str]]:
 
 def draw(found: dict[str, Judged], scatters: dict[str, float], path: Path) -> None:
     """Predicted with 95 % interval against measured, one panel a set."""
-    from nebulines.plots.evaluation import new_figure
+    from nebulines.plots.judgement import new_figure
     from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, save_figure
 
     figure, axes = new_figure(3.0 * len(found), 3.0, 1, len(found), left=0.08, right=0.98,

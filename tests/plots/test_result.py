@@ -11,7 +11,7 @@ from matplotlib import rcParams
 from nebulines.errors import InputError, UsageError
 from nebulines.plots import plot_result, save_figure
 from nebulines.plots.fitted import model_reader, observed_lines
-from nebulines.plots.result import shown
+from nebulines.plots.measured import shown
 from nebulines.plots.style import unit_label
 from nebulines.spectra import Flag
 from nebulines.spectra.cube import Block

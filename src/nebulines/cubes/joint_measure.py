@@ -20,6 +20,7 @@ from nebulines.cubes.joint_spectra import (
 )
 from nebulines.cubes.journal import Journal
 from nebulines.cubes.loop import default_block, run_blocks
+from nebulines.cubes.provenance import now
 from nebulines.cubes.registration import register
 from nebulines.cubes.selection import spaxels_to_use
 from nebulines.cubes.sinks import MemorySink, Piece
@@ -194,6 +195,4 @@ def joint_block(channels: Sequence[int]) -> int:
 
 
 def _meta(bands: Sequence[Spectra | Cube], plan: JointPlan, journal: Journal) -> dict[str, Any]:
-    from nebulines.cubes.measure import now
-
     return {**joint_provenance(bands, plan), **journal.notes, "DATE": now()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from nebulines.cubes.binning import bin_cube
 from nebulines.cubes.grid import Grid
 from nebulines.cubes.journal import Journal
 from nebulines.cubes.loop import default_block, run_blocks
-from nebulines.cubes.provenance import provenance
+from nebulines.cubes.provenance import now, provenance
 from nebulines.cubes.selection import spaxels_to_use
 from nebulines.cubes.sinks import MemorySink
 from nebulines.cubes.spaxels import CubePlan, SpectraPlan
@@ -191,7 +190,3 @@ def _fit_cube(
     columns = {name: values.ravel() for name, values in sink.columns.items()}
     model = None if sink.model is None else sink.model.reshape(-1, cube.shape[2])
     return Result(columns, cube.unit, meta, grid.shape, cube.wcs, model)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,3 +152,8 @@ def add_cards(header: fits.Header, meta: Mapping[str, Any]) -> None:
             value = value.encode("ascii", "replace").decode()
             comment = comment if len(value) < 18 else None
         header[keyword] = (value, comment)
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")

@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.explorer.labels import plain_label
 from nebulines.fitting.result import Result
-from nebulines.plots.result import rest_wavelengths
+from nebulines.plots.measured import rest_wavelengths
 from nebulines.spectral_axis import air_to_vacuum
 
 

@@ -10,7 +10,7 @@ from nebulines.errors import UsageError
 from nebulines.explorer.labels import plain_label, plain_unit
 from nebulines.fitting.column_names import describe, parse
 from nebulines.fitting.result import Result
-from nebulines.plots.result import shown
+from nebulines.plots.measured import shown
 from nebulines.spectra import Flag
 
 GROUPS = {

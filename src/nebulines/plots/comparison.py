@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.evaluation.judge import Judgement
 from nebulines.evaluation.methods import QUANTITIES
-from nebulines.plots.evaluation import new_figure
+from nebulines.plots.judgement import new_figure
 from nebulines.plots.style import DATA_COLOUR, RC
 
 if TYPE_CHECKING:

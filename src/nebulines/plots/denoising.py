@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.galaxies.population.drawing import CLASSES
 from nebulines.networks.denoise_grid import bin_centres
-from nebulines.plots.evaluation import new_figure
+from nebulines.plots.judgement import new_figure
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, NOISE_COLOUR
 
 if TYPE_CHECKING:

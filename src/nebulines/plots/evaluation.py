@@ -4,45 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nebulines.evaluation.density import kernel_density
 from nebulines.evaluation.judge import Judgement
 from nebulines.evaluation.methods import QUANTITIES
-from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, RC
+from nebulines.plots.judgement import (
+    QUANTITY_COLOUR,
+    RUNNING_BINS,
+    judgement_title,
+    new_figure,
+    running_quantiles,
+)
+from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-QUANTITY_COLOUR = {"velocity": LINE_COLOUR, "broadening": FIT_COLOUR}
 _MOST_POINTS = 4000
-_RUNNING = 16  # bins of the running median
-
-
-def new_figure(width: float, height: float, rows: int, columns: int, **layout: Any) -> Any:
-    """A figure that belongs to no window, and its axes (rows, columns).
-
-    Args:
-        width, height: [inch].
-        rows, columns: of axes.
-        **layout: of ``Figure.subplots_adjust``.
-
-    Example:
-        >>> figure, axes = new_figure(4, 3, 1, 2)
-        >>> axes.shape
-        (1, 2)
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(width, height))
-        axes = figure.subplots(rows, columns, squeeze=False)
-        figure.subplots_adjust(**layout)
-    return figure, axes
 
 
 def residual_figure(judgement: Judgement) -> Figure:
@@ -81,7 +63,7 @@ def _draw_residuals(
     step = max(1, -(-len(x) // _MOST_POINTS))
     axes.plot(x[::step], miss[::step], ".", ms=1.2, color="0.72", rasterized=True, zorder=1)
     axes.axhline(0.0, color="0.3", lw=0.5, zorder=2)
-    if len(x) < _RUNNING * 5:
+    if len(x) < RUNNING_BINS * 5:
         return
     centre, running = running_quantiles(x, miss)
     axes.fill_between(centre, running[0], running[2], color=colour, alpha=0.3, lw=0, zorder=3)
@@ -90,25 +72,6 @@ def _draw_residuals(
     for sign in (1.0, -1.0):
         axes.plot(centre, sign * limits[1], "--", color=DATA_COLOUR, lw=0.7, zorder=4)
     axes.set_xlim(float(x.min()), float(x.max()))
-
-
-def running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 16, 50 and 84 % quantiles of y in bins of equally many x.
-
-    Args:
-        x, y: (n,) with n of 16 or more.
-
-    Returns:
-        Mean x (16,) and quantiles (3, 16).
-
-    Example:
-        >>> centre, quantiles = running_quantiles(np.arange(160.0), np.ones(160))
-        >>> float(centre[0]), quantiles.shape
-        (4.5, (3, 16))
-    """
-    bins = np.array_split(np.argsort(x), _RUNNING)
-    quantiles = np.array([np.percentile(y[b], (15.87, 50.0, 84.13)) for b in bins])
-    return np.array([x[b].mean() for b in bins]), quantiles.T
 
 
 def density_figure(judgement: Judgement) -> Figure:
@@ -165,12 +128,6 @@ def _mixed_normal(x: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     chosen = np.quantile(sigmas, (np.arange(200) + 0.5) / 200)[:, None]
     values = np.exp(-0.5 * (x / chosen) ** 2) / (np.sqrt(2 * np.pi) * chosen)
     return values.mean(axis=0)
-
-
-def judgement_title(judgement: Judgement) -> str:
-    """Method, set and number of spectra that figures show."""
-    n = int(judgement.trusted.sum())
-    return f"{judgement.method} on {judgement.held_out.source.title}: {n:,} spectra"
 
 
 def write_figures(

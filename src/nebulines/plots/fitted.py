@@ -10,6 +10,7 @@ import numpy as np
 
 from nebulines.constants import ANGSTROM_PER_CM
 from nebulines.errors import InputError
+from nebulines.plots.measured import measured, rest_wavelengths
 from nebulines.plots.spectra import FittedSpectrum, line_windows
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import Medium, air_to_vacuum, doppler_factor
@@ -110,8 +111,6 @@ def observed_lines(
         medium: of the data's wavelengths.
         velocity: [km/s]; None = that of the row, 0 where it is not measured.
     """
-    from nebulines.plots.result import rest_wavelengths
-
     velocity = float(result["velocity"][row]) if velocity is None else velocity
     convention: Any = result.meta.get("VELCONV", "optical")
     shift = float(doppler_factor(velocity if np.isfinite(velocity) else 0.0, convention))
@@ -130,8 +129,6 @@ def _redshift(result: Result, row: int) -> float:
 def _frame_lines(result: Result, row: int, medium: Medium) -> dict[str, float]:
     """Where the windows are centred: at the median velocity of a cube, so that its spectra
     share their axes; at the row's own velocity otherwise."""
-    from nebulines.plots.result import measured
-
     if result.shape is None:
         return observed_lines(result, row, medium=medium)
     velocities = result["velocity"][measured(result)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nebulines.plots.evaluation import new_figure
+from nebulines.plots.judgement import new_figure
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR
 
 if TYPE_CHECKING:

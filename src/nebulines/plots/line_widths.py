@@ -12,7 +12,7 @@ import numpy as np
 from nebulines.evaluation.width_diagrams import bpt_points
 from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.nebular.diagnostics import demarcation
-from nebulines.plots.evaluation import new_figure
+from nebulines.plots.judgement import new_figure
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR
 
 if TYPE_CHECKING:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nebulines.plots.fitted import fitted_spectrum, model_reader
 from nebulines.plots.page import DEFAULT_PANELS, PageSpectra, draw_page
 from nebulines.plots.spectra import choose_spaxels
 from nebulines.plots.style import unit_label
-from nebulines.spectra import Cube, Flag, Spectra
+from nebulines.spectra import Cube, Spectra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nebulines.fitting.result import Result
-
-NOT_MEASURED = Flag.NO_DATA | Flag.LOW_SNR | Flag.AT_BOUND | Flag.AMBIGUOUS_VELOCITY
-"""Bits of spectra whose kinematics, fluxes and ratios are greyed."""
-
-DETECTION = 3.0
-"""Signal to noise below which a flux or a ratio is greyed."""
+from nebulines.plots.measured import flux_unit, measured, shown
 
 
 def plot_result(
@@ -80,43 +75,6 @@ def plot_result(
     )
 
 
-def measured(result: Result) -> np.ndarray:
-    """(n,) bool: spectra in which a line is detected and the velocity is sure."""
-    if "flags" not in result:
-        return np.ones(len(result), bool)
-    return (result["flags"].astype(int) & int(NOT_MEASURED)) == 0
-
-
-def shown(result: Result, column: str) -> np.ndarray:
-    """(n,) bool: where a column is worth a colour on a map.
-
-    S/N, chi2 and flags always are; fluxes and ratios above `DETECTION` errors; a broadening
-    where the line is resolved.
-
-    Example:
-        >>> from nebulines.fitting.result import Result
-        >>> columns = {"A_flux": np.array([9.0, 2.0]), "A_flux_err": np.ones(2)}
-        >>> shown(Result(columns), "A_flux")
-        array([ True, False])
-    """
-    if column in ("snr", "chi2", "flags") or column not in result:
-        return np.ones(len(result), bool)
-    keep = measured(result)
-    if column == "broadening" and "flags" in result:
-        keep &= (result["flags"].astype(int) & int(Flag.UNRESOLVED)) == 0
-    if column.startswith("ratio_") or column.endswith("_flux"):
-        with np.errstate(invalid="ignore"):
-            keep &= result[column] > DETECTION * result[f"{column}_err"]
-    return keep
-
-
-def flux_unit(result: Result) -> str:
-    """FITS unit string of the line fluxes."""
-    from nebulines.fitting.column_names import describe
-
-    return describe("HALPHA6563_flux", result.flux_unit)[0]
-
-
 def caption(result: Result) -> str:
     """One line that says which instrument and what the velocities are relative to."""
     parts = [str(result.meta[key]) for key in ("INSTRUME",) if result.meta.get(key)]
@@ -133,8 +91,6 @@ def _page_spectra(
 ) -> PageSpectra | None:
     if data is None or model is None:
         return None
-    from nebulines.plots.fitted import fitted_spectrum, model_reader
-
     snr = np.where(measured(result), result["snr"], np.nan)
     chosen = choose_spaxels(snr.reshape(result.shape or (1, -1)), count=count)
     read_model = model_reader(model, result.shape)
@@ -147,16 +103,3 @@ def _page_spectra(
             fitted_spectrum(result, row, one, read_model(row), title=f"{number}   {place}")
         )
     return PageSpectra(chosen, drawn, flux_label=unit_label(data.unit)) if drawn else None
-
-
-def rest_wavelengths(result: Result) -> dict[str, float]:
-    """Rest wavelength in air [Angstrom] of each fitted line, from the result's metadata; lines
-    it does not name are those of the catalogue."""
-    known = {name: float(at) for name, at in json.loads(result.meta.get("LINES", "{}")).items()}
-    if not known:
-        from nebulines.lines import load_catalogue
-
-        catalogue = load_catalogue()
-        pairs = zip(catalogue.names, catalogue.wavelength_air, strict=True)
-        known = {name: float(at) for name, at in pairs if name in result.lines}
-    return known

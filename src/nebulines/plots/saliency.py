@@ -9,7 +9,7 @@ import numpy as np
 
 from nebulines.evaluation.judge import Judgement
 from nebulines.evaluation.methods import QUANTITIES
-from nebulines.plots.evaluation import QUANTITY_COLOUR, judgement_title, new_figure
+from nebulines.plots.judgement import QUANTITY_COLOUR, judgement_title, new_figure
 from nebulines.plots.style import DATA_COLOUR, NOISE_COLOUR
 
 if TYPE_CHECKING:

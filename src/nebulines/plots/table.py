@@ -9,6 +9,7 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.plots.maps import map_style, plain_log_ticks
+from nebulines.plots.measured import flux_unit, measured
 from nebulines.plots.page import PageSpectra, draw_spectra
 from nebulines.plots.style import DATA_COLOUR, NOISE_COLOUR, RC
 
@@ -49,8 +50,6 @@ def draw_table(
     """
     import matplotlib
     from matplotlib.figure import Figure
-
-    from nebulines.plots.result import flux_unit, measured
 
     panels = [name for name in panels if name in result and name not in ("snr", "flags")]
     if not panels or "snr" not in result:
