@@ -128,6 +128,19 @@ def built(galaxies: int, folder: Path) -> tuple[Path, float]:
     return page, time.perf_counter() - began
 
 
+def placed_per_second(n: int = 100_000, repeats: int = 20) -> float:
+    """Galaxies that the map places in a second of processor time, all threads together."""
+    from nebulines.galaxies.embedding.continuum_map import continuum_map, place
+
+    network = continuum_map()
+    colours = np.random.default_rng(0).normal(0.0, 0.1, (n, 11)).astype(np.float32)
+    place(network, colours)
+    began = time.process_time()
+    for _ in range(repeats):
+        place(network, colours)
+    return n * repeats / (time.process_time() - began)
+
+
 def report(found: dict[str, list[float]], facts: dict[str, Any]) -> str:
     """The table of the results."""
     limits = {"ready": READY_MS, "hover": HOVER_MS}
@@ -145,8 +158,9 @@ def report(found: dict[str, list[float]], facts: dict[str, Any]) -> str:
          judged(scores["r2_held_out"], least=LEAST_R2)],
         ["R², another seed, against UMAP.transform", scores["r2_transform"], LEAST_R2,
          judged(scores["r2_transform"], least=LEAST_R2)],
-        ["galaxies placed in a second", f"{scores['galaxies_per_second']:.2g}", "1e+06",
-         judged(scores["galaxies_per_second"], least=LEAST_PER_SECOND)],
+        ["galaxies placed in a second of one processor, this run",
+         f"{facts['placed_per_second']:.2g}", "1e+06",
+         judged(facts["placed_per_second"], least=LEAST_PER_SECOND)],
     ]  # fmt: skip
     return "\n\n".join(
         [
@@ -154,7 +168,7 @@ def report(found: dict[str, list[float]], facts: dict[str, Any]) -> str:
             f"{facts['galaxies']} galaxies, page of {facts['megabytes']:.1f} MB, load of the "
             f"machine {facts['load']:.1f} on {os.cpu_count()} cores. Milliseconds:",
             table(["action", "least", "median", "95 %", "limit", ""], rows),
-            "The map of continua, as its card says:",
+            "The map of continua; R² as its card says:",
             table(["", "measured", "limit", ""], rows_map),
             f"`{facts['environment']['command']}`, {facts['environment']['date']}, "
             f"{facts['environment']['processor']}",
@@ -189,6 +203,7 @@ def main(galaxies: int, repeats: int, page: Path | None) -> None:
         "seconds_to_build": seconds,
         "load": load_before,
         "map": load("continuum_map").card["scores"],
+        "placed_per_second": placed_per_second(),
         "environment": environment(),
     }
     text = report(found, facts)
