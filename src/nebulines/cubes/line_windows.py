@@ -86,7 +86,7 @@ def cut_windows(
     flux, all_weight = (_rows_of(part, rows) for part in (data.data, data.weight))
     # a line outside the axis has no window of its own
     inside = (position > values[..., :1]) & (position < values[..., -1:])
-    weight = _cut(all_weight, start, plan.n_channels)
+    weight = _weights(all_weight, start, plan.n_channels)
     if not inside.all():
         weight = np.where(inside[:, :, None], weight, np.float32(0.0))
     factor = FWHM_PER_SIGMA if not here.sinc else SINC_FWHM_PER_WIDTH
@@ -97,7 +97,7 @@ def cut_windows(
         weight,
         offset,
         width.astype(np.float32),
-        np.broadcast_to(plan.separation, (len(rows), *plan.separation.shape)),
+        plan.separation,
         plan.strength,
     )
 
@@ -114,9 +114,19 @@ def _cut(values: np.ndarray, start: np.ndarray, n_channels: int) -> np.ndarray:
     pieces = np.lib.stride_tricks.sliding_window_view(values, n_channels, axis=-1)
     if values.ndim == 1:
         return pieces[start]
-    if values.strides == (0, 0):
-        return np.broadcast_to(values[:1, :1, None], (*start.shape, n_channels))
     return pieces[np.arange(len(values))[:, None], start]
+
+
+def _weights(values: np.ndarray, start: np.ndarray, n_channels: int) -> np.ndarray:
+    """Pieces of weights (n, m) as of `_cut`; (n, L, 1) of one weight for all channels."""
+    if _is_even(values):
+        return np.full((*start.shape, 1), values[0, 0])
+    return _cut(values, start, n_channels)
+
+
+def _is_even(values: np.ndarray) -> bool:
+    """Whether an array is one number, broadcast: written out it takes long to hand over."""
+    return values.strides == (0, 0)
 
 
 def _offsets(
@@ -147,7 +157,8 @@ def _excess(flux: np.ndarray, weight: np.ndarray, start: np.ndarray, plan: Windo
     if plan.continuum_half:
         above = np.asarray(_above_local_mean(flux, weight, half=plan.continuum_half))
         return _cut(above, start, plan.n_channels)
-    level = np.asarray(_clipped_mean(flux, weight))
+    one = np.full((len(flux), 1), weight[0, 0]) if _is_even(weight) else weight
+    level = np.asarray(_clipped_mean(flux, one))
     return _cut(flux, start, plan.n_channels) - level[:, None, None]
 
 
@@ -158,12 +169,13 @@ def _above_local_mean(flux: Any, weight: Any, half: int) -> Any:
 
 @jax.jit
 def _clipped_mean(flux: Any, weight: Any) -> Any:
-    """Mean (n,) of the channels that do not stand out."""
+    """Mean (n,) of the channels that do not stand out; one weight (n, 1), or one of each."""
     rows = len(flux) if len(flux) % _TILE_ROWS else _TILE_ROWS
     return map_small_tiles(lambda part: _clipped_mean_of(*part), (flux, weight), rows)
 
 
 def _clipped_mean_of(flux: Any, weight: Any) -> Any:
+    weight = jnp.broadcast_to(weight, flux.shape)
     one = jnp.ones(flux.shape[1])  # sums as products: they are vectorised
     used = (weight > 0).astype(flux.dtype)
     kept = used

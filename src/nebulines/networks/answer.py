@@ -86,12 +86,15 @@ def answer(
     """
     n = len(windows.data)
     ranges = Ranges(*(jnp.broadcast_to(part, n) for part in ranges))
-    common = None if windows.strength.ndim == 3 else windows.strength
-    own = windows if common is None else windows._replace(strength=None)
+    common = {
+        name: part
+        for name, part in (("strength", windows.strength), ("separation", windows.separation))
+        if part.ndim == 2
+    }
+    own = windows._replace(**dict.fromkeys(common))
 
     def read_tile(tile: tuple[LineWindows, Ranges]) -> Answer:
-        here = tile[0] if common is None else tile[0]._replace(strength=common)
-        return _answer(network, here, trials, tile[1], shape)
+        return _answer(network, tile[0]._replace(**common), trials, tile[1], shape)
 
     return map_small_tiles(read_tile, (own, ranges), TILE_ROWS)
 

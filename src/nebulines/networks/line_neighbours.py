@@ -67,12 +67,13 @@ def others_of(separation: Array, centre: Array, width: Array, *, shape: LineSpre
     """The neighbours of every line.
 
     Args:
-        separation: (n, L, L) [km/s] at rest.
+        separation: (n, L, L) or (L, L) [km/s] at rest.
         centre: (n,) offset of the lines [km/s].
         width: (L, n) FWHM of the line spread [km/s].
         shape: of the line spread.
     """
     seen = neighbours(separation, centre, shape=shape)
+    seen = [jnp.broadcast_to(part, seen.separation.shape) for part in seen]
     # laid out once: strided reads inside a loop are slow
     moved = jax.lax.optimization_barrier(tuple(jnp.moveaxis(part, 0, -1) for part in seen))
     distance, stretch = moved

@@ -112,7 +112,8 @@ def stack_lines(windows: LineWindows, trials: Array, *, shape: LineSpreadShape) 
 
 def _spectra_last(windows: LineWindows) -> Rows:
     """The windows laid out for `Rows`, once."""
-    parts = (windows.data * windows.weight, windows.weight, windows.offset, windows.width)
+    weight = jnp.broadcast_to(windows.weight, windows.data.shape)
+    parts = (windows.data * weight, weight, windows.offset, windows.width)
     return Rows(*jax.lax.optimization_barrier(tuple(jnp.moveaxis(p, 0, -1) for p in parts)))
 
 

@@ -28,11 +28,12 @@ class LineWindows(NamedTuple):
 
     Attributes:
         data: (n, L, C) flux above the continuum in units of the noise.
-        weight: (n, L, C) inverse variance of ``data``; 0 = not used.
+        weight: (n, L, C) inverse variance of ``data``; 0 = not used. (n, L, 1) where it is the
+            same in every channel.
         offset: (n, L, C) channel positions [km/s], see above; evenly spaced.
         width: (n, L) FWHM of the line spread [km/s].
-        separation: (n, L, L) [km/s]; [:, l, k] is the offset of line k in the window of line l,
-            both at rest.
+        separation: (n, L, L) or (L, L) [km/s]; [..., l, k] is the offset of line k in the window
+            of line l, both at rest.
         strength: (n, T, L) or (T, L) typical peaks of the lines in T kinds of source; 0 for a
             line that is absent.
     """
