@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from nebulines.evaluation import denoising as judged
@@ -108,9 +109,13 @@ def _bound(library: CleanSet, flux: np.ndarray, sigma: np.ndarray) -> np.ndarray
 
 def in_chunks(basis: Basis, flux: np.ndarray, weight: np.ndarray) -> Statistics:
     """Statistics of spectra (n, 825) with inverse variances (n, 825), a few at a time."""
-    parts = [statistics(basis, *project(basis, flux[i : i + 500], weight[i : i + 500]))
-             for i in range(0, len(flux), 500)]  # fmt: skip
-    return Statistics(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    parts = [
+        statistics(
+            basis, *project(basis, *(jnp.asarray(part[i : i + 500]) for part in (flux, weight)))
+        )
+        for i in range(0, len(flux), 500)
+    ]
+    return Statistics(*(jnp.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _error(found: np.ndarray, truth: np.ndarray) -> float:

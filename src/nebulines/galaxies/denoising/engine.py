@@ -82,12 +82,17 @@ def denoise_bins(
     """
     if not len(flux):
         raise ValueError("no spectra")
-    parts, key = [], jax.random.key(seed)
-    for number, start in enumerate(range(0, len(flux), BLOCK)):
-        block = slice(start, start + BLOCK)
+    gates, key = [], jax.random.key(seed)
+    n, size = len(flux), network.basis.size
+    shapes = (n, flux.shape[1]), (n, flux.shape[1]), (n, size), (draws, n, size)
+    kept = [np.empty(shape, np.float32) for shape in shapes]
+    for number, start in enumerate(range(0, n, BLOCK)):
+        rows = slice(start, start + BLOCK)
+        into = [part[..., rows, :] for part in kept]
         options = draws, jax.random.fold_in(key, number), prior
-        parts.append(_block(network, flux[block], weight[block], *options))
-    return _joined(parts)
+        gates.append(_block(network, flux[rows], weight[rows], *options, into=into))
+    clean, error, mean, drawn = kept
+    return Clean(clean, error, mean, drawn if draws else None, _joined(gates))
 
 
 def posterior_means(
@@ -112,24 +117,34 @@ def _white_means(network: Denoise, flux: Array, weight: Array, prior: Array) -> 
     return (found.scale[:, None] * network.means(found, prior)) @ vectors
 
 
-def _block(network: Denoise, flux: Any, weight: Any, draws: int, key: Array, prior: float) -> Clean:
-    n, basis = len(flux), network.basis
-    padded = _padded(flux), _padded(_columns(weight))
-    answer = _answer(network, *padded, key, draws, jnp.asarray(prior))
-    mean, clean, error = (np.asarray(part)[:n] for part in answer[:3])
-    kept = np.asarray(answer.drawn)[:, :n]
+def _block(
+    network: Denoise,
+    flux: Any,
+    weight: Any,
+    draws: int,
+    key: Array,
+    prior: float,
+    *,
+    into: list[np.ndarray],
+) -> Gate:
+    """De-noise a block ``into`` arrays of spectra, errors, coefficients and draws."""
+    n, basis, weight = len(flux), network.basis, _columns(weight)
+    answer = _answer(network, _padded(flux), _padded(weight), key, draws, jnp.asarray(prior))
+    for kept, part in zip(
+        into, (answer.flux, answer.error, answer.mean, answer.drawn), strict=True
+    ):
+        kept[...] = np.asarray(part)[..., :n, :]
     gate = judge(Evidence(*(np.asarray(p)[:n] for p in answer.seen)), float(network.most_noise))
+    clean, error, mean, drawn = into
     rows = np.flatnonzero(gate.refused)
-    if len(rows) or gate.lost.any():
-        mean, clean, error, kept = (part.copy() for part in (mean, clean, error, kept))
-        mean[rows], error[rows], kept[:, rows] = fit_in_basis(
-            basis, flux[rows], _columns(weight)[rows], draws=draws, seed=key_numbers(key)
+    if len(rows):
+        mean[rows], error[rows], drawn[:, rows] = fit_in_basis(
+            basis, flux[rows], weight[rows], draws=draws, seed=key_numbers(key)
         )
         clean[rows] = mean[rows] @ np.asarray(basis.vectors)
-        for part in (mean, clean, error):
-            part[gate.lost] = np.nan
-        kept[:, gate.lost] = np.nan
-    return Clean(clean, error, mean, kept if draws else None, gate)
+    for kept in into:
+        kept[..., gate.lost, :] = np.nan
+    return gate
 
 
 def key_numbers(key: Array) -> list[int]:
@@ -187,9 +202,12 @@ def _found(basis: Basis, flux: Array, weight: Array) -> Statistics:
 
 def _largest_weight(basis: Basis, flux: Array, weight: Array) -> Array:
     """Inverse variances (n, 1) of the smallest noise that is believed."""
-    mean = basis.mean @ basis.vectors
-    information = jnp.sum(weight * jnp.square(mean), axis=1)
-    norm = jnp.abs((weight * flux) @ mean) / jnp.maximum(information, 1e-30)
+    if weight.shape[1] == 1:
+        along, information = flux @ basis.vectors.T @ basis.mean, jnp.sum(jnp.square(basis.mean))
+    else:
+        mean = basis.mean @ basis.vectors
+        along, information = (weight * flux) @ mean, weight @ jnp.square(mean)
+    norm = jnp.abs(along) / jnp.maximum(information, 1e-30)
     return 1.0 / jnp.maximum(jnp.square(_LEAST_NOISE * norm), 1e-37)[:, None]
 
 
@@ -232,18 +250,10 @@ def fit_in_basis(
     return best, error, best + np.einsum("nij,dnj->dni", lower, normal)
 
 
-def _joined(parts: list[Clean]) -> Clean:
-    if len(parts) == 1:
-        return parts[0]
-    draws = None
-    if parts[0].draws is not None:
-        draws = np.concatenate([part.draws for part in parts if part.draws is not None], axis=1)
-    flags, refused, lost = (np.concatenate([part.gate[k] for part in parts]) for k in range(3))
-    seen = [part.gate.evidence for part in parts]
-    gate = Gate(flags, refused, lost,
-                Evidence(*(np.concatenate(p) for p in zip(*seen, strict=True))))  # fmt: skip
-    flux, error, mean = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("flux", "error", "coefficients")
-    )
-    return Clean(flux, error, mean, draws, gate)
+def _joined(gates: list[Gate]) -> Gate:
+    """One gate of those of the blocks."""
+    if len(gates) == 1:
+        return gates[0]
+    flags, refused, lost = (np.concatenate([gate[k] for gate in gates]) for k in range(3))
+    seen = zip(*(gate.evidence for gate in gates), strict=True)
+    return Gate(flags, refused, lost, Evidence(*(np.concatenate(part) for part in seen)))
