@@ -154,3 +154,27 @@ def coverage_curve(pit: Any, levels: Any = None) -> CoverageCurve:
     within = np.sort(2.0 * np.abs(pit - 0.5))
     fraction = np.searchsorted(within, levels, side="right") / n
     return CoverageCurve(levels, fraction, np.sqrt(levels * (1.0 - levels) / n), n)
+
+
+def worst_by_chance(level: float, counts: Any, probability: float = 0.5) -> float:
+    """How far the coverage of an honest posterior lies from its level, in the worst of some bins:
+    the largest of binomial (normal) deviations, exceeded with 1 - ``probability``.
+
+    Args:
+        level: of the intervals.
+        counts: (k,) truths in each bin.
+        probability: of a smaller one.
+
+    Example:
+        >>> round(worst_by_chance(0.68, [2000, 2000, 2000, 4000]), 4)
+        0.0138
+    """
+    from scipy.optimize import brentq
+    from scipy.special import erf
+
+    sigma = np.sqrt(level * (1.0 - level) / np.asarray(counts, float))
+    return float(
+        brentq(
+            lambda x: np.prod(erf(x / sigma / np.sqrt(2.0))) - probability, 0.0, 9.0 * sigma.max()
+        )
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nebulines.errors import InputError, UsageError
 from nebulines.evaluation.blends import draw_blends, judge_blends
 from nebulines.evaluation.held_out import draw, held_out_seed, sn3
@@ -21,7 +23,7 @@ from nebulines.reports.evaluate import LEGEND
 from nebulines.reports.kinematics import Plan
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
-from nebulines.spectra import Spectra
+from nebulines.spectra import Flag, Spectra
 from nebulines.synthetic import simulate
 
 RESOLUTIONS = (5000.0, 2000.0, 1000.0)
@@ -59,7 +61,9 @@ def _one_resolution(plan: Plan, resolution: float, judgements: list[Judgement]) 
         f"{judgements[0].held_out.source.title}, {channels} channels (as a real "
         "scan of that resolution has; the paper does not give its own number)."
     )
-    parts = [f"### {title} [km/s]", steps, paper_table(judgements, resolution)]
+    doubled = {j.method: int(np.sum(j.measured.flags & int(Flag.SECOND_COMPONENT) != 0))
+               for j in judgements if j.measured.stated}  # fmt: skip
+    parts = [f"### {title} [km/s]", steps, paper_table(judgements, resolution), _doubled(doubled)]
     for judgement in judgements:
         parts += [f"`{judgement.method}` per bin of S/N:", bins_table(judgement)]
     rows = [r for r in published("rhea2020")["scatter"] if r["resolution"] == resolution]
@@ -73,7 +77,13 @@ def _one_resolution(plan: Plan, resolution: float, judgements: list[Judgement]) 
             best = best_saliency(judgement.held_out, rows=_SALIENCY_ROWS)
             paths += write_figures(judgement, plan.folder, saliency=(found, best))
     parts.append(pictures(paths))
-    return Section(parts, {title: [records(j) for j in judgements]}, paths)
+    found = [records(j) | {"taken_for_two": doubled.get(j.method)} for j in judgements]
+    return Section(parts, {title: found}, paths)
+
+
+def _doubled(found: dict[str, int]) -> str:
+    counts = ", ".join(f"`{name}` {count}" for name, count in found.items())
+    return f"Single lines that were taken for two components: {counts}."
 
 
 def bright(plan: Plan) -> Section:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nebulines.evaluation.calibration import worst_by_chance
 from nebulines.reports.section import Section
 from nebulines.reports.target_rows import Row, target_section, wanted
 
@@ -22,8 +23,9 @@ def targets(numbers: dict[str, Any]) -> Section:
     text = (
         "± is the sampling error of this run; of bins the worst is shown. Beside the scatter "
         "stands that of the exact posterior (section *What can be reached*): a target below it "
-        "cannot be had from these spectra. Beside the two components stands how many of them a "
-        "test would flag that knew both; beside the rates, what they cost."
+        "cannot be had from these spectra. Beside a coverage stands how far the worst bin of an "
+        "exact posterior would be off by chance. Beside the two components stands how many of "
+        "them a test would flag that knew both; beside the rates, what they cost."
     )
     return target_section(text, rows)
 
@@ -82,10 +84,17 @@ def _bin_rows(numbers: dict[str, Any]) -> Iterator[Row]:
                 share = 100 * worst[key]
                 yield Row(f"{name} {level} % intervals of {quantity} cover [%]",
                            f"{low:g}-{high:g}", share, 100 * worst[f"{key}_error"],
-                           low <= share <= high)  # fmt: skip
+                           low <= share <= high, _chance_text(level, bins[:-1]))  # fmt: skip
             yield Row(f"`kinematics` {title}: KS of the PIT of {quantity}",
                        f"under {asked['ks']:g}", bins[-1]["ks"], 0.5 / np.sqrt(bins[-1]["n"]),
                        bins[-1]["ks"] < asked["ks"])  # fmt: skip
+
+
+def _chance_text(level: int, bins: list[dict[str, Any]]) -> str:
+    """How far the worst bin of an exact posterior would be off."""
+    counts = [b["n"] for b in bins]
+    usual, rare = (100 * worst_by_chance(level / 100, counts, p) for p in (0.5, 0.95))
+    return f"an exact posterior: {usual:.1f} off, {rare:.1f} in 1 of 20 sets"
 
 
 def _range_rows(numbers: dict[str, Any]) -> Iterator[Row]:
