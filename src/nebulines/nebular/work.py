@@ -41,7 +41,8 @@ class Lines(NamedTuple):
         if BALMER[0] not in names:
             raise InputError(
                 "a result with HALPHA6563_flux and HALPHA6563_flux_err is needed; this one has "
-                f"{', '.join(result.lines) or 'no line'}"
+                f"fluxes of {', '.join(result.lines) or 'no line'}, and errors of "
+                f"{', '.join(names) or 'none'}"
             )
         flux = {n: finite_column(result, f"{n}{infix}_flux", rows) for n in names}
         error = {n: _error(result, f"{n}{infix}_flux_err", rows) for n in names}
