@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from nebulines.evaluation.width_posterior import LEAST_EFFECTIVE, Library, Posterior, posteriors
 
@@ -42,12 +43,15 @@ class Limits(NamedTuple):
         return self.effective > LEAST_EFFECTIVE
 
     def most_spearman(self) -> np.ndarray:
-        """Largest rank correlation (10,) of any function of the colours with measured widths:
-        the spread of the expected rank over that of the rank."""
-        rank, within = self.rank[self.sure()], self.rank_variance[self.sure()]
+        """Largest rank correlation (10,) of any function of the colours with measured widths: no
+        ranks go better with the expected rank than its own, less what chance adds to it."""
+        expected, within = self.rank[self.sure()], self.rank_variance[self.sure()]
         chance = np.mean(within / self.effective[self.sure(), None], axis=0)
-        explained = np.var(rank, axis=0) - chance
-        return np.sqrt(explained / (explained + np.mean(within, axis=0)))
+        spread = np.var(expected, axis=0)
+        own = (rankdata(expected, axis=0) - 0.5) / len(expected)
+        together = np.mean((own - own.mean(axis=0)) * expected, axis=0) * (1.0 - chance / spread)
+        variance = spread - chance + np.mean(within, axis=0)
+        return together / np.sqrt(np.var(own, axis=0) * variance)
 
     def least_half_width(self, half_widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Half widths (10,) that hold half of the measured widths about the best predictions: a

@@ -9,9 +9,9 @@ drawn from the population itself, those are the weights of the exact posterior o
 predictor of the same colours, however it learned, does better than what follows from it, up to the
 number of galaxies that carry the weight.
 
-Two limits hold for any function of the colours. The rank correlation of f with measured widths y,
-whose ranks are R, is at most sd(E[R | x]) / sd(R), which f = E[R | x] reaches before it is ranked
-itself. And where a share M(t | x) of the posterior of y lies within the best window of half width
+Two limits hold for any function f of the colours. The rank correlation of f with measured widths y,
+whose ranks are R, is that of the ranks of f with E[R | x], which is largest where both have the same
+order. And where a share M(t | x) of the posterior of y lies within the best window of half width
 t, no more than the mean of M(t | x) can be predicted to within t: the least median distance is the
 t at which that mean is a half.
 """
