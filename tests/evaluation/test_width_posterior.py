@@ -56,8 +56,8 @@ def test_weights_are_those_of_the_normal_law_of_eleven_colours(mixed):
     colours = colours_of(mixed, [0, 7]) + 0.01 * np.sin(np.arange(11))
     for colour, one in zip(colours, posteriors(colours, some), strict=True):
         expected = direct(colour, some)
-        np.testing.assert_allclose(one.weight, expected[one.index], rtol=2e-3, atol=1e-6)
-        assert expected[one.index].sum() == pytest.approx(1.0, abs=1e-5)
+        np.testing.assert_allclose(one.weight, expected[one.rows], rtol=2e-3, atol=1e-6)
+        assert expected[one.rows].sum() == pytest.approx(1.0, abs=1e-5)
         assert one.effective == pytest.approx(1.0 / np.sum(expected**2), rel=2e-3)
 
 

@@ -90,7 +90,7 @@ def limits_of(
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.arange(len(order))[:, None], axis=0)
     for one in posteriors(colours, library):
-        rank = library.rank[one.index]
+        rank = library.rank[one.rows]
         mean = one.weight @ rank
         windows = _windows(one, library.measured, half_widths, rng)
         yield Limits(
@@ -109,9 +109,9 @@ def together(parts: list[Limits]) -> Limits:
 
 def _medians(one: Posterior, ew: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Weighted medians (10,)."""
-    order = np.argsort(place[one.index], axis=0)
+    order = np.argsort(place[one.rows], axis=0)
     share = np.cumsum(one.weight[order], axis=0)
-    values = np.take_along_axis(ew[one.index], order, axis=0)
+    values = np.take_along_axis(ew[one.rows], order, axis=0)
     pairs = zip(share.T, values.T, strict=True)
     return np.array([np.interp(0.5, *pair) for pair in pairs])
 
@@ -121,14 +121,14 @@ def _windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shares (T, 10) of two halves of the posterior within the windows that suit the first."""
     # halves of the library, so that no galaxy is in both
-    mine = rng.uniform(size=len(one.index)) < 0.5
+    mine = rng.uniform(size=len(one.rows)) < 0.5
     drawn = []
     for part in (mine, ~mine):
         weight = np.where(part, one.weight, 0.0)
         total = weight.sum()
         steps = (np.arange(DRAWN // 2) + rng.uniform()) / (DRAWN // 2)
         index = np.searchsorted(np.cumsum(weight) / max(total, 1e-300), steps)
-        drawn.append(np.sort(measured[one.index[np.minimum(index, len(mine) - 1)]], axis=0))
+        drawn.append(np.sort(measured[one.rows[np.minimum(index, len(mine) - 1)]], axis=0))
     shares = np.empty((2, *half_widths.shape))
     for line, (a, b) in enumerate(zip(drawn[0].T, drawn[1].T, strict=True)):
         for k, reach in enumerate(half_widths[:, line]):

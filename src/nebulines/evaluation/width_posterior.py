@@ -10,10 +10,10 @@ predictor of the same colours, however it learned, does better than what follows
 number of galaxies that carry the weight.
 
 Two limits hold for any function f of the colours. The rank correlation of f with measured widths y,
-whose ranks are R, is that of the ranks of f with E[R | x], which is largest where both have the same
-order. And where a share M(t | x) of the posterior of y lies within the best window of half width
-t, no more than the mean of M(t | x) can be predicted to within t: the least median distance is the
-t at which that mean is a half.
+whose ranks are R, is that of the ranks of f with E[R | x], which is largest where both have the
+same order. And where a share M(t | x) of the posterior of y lies within the best window of half
+width t, no more than the mean of M(t | x) can be predicted to within t: the least median distance
+is the t at which that mean is a half.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ class Posterior(NamedTuple):
     """One galaxy's posterior.
 
     Attributes:
-        index: (k,) galaxies of the library that carry it.
+        rows: (k,) galaxies of the library that carry it.
         weight: (k,) of each, adding up to one.
         effective: number of galaxies that carry the weight, 1 / sum of squares.
     """
 
-    index: np.ndarray
+    rows: np.ndarray
     weight: np.ndarray
     effective: float
 
@@ -99,7 +99,7 @@ def posteriors(colours: Any, library: Library) -> Iterator[Posterior]:
     Example:
         >>> library = Library.draw(200, 1)
         >>> colour = np.diff(library.log_flux[:2], axis=1) / np.log(10.0)
-        >>> [int(np.argmax(one.weight) == 0) + len(one.index) > 0
+        >>> [int(np.argmax(one.weight) == 0) + len(one.rows) > 0
         ...     for one in posteriors(colour, library)]
         [True, True]
     """
@@ -124,12 +124,12 @@ def _log_flux(colours: Any) -> np.ndarray:
 
 
 def _centred(log_flux: np.ndarray) -> np.ndarray:
-    return np.float32(log_flux - log_flux.mean(axis=1, keepdims=True))
+    return np.asarray(log_flux - log_flux.mean(axis=1, keepdims=True), np.float32)
 
 
 def _white_weight(log_flux: np.ndarray) -> np.ndarray:
     """Inverse variance (m, 12) of the logarithm of each bin at a S/N of one per Angstrom."""
-    return np.float32(np.diff(BIN_EDGES)[0] * np.exp(2.0 * log_flux))
+    return np.asarray(np.diff(BIN_EDGES)[0] * np.exp(2.0 * log_flux), np.float32)
 
 
 def _levels() -> np.ndarray:
@@ -158,7 +158,9 @@ def _log_weights(seen: np.ndarray, known: np.ndarray, noise: np.ndarray) -> np.n
     def centred(values: np.ndarray) -> np.ndarray:
         return values - np.sum(noise * values, axis=1, keepdims=True) / total
 
-    away, a, b = (centred(np.float32(part)) for part in (seen - known, *_shapes()[:, None]))
+    away, a, b = (
+        centred(np.asarray(part, np.float32)) for part in (seen - known, *_shapes()[:, None])
+    )
     pairs = ((away, away), (away, a), (away, b), (a, a), (a, b), (b, b))
     square, along_a, along_b, aa, ab, bb = (
         np.einsum("mk,mk,mk->m", noise, x, y).astype(float) for x, y in pairs

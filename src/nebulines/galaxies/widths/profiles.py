@@ -78,8 +78,8 @@ class LineProfiles(eqx.Module):
         if not self.windows:
             return self._everywhere(fluxes, broadening)
         if isinstance(broadening_kms, int | float):
-            narrow = broadening_kms <= NARROW_KMS
-            return (self._in_windows if narrow else self._everywhere)(fluxes, broadening)
+            paint = self._in_windows if broadening_kms <= NARROW_KMS else self._everywhere
+            return paint(fluxes, broadening)
         narrow = jnp.max(broadening) <= NARROW_KMS
         return jax.lax.cond(
             narrow,
