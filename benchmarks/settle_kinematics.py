@@ -59,13 +59,14 @@ def measured(n: int, seed: int) -> Any:
     for number, one in enumerate(sets()):
         for part, first in enumerate(range(0, n, PART)):
             key = (seed, STREAM, number, part)
-            found.append(_measured(*one, min(PART, n - first), key))
+            found.append(measured_of(*one, min(PART, n - first), key))
     return jax.tree.map(lambda *a: np.concatenate(a), *found)
 
 
-def _measured(
+def measured_of(
     instrument: str, drawn: dict[str, Any], told: dict[str, Any], n: int, seed: tuple[int, ...]
 ) -> Any:
+    """`nebulines.training.kinematics.Measured` of n spectra of one of `sets`."""
     from nebulines.cubes.network_input import NetworkInput
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
