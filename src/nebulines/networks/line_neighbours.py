@@ -73,9 +73,9 @@ def others_of(separation: Array, centre: Array, width: Array, *, shape: LineSpre
         shape: of the line spread.
     """
     seen = neighbours(separation, centre, shape=shape)
-    seen = [jnp.broadcast_to(part, seen.separation.shape) for part in seen]
+    each = jnp.broadcast_arrays(seen.separation, seen.stretch)
     # laid out once: strided reads inside a loop are slow
-    moved = jax.lax.optimization_barrier(tuple(jnp.moveaxis(part, 0, -1) for part in seen))
+    moved = jax.lax.optimization_barrier(tuple(jnp.moveaxis(part, 0, -1) for part in each))
     distance, stretch = moved
     # the sines that the nodes of a window have too: its own width
     return Others(distance, kernel_parts(distance, width, shape=shape), width * stretch, stretch)

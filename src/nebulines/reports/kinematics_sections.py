@@ -77,8 +77,8 @@ def _one_resolution(plan: Plan, resolution: float, judgements: list[Judgement]) 
             best = best_saliency(judgement.held_out, rows=_SALIENCY_ROWS)
             paths += write_figures(judgement, plan.folder, saliency=(found, best))
     parts.append(pictures(paths))
-    found = [records(j) | {"taken_for_two": doubled.get(j.method)} for j in judgements]
-    return Section(parts, {title: found}, paths)
+    numbers = [records(j) | {"taken_for_two": doubled.get(j.method)} for j in judgements]
+    return Section(parts, {title: numbers}, paths)
 
 
 def _doubled(found: dict[str, int]) -> str:
