@@ -18,6 +18,7 @@ from nebulines.evaluation import (
     ranks,
     tarp,
 )
+from nebulines.evaluation.calibration import worst_by_chance
 
 N, M = 4000, 99
 
@@ -153,3 +154,12 @@ def test_wrong_input_says_what_is_expected():
         coverage_curve([0.5], [2.0])
     with pytest.raises(InputError, match="ten points"):
         kernel_density([1.0], [1.0])
+
+
+def test_the_worst_of_some_bins_is_off_by_chance_as_often_as_stated():
+    counts, level = [2000, 1500, 4000], 0.68
+    found = np.random.default_rng(3).binomial(counts, level, size=(20_000, 3)) / counts
+    worst = np.abs(found - level).max(axis=1)
+    for probability in (0.5, 0.95):
+        limit = worst_by_chance(level, counts, probability)
+        assert np.mean(worst < limit) == pytest.approx(probability, abs=0.015)

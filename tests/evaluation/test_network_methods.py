@@ -6,11 +6,15 @@ import jax
 import numpy as np
 import pytest
 
+from nebulines.cubes.network_input import NetworkInput
 from nebulines.errors import UsageError
 from nebulines.evaluation.held_out import draw, sn3
 from nebulines.evaluation.judge import judge
 from nebulines.evaluation.methods import get_method
+from nebulines.fitting.fit import resolve
+from nebulines.fitting.prepared import prepare
 from nebulines.networks.kinematics import Kinematics
+from nebulines.networks.posterior import moments, where_found
 from nebulines.networks.starnet import StarNet
 from nebulines.networks.weights import save
 from nebulines.training.starnet import band_flux
@@ -71,6 +75,19 @@ def test_draws_of_kinematics_belong_to_its_answers(held_out, small):
         assert np.median(np.abs(apart) / error) < 2.5  # an honest pair gives 0.67
     only = method.kinematics_only(spectra)
     np.testing.assert_allclose(only[:, 0], measured.velocity, rtol=1e-3, atol=0.05)
+
+
+def test_what_is_shown_beside_a_truth_is_what_is_answered(held_out, small):
+    """Answers taken for the truth lie at the mean of the posterior of what the network sees."""
+    method = get_method("kinematics", weights=small, velocity_range=(-300.0, 300.0))
+    spectra = held_out.spectra[:40]
+    velocity, broadening = method.kinematics_only(spectra).T
+    given = NetworkInput(prepare(spectra, resolve(spectra, method.config)))
+    seen = given.measured(velocity, broadening)
+    posterior = method.network.network.posterior(seen.features, seen.snr)
+    found = moments(where_found(posterior), seen.box)
+    np.testing.assert_allclose(seen.u, found.mean_u, atol=2e-3)
+    np.testing.assert_allclose(seen.r, found.mean_r, atol=2e-3)
 
 
 def test_both_needs_the_shipped_network(small):

@@ -16,7 +16,7 @@ from nebulines.networks.mixture import (
     mixture_from,
     outputs_per_component,
 )
-from nebulines.networks.posterior import Box, cumulative, moments, quantiles
+from nebulines.networks.posterior import Box, cumulative, log_prob_within, moments, quantiles
 
 N, K = 6, 3
 U = np.linspace(-1.0, 0.8, 601)
@@ -65,6 +65,14 @@ def test_mean_and_error(mixture, box, grid):
     np.testing.assert_allclose(found.sigma_u, sigma_u, atol=0.015)
     np.testing.assert_allclose(found.sigma_r, sigma_r, atol=0.015)
     np.testing.assert_allclose(found.correlation, both / sigma_u / sigma_r, atol=0.1)
+
+
+def test_the_density_within_the_box(mixture, box, grid):
+    total = grid.sum(axis=(1, 2)) * (U[1] - U[0]) * (R[1] - R[0])
+    for i, j in ((300, 300), (420, 180)):
+        at = (jnp.full(N, x, jnp.float32) for x in (U[i], R[j]))
+        density = jnp.exp(log_prob_within(mixture, box, *at))
+        np.testing.assert_allclose(density, grid[:, i, j] / total, rtol=0.03)
 
 
 def test_probabilities_and_quantiles(mixture, box, grid):
