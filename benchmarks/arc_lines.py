@@ -23,8 +23,8 @@ from nebulines.lines import load_catalogue
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
 
-LINES = ("OII3726", "OII3729", "NEIII3869", "HDELTA4102", "HGAMMA4340", "HBETA4861")
-LINES += ("OIII4959", "OIII5007")
+LINES = ("OII3726", "OII3729", "NEIII3869", "HDELTA4102", "HGAMMA4340", "HBETA4861", "OIII4959",
+         "OIII5007")  # fmt: skip
 SHOWN = {"[OII]3727": ("OII3726", "OII3729"), "Hb": ("HBETA4861",), "[OIII]5007": ("OIII5007",)}
 SHOWN |= {"[OIII]4959": ("OIII4959",), "Hg": ("HGAMMA4340",), "Hd": ("HDELTA4102",)}
 BALMER = ("Hd", "Hg", "Hb")
@@ -74,7 +74,7 @@ def read_arc(path: Path) -> Arc:
     width = get_instrument("muse").line_spread.fwhm_angstrom(wave * stretch) / stretch
     axis = SpectralAxis(wave, "wavelength", "air")
     line_spread = LineSpread("gaussian", fwhm_table=(wave, width))
-    spectra = Spectra(flux, axis, line_spread=line_spread, redshift=0.0)
+    spectra = Spectra(flux, axis, line_spread=line_spread, redshift=np.zeros(len(flux)))
     return Arc(spectra, bare, [str(name) for name in names], published, error)
 
 
