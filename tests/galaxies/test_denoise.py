@@ -14,6 +14,7 @@ from nebulines.galaxies.denoising.axis import to_bins, to_channels
 from nebulines.galaxies.denoising.gate import Evidence, evidence, judge
 from nebulines.galaxies.denoising.lines import beside_lines, line_rows
 from nebulines.galaxies.denoising.scores import covered, noisy
+from nebulines.galaxies.denoising.tasks import half_varied
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, clean_set
 from nebulines.networks.denoise_basis import white_statistics
 from nebulines.networks.denoise_grid import bin_centres
@@ -51,6 +52,13 @@ def test_rendered_galaxies_hold_their_lines(galaxies):
     assert np.median(np.abs(flux[strong, HALPHA] / truth[strong, HALPHA] - 1.0)) < 0.02
     ew = flux[:, HALPHA] / (galaxies.spectra @ beside_lines()[HALPHA])
     assert np.median(np.abs(ew[strong] / galaxies.ew[strong, HALPHA] - 1.0)) < 0.05
+
+
+def test_any_part_of_a_set_of_both_priors_knows_both():
+    """The basis is learned from the first galaxies of a large set."""
+    varied = half_varied(80, 3, TEST).varied
+    assert varied.sum() == 40
+    assert 10 < varied[:40].sum() < 30
 
 
 def test_sets_are_balanced_and_apart(galaxies):

@@ -127,7 +127,7 @@ def _sets(n: int, seed: int, data: Any, *, varied: bool) -> tuple[CleanSet, Clea
     if data:
         first, second, third = _split(_real(data), seed, 0.8, 0.1)
         return first, second, third
-    draw = _half_varied if varied else clean_set
+    draw = half_varied if varied else clean_set
     return (
         draw(n, seed, TRAINING),
         draw(_N_VALIDATION, seed, VALIDATION),
@@ -135,8 +135,8 @@ def _sets(n: int, seed: int, data: Any, *, varied: bool) -> tuple[CleanSet, Clea
     )
 
 
-def _half_varied(n: int, seed: int, stream: int) -> CleanSet:
-    """Galaxies of both priors, mixed: any part of them is half varied."""
+def half_varied(n: int, seed: int, stream: int) -> CleanSet:
+    """Clean galaxies of both priors, mixed: of any part of them about half is varied."""
     parts = (clean_set(n // 2, seed, stream), clean_set(n - n // 2, seed, stream, varied=True))
     both = CleanSet(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     return both.rows(np.random.default_rng([seed, stream, n]).permutation(n))
