@@ -33,8 +33,15 @@ def targets(record: dict[str, Any]) -> Section:
     text = (
         "**Mixture**: the medians of the network's own distributions, of which the stated ones are "
         "a fast copy. **Plain**: a larger network that learned nothing but medians from 40 000 "
-        "galaxies ([learning curves](bound.md), `python -m benchmarks.width_bound`). **Ceiling**: "
-        "what the true widths score against their noisy measurements. "
+        "galaxies ([learning curves](bound.md), `python -m benchmarks.width_bound`). "
+        "**Posterior**: medians of the exact posterior that the population, its noise and its "
+        "errors of calibration give the widths, without any network; **any**: what no function of "
+        "the colours passes; **windows**: for NMAD alone, the middles of windows that hold most "
+        "of the posterior, judged by other draws than chose them, and by the same, which nothing "
+        f"passes ([exact posterior](posterior.md), on {_limits()['galaxies']:,} "
+        "galaxies with `python -m benchmarks.width_posterior`; here the network's score and how "
+        "far it is from these there). **Ceiling**: what the true widths score against their noisy "
+        "measurements. "
         "Rates are those of this run, other work of the machine included; the Jacobian of DSPS and "
         "lines, real galaxies and the page of the explorer have reports of their own "
         "([DSPS](../dsps_lines.md), [real galaxies](../real_continua.md), "
@@ -43,12 +50,40 @@ def targets(record: dict[str, Any]) -> Section:
     return target_section(text, rows)
 
 
+def _limits() -> dict[str, Any]:
+    """Scores of the exact posterior, and those that no function of the colours passes."""
+    return wanted("width_limits")
+
+
+def _more_spearman(line: str) -> tuple[float, float]:
+    """How far the posterior, and any function of the colours, are above the network."""
+    scores = _limits()["spearman"]
+    exact, most, net = (scores[k][line] for k in ("posterior", "any function", "network"))
+    return exact - net, most - net
+
+
+def _more_gain(line: str, near: str) -> tuple[float, ...]:
+    """How much more the posterior and its windows lie below neighbours than the network does."""
+    scores = _limits()["nmad"]
+    net, least = scores["network"][line], scores[near][line]
+    kinds = ("posterior", "any, held out", "any function")
+    return tuple((net - scores[kind][line]) / least for kind in kinds)
+
+
+def _verdict(limit: float, most: float) -> str:
+    """What a bound says of a limit."""
+    return "" if most >= limit else " (**less than asked**)"
+
+
 def _rank_rows(record: dict[str, Any]) -> Iterator[Row]:
     scores = record["scores"]
     ours, mixture, top = (scores[name]["spearman"] for name in (_OURS, MIXTURE, _CEILING))
     plain = wanted("width_targets")["plain"]["spearman"]
     for line, limit in wanted("width_targets")["spearman"].items():
+        exact, most = (ours[line] + more for more in _more_spearman(line))
         beside = (f"mixture: {mixture[line]:.3f}; plain: {plain[line]:.3f}; "
+                  f"posterior: {exact:.3f}{_verdict(limit, exact)}; "
+                  f"any: {most:.3f}{_verdict(limit, most)}; "
                   f"ceiling: {top[line]:.3f}")  # fmt: skip
         yield _row(f"Spearman {line}", f"at least {limit:.3f}", f"{ours[line]:.3f}",
                    ours[line] >= limit, beside)  # fmt: skip
@@ -62,9 +97,12 @@ def _gain_rows(record: dict[str, Any]) -> Iterator[Row]:
         near, short = record["scores"][name]["nmad"], name.partition(",")[0]
         for line in asked["lines"]:
             gain = 1.0 - ours[line] / near[line]
+            exact, window, most = (gain + more for more in _more_gain(line, short))
             yield _row(f"NMAD below {short}, {line}", f"at least {asked['gain']:.0%}",
                        f"{gain:.1%}", gain >= asked["gain"],
                        f"mixture: {1.0 - mixture[line] / near[line]:.1%}; "
+                       f"posterior: {exact:.1%}{_verdict(asked['gain'], exact)}; "
+                       f"windows: {window:.1%} to {most:.1%}{_verdict(asked['gain'], most)}; "
                        f"ceiling: {1.0 - top[line] / near[line]:.1%}")  # fmt: skip
 
 
