@@ -48,7 +48,8 @@ def test_windows_of_an_instrument_are_what_training_simulates(instrument):
     profile = np.asarray(profile, float)
     for row in range(3):
         basis = np.moveaxis(profile[row], 1, -1).reshape(-1, len(names))
-        seen = (np.asarray(windows.weight[row]) > 0).reshape(-1)
+        weight = np.broadcast_to(windows.weight[row], windows.data[row].shape)
+        seen = (weight > 0).reshape(-1)
         data = np.asarray(windows.data[row], float).reshape(-1)
         basis = np.column_stack([basis, np.ones(len(basis))])[seen]
         heights = np.linalg.lstsq(basis, data[seen], rcond=None)[0]
