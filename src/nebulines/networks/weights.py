@@ -152,9 +152,14 @@ def read_weights(path: Path, network: Any) -> Any:
     if not all(np.isfinite(values).all() for values in stored.values()):
         raise InputError(f"the weights {path} are not finite: the file is damaged")
     arrays, static = eqx.partition(network, _is_weight)
-    leaves = [jnp.asarray(stored[name].astype(np.float32)) for name in wanted]
+    leaves = [jnp.asarray(np.asarray(stored[name], _as_read(stored[name]))) for name in wanted]
     arrays = jax.tree.unflatten(jax.tree.structure(arrays), leaves)
     return eqx.combine(arrays, static)
+
+
+def _as_read(values: np.ndarray) -> np.dtype:
+    """Half precision is read as single; what was stored in more keeps it."""
+    return np.promote_types(values.dtype, np.float32)
 
 
 def _is_weight(leaf: Any) -> bool:
