@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from nebulines.networks.line_ratio_ann import LAST_GAIN, LineRatioAnn, together, trimmed
+from nebulines.networks.line_ratio_ann import (
+    CHANNELS,
+    LAST_GAIN,
+    LineRatioAnn,
+    together,
+    trimmed,
+)
 from nebulines.networks.line_ratio_ann import RATIOS as ANN_RATIOS
 from nebulines.networks.line_ratio_answer import (
     EBV,
@@ -35,6 +41,8 @@ from nebulines.networks.small_matrices import (
     product,
 )
 from nebulines.networks.weights import FOLDER, load, save
+from nebulines.training.line_ratio_ann import joined, true_ratios
+from nebulines.training.line_ratio_spectra import paper_objects
 
 N = 5
 PER_EBV = 0.43
@@ -255,6 +263,23 @@ def test_the_shipped_network_is_small_and_says_what_it_is():
     assert card["trained_with"]["command"].startswith("nebulines train line_ratios")
     assert set(card["trained_ranges"]["log_ratio"]) == set(PRIORS)
     assert card["scores"]["test_loss"] < card["scores"]["test_loss_of_guess"] - 3.0
+
+
+def test_the_dense_network_is_shipped_small_and_knows_its_scores():
+    found = load("line_ratio_ann")
+    assert (FOLDER / "line_ratio_ann.safetensors").stat().st_size < 5e6
+    card, network = found.card, found.network
+    assert card["trained_with"]["command"].startswith("nebulines train line_ratio_ann")
+    assert card["scores"]["moved_by_trimming_at_most_percent"] < 2.0
+    assert network.weight[0].shape[2] == sum(CHANNELS)
+    objects = paper_objects(200, 12_345)
+    ratio, _ = network(joined(objects.bands))
+    truth = true_ratios(objects.truth)
+    miss = np.std(np.arcsinh(ratio) / np.arcsinh(truth), axis=0)[1:-1]
+    guess = np.std(np.arcsinh(truth.mean(axis=0)) / np.arcsinh(truth), axis=0)[1:-1]
+    assert (miss < 0.7 * guess).all()
+    stated = list(card["scores"]["arcsinh_scatter_percent"].values())[1:-1]
+    np.testing.assert_allclose(100.0 * miss, stated, rtol=0.3)
 
 
 def test_the_shipped_posterior_covers_what_it_says():

@@ -78,7 +78,7 @@ def test_sections_that_are_missing_are_left_out(numbers):
 
 
 def test_weights_are_a_file_or_a_folder_of_members(tmp_path):
-    with pytest.raises(UsageError, match="no member"):
+    with pytest.raises(UsageError, match="no line_ratio_ann"):
         _loaded(tmp_path)
     size = {"channels": 12, "hidden": [4], "members": 1}
     for k in range(2):
@@ -93,3 +93,7 @@ def test_weights_are_a_file_or_a_folder_of_members(tmp_path):
     assert "2 members" in note
     assert "6 s in all" in note
     assert _loaded(path)[0].weight[0].shape == (1, 4, 12)
+    assert _loaded(path.parent)[0].weight[0].shape == (1, 4, 12)
+    shipped, origin = _loaded(None)
+    assert shipped.weight[-1].shape[1] == len(RATIOS)
+    assert "as shipped" in origin

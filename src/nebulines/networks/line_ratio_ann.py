@@ -31,9 +31,9 @@ HIDDEN = (1024, 1024, 512)
 DROPOUT = (0.25, 0.15, 0.0)
 MEMBERS = 10
 LAST_GAIN = 100.0
-"""What the last layer is multiplied by, while the weights of the hidden layers begin together so
-many times smaller than by He's rule. A ReLU network can say the same either way, but the penalty,
-which is of the hidden layers alone, then costs that much less of what it has learned."""
+"""What the last layer, weights and bias, is multiplied by, while those of the hidden layers begin
+together so many times smaller than by He's rule. A ReLU network can say the same either way, but
+the penalty, of the hidden layers alone, then costs that much less of what it has learned."""
 
 
 class LineRatioAnn(eqx.Module):
@@ -82,7 +82,7 @@ class LineRatioAnn(eqx.Module):
             hidden = jax.nn.relu(_times(hidden, weight) + bias[:, None])
             hidden = _dropped(hidden, number, key)
         weight, bias = outward
-        return LAST_GAIN * _times(hidden, weight) + bias[:, None]
+        return LAST_GAIN * (_times(hidden, weight) + bias[:, None])
 
     def __call__(self, spectra: Array) -> tuple[Array, Array]:
         """Ratios (n, 9), mean of the members, and their standard deviation."""

@@ -24,11 +24,9 @@ class RatioPlan:
         n: held-out objects.
         n_calibration: held-out objects that the posterior's calibration is judged on.
         n_timing: objects that the rate is measured on.
-        spectra, epochs, members: of the training of ``line_ratio_ann`` where no weights are
-            given.
         k_spectra, folds, k_epochs: of the cross-validation, and of the search for layers.
         n_noise: objects of the noise classifier.
-        ann: weights of ``line_ratio_ann``, or None.
+        ann: weights of ``line_ratio_ann``; None = those shipped.
 
     Example:
         >>> RatioPlan.of(Path("out"), quick=True).n
@@ -40,9 +38,6 @@ class RatioPlan:
     n: int
     n_calibration: int
     n_timing: int
-    spectra: int
-    epochs: int
-    members: int
     k_spectra: int
     folds: int
     k_epochs: int
@@ -55,8 +50,8 @@ class RatioPlan:
     ) -> RatioPlan:
         """The plan with its usual numbers, or small ones."""
         if quick:
-            return cls(folder, seed, 1000, 2000, 1000, 3000, 4, 2, 1000, 2, 2, 2000, ann)
-        return cls(folder, seed, 3000, 120_000, 2048, 50_000, 11, 10, 4000, 5, 12, 12_000, ann)
+            return cls(folder, seed, 1000, 2000, 1000, 1000, 2, 2, 2000, ann)
+        return cls(folder, seed, 3000, 120_000, 2048, 4000, 5, 12, 12_000, ann)
 
 
 def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = False) -> list[Path]:
@@ -78,7 +73,7 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
     from nebulines.reports.line_ratios_sections import Workshop
 
     prepare_folder(plan.folder)
-    work = Workshop.open(plan, progress=progress)
+    work = Workshop.open(plan)
     found: dict[str, Section] = {}
     written: list[Path] = []
     for title, make in tqdm(_sections().items(), desc="reproduce", disable=not progress):

@@ -59,9 +59,9 @@ class Workshop:
     note: str
 
     @classmethod
-    def open(cls, plan: RatioPlan, *, progress: bool = False) -> Workshop:
-        """Draw the objects, load or train the networks, and measure."""
-        network, note = _dense(plan, progress)
+    def open(cls, plan: RatioPlan) -> Workshop:
+        """Draw the objects, load the networks, and measure."""
+        network, note = _loaded(plan.ann)
         held_out = draw_ratio_set(plan.n, seed=plan.seed)
         ours = Ours()
         found = {
@@ -78,45 +78,49 @@ class Workshop:
         return {k: 100.0 * (e.ratio[:, :-1] / truth - 1.0) for k, e in self.found.items()}
 
 
-def _dense(plan: RatioPlan, progress: bool) -> tuple[Any, str]:
-    """The network ``line_ratio_ann``, and a line on its origin."""
-    if plan.ann is not None:
-        return _loaded(plan.ann)
-    from nebulines.training.config import TrainConfig
-    from nebulines.training.line_ratio_ann import ann_task
-    from nebulines.training.loop import train
+def _loaded(path: Path | None) -> tuple[Any, str]:
+    """The network ``line_ratio_ann``, and a line on its origin.
 
-    task = ann_task(plan.seed, plan.spectra, epochs=plan.epochs)
-    config = TrainConfig(**{**task.learning, "seed": plan.seed})
-    trained = train(task, config, size={"members": plan.members}, progress=progress)
-    return trained.network, (
-        f"`line_ratio_ann`: {plan.members} members trained for this page on {plan.spectra:,} "
-        f"objects, {plan.epochs} epochs ({trained.history[-1]['seconds']:.0f} s)."
+    Args:
+        path: weights, or the folder of ``nebulines train --ensemble``; None = those shipped.
+    """
+    network, cards = members_of(path)
+    trained = cards[0]["trained_with"]
+    steps, batch = trained["config"]["steps"], trained["config"]["batch"]
+    begun = cards[0].get("begun_with")
+    first = "" if begun is None else f" after `{begun['command']}`"
+    seconds = sum(card["trained_with"]["seconds"] for card in cards)
+    count = len(network.bias[0])
+    members = f"{count} members" if count > 1 else "one member"
+    return network, (
+        f"`line_ratio_ann`{' as shipped' if path is None else ''}: {members}, "
+        f"`{trained['command']}`{first} ({steps:,} steps of {batch}, {seconds:.0f} s in all)."
     )
 
 
-def _loaded(path: Path) -> tuple[Any, str]:
-    """Weights of a file, or the members in the folder of ``nebulines train --ensemble``."""
+def members_of(path: Path | None) -> tuple[Any, list[dict[str, Any]]]:
+    """Weights of a file, or all members in a folder as one ensemble, and the cards.
+
+    Raises:
+        UsageError: a folder without members, weights of another network.
+    """
     from nebulines.networks.line_ratio_ann import together
     from nebulines.networks.weights import load
 
-    files = sorted(path.glob("member-*/line_ratio_ann.safetensors")) if path.is_dir() else [path]
-    if not files:
-        raise UsageError(f"no member-*/line_ratio_ann.safetensors in the folder {path}")
-    found = [load(str(file)) for file in files]
-    for file, one in zip(files, found, strict=True):
+    files = [] if path is None else [path]
+    if path is not None and path.is_dir():
+        files = sorted(path.glob("member-*/line_ratio_ann.safetensors"))
+        files = files or list(path.glob("line_ratio_ann.safetensors"))
+    names = ["line_ratio_ann"] if path is None else [str(file) for file in files]
+    if not names:
+        raise UsageError(
+            f"no line_ratio_ann.safetensors and no member-*/line_ratio_ann.safetensors in {path}"
+        )
+    found = [load(name) for name in names]
+    for name, one in zip(names, found, strict=True):
         if one.card["architecture"] != "line_ratio_ann":
-            raise UsageError(f"{file} does not hold weights of 'line_ratio_ann'")
-    network = together([one.network for one in found])
-    trained = found[0].card["trained_with"]
-    steps, batch = trained["config"]["steps"], trained["config"]["batch"]
-    begun = found[0].card.get("begun_with")
-    first = "" if begun is None else f" after `{begun['command']}`"
-    seconds = sum(one.card["trained_with"]["seconds"] for one in found)
-    return network, (
-        f"`line_ratio_ann`: {len(network.bias[0])} members, `{trained['command']}`{first} "
-        f"({steps:,} steps of {batch}, {seconds:.0f} s in all)."
-    )
+            raise UsageError(f"{name} does not hold weights of 'line_ratio_ann'")
+    return together([one.network for one in found]), [one.card for one in found]
 
 
 def calibration(work: Workshop) -> Section:
