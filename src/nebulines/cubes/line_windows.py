@@ -103,7 +103,10 @@ def cut_windows(
 
 
 def _rows_of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows of an array (n, ...), without a copy where they follow each other."""
+    """Rows of an array (n, m), without a copy where they follow each other; one number for all
+    stays one, whichever rows are wanted."""
+    if _is_even(values):
+        return np.broadcast_to(values[0, 0], (len(rows), values.shape[1]))
     if rows[-1] - rows[0] == len(rows) - 1:
         return values[rows[0] : rows[-1] + 1]
     return values[rows]
