@@ -167,7 +167,7 @@ def worst_by_chance(level: float, counts: Any, probability: float = 0.5) -> floa
 
     Example:
         >>> round(worst_by_chance(0.68, [2000, 2000, 2000, 4000]), 4)
-        0.0138
+        0.0137
     """
     from scipy.optimize import brentq
     from scipy.special import erf
