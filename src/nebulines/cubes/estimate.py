@@ -20,13 +20,13 @@ from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
-from nebulines.networks.answer import Answer, answer
+from nebulines.networks.answer import TILE_ROWS, Answer, answer
 from nebulines.networks.kinematics import Kinematics
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of
 
-CALL_ROWS = 1024
+CALL_ROWS = (256, 512, 1024)
 MANY_ROWS = 4096
 """Spectra given to one call, and of many: calling takes a millisecond, however many there are."""
 LEAST_CHANNELS = 16
@@ -49,7 +49,9 @@ def answers(prepared: Prepared, network: Kinematics) -> Answer:
     given = NetworkInput(prepared)
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        found = answer(network, given.windows(rows), given.trials, given.ranges, shape=given.shape)
+        n_tiles = -(-(int(rows[-1] - rows[0]) + 1) // TILE_ROWS)  # the last call is not full
+        windows, shape = given.windows(rows), given.shape
+        found = answer(network, windows, given.trials, given.ranges, shape, n_tiles)
         return tuple(np.asarray(part) for part in found)
 
     n = len(prepared.data.data)
@@ -61,7 +63,9 @@ def _rows_of_a_call(n: int) -> int:
     """Rows of a call for n spectra: many where each core has a call of its own and hardly a row
     is added to fill the last."""
     spread = n >= MANY_ROWS * (os.cpu_count() or 2)
-    return MANY_ROWS if spread and -n % MANY_ROWS <= n // 16 else tile_size(n, CALL_ROWS)
+    if spread and -n % MANY_ROWS <= n // 16:
+        return MANY_ROWS
+    return tile_size(n, next((rows for rows in CALL_ROWS if n <= rows), CALL_ROWS[-1]))
 
 
 def _as_velocities(found: Answer, given: NetworkInput) -> Answer:

@@ -71,6 +71,7 @@ def answer(
     trials: Any,
     ranges: Ranges,
     shape: LineSpreadShape,
+    n_tiles: Any = None,
 ) -> Answer:
     """Posterior means and errors of n spectra.
 
@@ -80,6 +81,7 @@ def answer(
         trials: (K,) offsets to search [km/s].
         ranges: of the flat prior.
         shape: of the line spread.
+        n_tiles: times `TILE_ROWS` spectra are read, what is behind them is zero; None = all.
 
     Returns:
         `Answer` of the n spectra.
@@ -96,7 +98,7 @@ def answer(
     def read_tile(tile: tuple[LineWindows, Ranges]) -> Answer:
         return _answer(network, tile[0]._replace(**common), trials, tile[1], shape)
 
-    return map_small_tiles(read_tile, (own, ranges), TILE_ROWS)
+    return map_small_tiles(read_tile, (own, ranges), TILE_ROWS, n_tiles)
 
 
 def _answer(

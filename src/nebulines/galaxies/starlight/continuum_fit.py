@@ -24,7 +24,7 @@ POLYNOMIAL_ORDER = 6
 _SAMPLED = 4  # every so many channels are enough for a median
 START_VARIANCE = 4.0
 START_REDDENING = 0.1
-TILE_ROWS = 32
+TILE_ROWS = 16
 FIRST_REACH = 7200.0
 FIRST_VECTORS = 14
 """The first fit goes up to this rest wavelength [Angstrom] with this many vectors of the basis,
