@@ -167,7 +167,7 @@ def test_options_from_a_file(tmp_path):
         ({"ebv": (-0.1, 1.0)}, "ebv"),
         ({"flux_ratio": (0.0, 1.0)}, "flux_ratio"),
         ({"redshift": -1.0}, "redshift"),
-        ({"velocity": (0.0, 4e5)}, "below that of light"),
+        ({"velocity": (-4e5, 0.0)}, "velocity must start above"),
         ({"sn": (3, 4)}, "unknown option"),
         ({"lines": "HALPHA6563"}, "sequence"),
     ],

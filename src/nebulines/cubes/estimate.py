@@ -12,11 +12,8 @@ from nebulines.cubes.network_input import NetworkInput
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import CALL_ROWS as DIRECT_ROWS
-from nebulines.fitting.direct_path import fit_rows
-from nebulines.fitting.direct_problem import direct_problem
 from nebulines.fitting.fit import FittedBlock, input_flags, model_flux
-from nebulines.fitting.fitted import Fitted
+from nebulines.fitting.point import measure_at
 from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
@@ -122,9 +119,13 @@ def estimate_block(
     network = network or load("kinematics")
     prepared = prepare(spectra, config)
     found = answers(prepared, network.network)
-    fitted = _linear_solution(prepared, found, with_model)
+    start, mean = as_start(found), np.asarray(found.offset, float)
+    at = start._replace(
+        velocity=np.clip(mean, *config.velocity_range),
+        broadening=np.asarray(found.broadening, float),
+    )
+    fitted = measure_at(prepared, at, with_model=with_model)
     flags = input_flags(spectra, prepared.data, config)
-    start = as_start(found)
     columns = build_columns(
         fitted, prepared.geometry, prepared.model, config, prepared.data, start, flags
     )
@@ -141,22 +142,6 @@ def as_start(found: Answer) -> Start:
         np.asarray(found.score),
         np.asarray(found.rival),
     )
-
-
-def _linear_solution(prepared: Prepared, found: Answer, with_model: bool) -> Fitted:
-    """Fluxes and continuum at the network's velocity and broadening: no step is taken."""
-    problem = direct_problem(
-        prepared.data, prepared.geometry, prepared.model, prepared.config, with_model=with_model
-    )
-    velocity = np.clip(found.offset, *prepared.config.velocity_range).astype(float)
-    broadening = np.asarray(found.broadening, float)
-
-    def work(rows: np.ndarray) -> Fitted:
-        piece = problem.piece(rows, velocity[rows])
-        theta = piece.theta(velocity[rows, None], broadening[rows, None])
-        return problem.collect(fit_rows(theta, piece.tile, problem.options, 0), piece)
-
-    return Fitted(*run_tiles(work, len(velocity), DIRECT_ROWS, padded=False))
 
 
 def _with_posterior(

@@ -120,13 +120,59 @@ def fit_with_bank(
         `Fitted` of the n rows, and which rows (n,) are left for the direct path: channels
         missing or noise of another shape in their window, rare anchors, not converged.
     """
+    now, banks = _begin(data, geometry, model, config, start, with_model)
+    key = next(iter(banks.values())).key
+    pending = np.flatnonzero(start.score < MAX_SCORE)
+    for n_steps in N_STEPS:
+        _run(now, banks, pending, n_steps)
+        pending = np.flatnonzero(now.fitted & now.usual & (now.packed[:, 2] == 0))
+        delta, y = now.packed[pending, :2].T.astype(float)
+        now.psi[pending] = now.home[pending] * key.spacing + delta
+        now.broadening[pending] = key.scale * np.sqrt(1.0 / y**2 - 1.0)
+    fitted = _in_units(now, key, geometry, model)
+    low, high = config.velocity_range
+    outside = (fitted.velocity[:, 0] < low) | (fitted.velocity[:, 0] > high)
+    return fitted, outside | ~(_inside(now, key) & (now.packed[:, 2] > 0))
+
+
+def measure_with_bank(
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    at: Start,
+    with_model: bool = True,
+) -> tuple[Fitted, np.ndarray]:
+    """Fluxes and continua at given velocities and broadenings, of what the filter bank can.
+
+    Args:
+        data, geometry, model, config, with_model: as of `fit_with_bank`.
+        at: where.
+
+    Returns:
+        `Fitted` of the n rows, and which rows (n,) are left for the direct path.
+    """
+    now, banks = _begin(data, geometry, model, config, at, with_model)
+    key = next(iter(banks.values())).key
+    known = np.isfinite(at.velocity) & np.isfinite(at.broadening) & (at.score < MAX_SCORE)
+    _run(now, banks, np.flatnonzero(known), 0)
+    return _in_units(now, key, geometry, model), ~_inside(now, key)
+
+
+def _begin(
+    data: Normalised,
+    geometry: Geometry,
+    model: LineModel,
+    config: FitConfig,
+    start: Start,
+    with_model: bool,
+) -> tuple[_Work, dict[int, FilterBank]]:
+    """The rows before the first round, and the bank of each bin of the line spread."""
     n = len(data.data)
     spreads, weight = spreads_of(geometry), common_weight(data)
     alike = data.same_weight(weight, SAME_WEIGHT)
     keys = bank_keys(geometry, model, config, spreads)
     banks = {b: filter_bank(key, weight) for b, key in keys.items()}
-    key = next(iter(keys.values()))
-    spacing = key.spacing
     now = _Work(
         data=data,
         psi=_log_doppler(geometry, start.velocity),
@@ -139,26 +185,21 @@ def fit_with_bank(
         alike=alike,
         model=np.full((n, data.data.shape[1] if with_model else 0), np.nan, np.float32),
     )
-    pending = np.flatnonzero(start.score < MAX_SCORE)
-    for n_steps in N_STEPS:
-        jobs = list(_jobs(pending, np.rint(now.psi / spacing).astype(int), spreads.bin, banks))
-        new = {(b, k) for _, b, k in jobs if not banks[b].has(k)}
-        map_tiles(lambda at: banks[at[0]].tables(at[1]), sorted(new))
-        map_tiles(partial(_fit_group, banks=banks, now=now, n_steps=n_steps), jobs)
-        pending = np.flatnonzero(now.fitted & now.usual & (now.packed[:, 2] == 0))
-        delta, y = now.packed[pending, :2].T.astype(float)
-        now.psi[pending] = now.home[pending] * spacing + delta
-        now.broadening[pending] = key.scale * np.sqrt(1.0 / y**2 - 1.0)
-    fitted = _in_units(now, key, geometry, model)
-    low, high = config.velocity_range
-    outside = (fitted.velocity[:, 0] < low) | (fitted.velocity[:, 0] > high)
-    return fitted, outside | ~_settled(now, key)
+    return now, banks
 
 
-def _settled(now: _Work, key: BankKey) -> np.ndarray:
-    """Rows (n,) that need no other fit."""
-    y, converged = now.packed[:, 1], now.packed[:, 2] > 0
-    return now.fitted & now.usual & converged & (y > key.y_low + 1e-4)
+def _run(now: _Work, banks: dict[int, FilterBank], rows: np.ndarray, n_steps: int) -> None:
+    """Fit some rows, in groups around the anchors where they begin."""
+    spacing = next(iter(banks.values())).key.spacing
+    jobs = list(_jobs(rows, np.rint(now.psi / spacing), now.spreads.bin, banks))
+    new = {(b, k) for _, b, k in jobs if not banks[b].has(k)}
+    map_tiles(lambda at: banks[at[0]].tables(at[1]), sorted(new))
+    map_tiles(partial(_fit_group, banks=banks, now=now, n_steps=n_steps), jobs)
+
+
+def _inside(now: _Work, key: BankKey) -> np.ndarray:
+    """Rows (n,) that were fitted, and not at the broadest that the tables hold."""
+    return now.fitted & now.usual & (now.packed[:, 1] > key.y_low + 1e-4)
 
 
 class _Job(NamedTuple):

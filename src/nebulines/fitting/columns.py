@@ -31,8 +31,8 @@ RIVAL_CHI2 = 9.0
 """Improvement of chi2 by which the best velocity should beat the next best one."""
 
 PROFILE_STATISTIC = 12.0
-"""chi2 that another profile explains: exceeded by chance in 5 of 1000 single lines. With 20 it would
-be fewer than 1 in 5000, and 8 more of 100 pairs 60 to 200 km/s apart would be missed."""
+"""chi2 that another profile explains: exceeded by chance in 5 of 1000 single lines. With 20 it
+would be fewer than 1 in 5000, and 8 more of 100 pairs 60 to 200 km/s apart would be missed."""
 OTHER_LINES_STATISTIC = 12.0
 """What all lines but one must then explain for a component."""
 PROFILE_AMPLITUDE = 0.02

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
 from nebulines.spectral_axis import VelocityConvention
 
@@ -81,11 +80,6 @@ class FitConfig:
                     f"{name} must be two finite numbers [km/s], low below high; got {low}, {high}"
                 )
             object.__setattr__(self, name, (low, high))
-        if max(map(abs, self.velocity_range)) >= SPEED_OF_LIGHT_KMS:
-            raise UsageError(
-                f"velocity_range [km/s] must stay below the speed of light; got "
-                f"{self.velocity_range}"
-            )
         if self.broadening_range[0] < 0:
             raise UsageError("broadening_range cannot start below 0 km/s")
         if isinstance(self.lines, str):
