@@ -139,6 +139,7 @@ def _largest(cases: dict[str, Any], key: str) -> float:
 def _speed_rows(numbers: dict[str, Any]) -> Iterator[Row]:
     found, asked = numbers.get("Time", {}), wanted("line_ratio_targets")["speed"]
     for key, name, what in (
+        ("network", "line_ratio_ann", "`line_ratio_ann`, from spectra"),
         ("network", "its posterior, from the fluxes", "`line_ratios`, from line fluxes"),
         (
             "network",
