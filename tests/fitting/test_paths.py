@@ -9,6 +9,11 @@ import pytest
 
 import nebulines as nl
 from nebulines.fitting import fit as fit_module
+from nebulines.fitting import point
+from nebulines.fitting.bank_path import measure_with_bank
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.prepared import prepare
+from nebulines.fitting.start import Start
 from nebulines.spectra import Flag
 
 SN3_LINES = ("NII6548", "HALPHA6563", "NII6583", "SII6716", "SII6731")
@@ -67,6 +72,27 @@ def test_masked_rows_go_the_direct_path(both_paths):
         miss = (np.abs(mine - other) / error)[np.isfinite(mine)]
         assert np.all(miss < 0.1), name
         assert np.median(miss) < 1e-3, name
+
+
+def test_measuring_at_a_place_is_the_same_on_both_paths(sn3):
+    truth, spectra, _ = sn3
+    prepared = prepare(spectra, fit_module.resolve(spectra, FitConfig(lines=SN3_LINES)))
+    nothing = np.zeros(len(spectra))
+    velocity, broadening = (np.array(truth[name], float) for name in ("velocity", "broadening"))
+    velocity[0] = np.nan  # a place that is none
+    at = Start(velocity, broadening, nothing, nothing)
+    own = prepared.data, prepared.geometry, prepared.model, prepared.config
+    _, left = measure_with_bank(*own, at)
+    assert left[0]
+    assert left.mean() < 0.5
+    either = point.measure_at(prepared, at)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(point, "bank_applies", lambda *args: False)
+        direct = point.measure_at(prepared, at)
+    error = np.sqrt(np.einsum("nll->nl", direct.area_covariance))
+    miss = np.abs(either.area - direct.area)[1:] / error[1:]
+    assert np.nanmedian(miss) < 0.02
+    assert np.nanpercentile(miss, 99) < 0.15
 
 
 def _errors(result):
