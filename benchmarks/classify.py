@@ -329,6 +329,8 @@ def _physics_section(folder: Path) -> tuple[dict[str, Any], list[str]]:
 @click.option("--n", "number", default=20_000, show_default=True, help="Mock nebulae per row.")
 def main(lists: Path | None, number: int) -> None:
     """Judge the classes of nebulae and write the tables."""
+    if lists is not None and not any(read_lists(lists)):
+        raise click.UsageError(f"{lists} holds no line list (.dat): give the folder of the lists")
     mock, text = _mock_section(number)
     honest, more = _reliability_section(number)
     facts: dict[str, Any] = {"held_out": mock, **honest}

@@ -83,7 +83,7 @@ def fit_cubes(
     work, grid = cube_plan(registered, config, with_model=model, max_spaxels=max_spaxels, **chosen)
     meta = {**joint_provenance(cubes, plan), **binning_meta(grid)}
     blocks = [str(block) for _, block in work.jobs]
-    choices = [*selection_facts(grid, bin), blocks, kinds, method]
+    choices = [*selection_facts(grid), blocks, kinds, method]
     journal = journal_beside(prefix, prefix.name, meta, choices, resume=resume)
     return into_maps(
         prefix,

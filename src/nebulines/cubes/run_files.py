@@ -88,10 +88,10 @@ def journal_beside(
     return Journal.start(place, fingerprint([meta, *choices]), resume=resume)
 
 
-def selection_facts(grid: Grid, width: int) -> list[Any]:
+def selection_facts(grid: Grid) -> list[Any]:
     """What tells one choice of spaxels apart from another, for a journal."""
     use = None if grid.use is None else np.packbits(grid.use).tobytes().hex()
-    return [grid.shape, width, use]
+    return [grid.shape, grid.width, use]
 
 
 def binning_meta(grid: Grid) -> dict[str, Any]:

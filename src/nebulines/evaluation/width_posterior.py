@@ -99,8 +99,7 @@ def posteriors(colours: Any, library: Library) -> Iterator[Posterior]:
     Example:
         >>> library = Library.draw(200, 1)
         >>> colour = np.diff(library.log_flux[:2], axis=1) / np.log(10.0)
-        >>> [int(np.argmax(one.weight) == 0) + len(one.rows) > 0
-        ...     for one in posteriors(colour, library)]
+        >>> [k in one.rows for k, one in enumerate(posteriors(colour, library))]
         [True, True]
     """
     known, noise = _centred(library.log_flux), _white_weight(library.log_flux)
