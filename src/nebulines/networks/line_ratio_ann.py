@@ -73,16 +73,19 @@ class LineRatioAnn(eqx.Module):
         ]
         self.bias = [jnp.zeros((members, n_out)) for n_out in sizes[1:]]
 
-    def raw(self, spectra: Array, *, key: Array | None = None) -> Array:
-        """arcsinh of the ratios (member, n, 9) for spectra (n, channel); ``key`` turns dropout
-        on."""
+    def last_hidden(self, spectra: Array, *, key: Array | None = None) -> Array:
+        """What the last layer reads (member, n, unit) for spectra (n, channel); ``key`` turns
+        dropout on."""
         hidden = spectra / jnp.maximum(jnp.max(spectra, axis=-1, keepdims=True), 1e-30)
-        *inner, outward = zip(self.weight, self.bias, strict=True)
-        for number, (weight, bias) in enumerate(inner):
+        for number, (weight, bias) in enumerate(zip(self.weight[:-1], self.bias[:-1], strict=True)):
             hidden = jax.nn.relu(_times(hidden, weight) + bias[:, None])
             hidden = _dropped(hidden, number, key)
-        weight, bias = outward
-        return LAST_GAIN * (_times(hidden, weight) + bias[:, None])
+        return hidden
+
+    def raw(self, spectra: Array, *, key: Array | None = None) -> Array:
+        """arcsinh of the ratios (member, n, 9) for spectra (n, channel)."""
+        hidden = self.last_hidden(spectra, key=key)
+        return LAST_GAIN * (_times(hidden, self.weight[-1]) + self.bias[-1][:, None])
 
     def __call__(self, spectra: Array) -> tuple[Array, Array]:
         """Ratios (n, 9), mean of the members, and their standard deviation."""

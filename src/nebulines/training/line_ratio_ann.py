@@ -3,7 +3,8 @@
 50 000 objects, of which 70 % train, 20 % validate and 10 % test; Huber loss (delta 1) of arcsinh
 of the ratios, plus a penalty on the sum of squares of the hidden layers' weights; Adam. The paper
 trains in batches of four; here they are larger, for speed, the learning rate falls as a cosine,
-and every batch has noise of its own, so that the network cannot learn noise by heart.
+and every batch has noise of its own, so that the network cannot learn noise by heart. At the end
+the linear last layer is solved for (`last_layer`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jax import Array
 
 from nebulines.networks.line_ratio_ann import CHANNELS, RATIOS, LineRatioAnn
 from nebulines.spectra import Spectra
+from nebulines.training.last_layer import LAST_LAYER, with_solved_last_layer
 from nebulines.training.line_ratio_spectra import (
     BANDS,
     BROADENING,
@@ -136,7 +138,8 @@ def line_ratio_ann_task(
         },
         partial(with_noise, validation),
         size,
-        about={"data": _DATA, "trained_ranges": _RANGES},
+        partial(with_solved_last_layer, data=training, noisy=with_noise),
+        about={"data": _DATA, "trained_ranges": _RANGES, "last_layer": LAST_LAYER},
     )
 
 
