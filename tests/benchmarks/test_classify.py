@@ -21,9 +21,10 @@ def test_scores_of_a_known_answer():
     region = np.ones(10, int)
     truth = np.array([1] * 6 + [2] * 4)
     none = np.zeros(10, bool)
-    found = classify.scores(Classified(probability, region, none, np.full(10, 3)), truth)
+    found = classify.scores(Classified(probability, region, none, ~none, np.full(10, 3)), truth)
     assert found["accuracy"] == pytest.approx(0.6)
     assert found["promised"] == pytest.approx(0.6)
+    assert found["ambiguous"] == found["wrong_ambiguous"] == 1.0
     assert found["confusion"][0][0] == 6
     assert found["confusion"][1][0] == 4
     rows = classify.reliability(probability, truth)

@@ -17,13 +17,13 @@ EBV, DENSITY = 0.3, 200.0
 def nebula_fluxes(n=6, ebv=EBV, density=DENSITY):
     """Fluxes (n,) of an H II region behind dust."""
     doublet = [float(emissivity("SII", (x,), 1e4, density)) for x in ("SII6716", "SII6731")]
-    sulphur = np.array(doublet) / sum(doublet) * 70.0
+    sulphur = np.array(doublet) / sum(doublet) * 28.0
     flux = {
         "OII3726": 75.0,
         "OII3729": 95.0,
         "HBETA4861": 100.0,
         "OIII5007": 110.0,
-        "OI6300": 8.0,
+        "OI6300": 5.0,
         "HALPHA6563": 100.0 * float(case_b_ratio("HALPHA6563")),
         "NII6583": 70.0,
         "SII6716": sulphur[0],

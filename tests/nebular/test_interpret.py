@@ -15,6 +15,8 @@ from nebulines.nebular.atoms import emissivity
 from nebulines.nebular.flags import NebularFlag
 from nebulines.nebular.interpret import interpret
 from nebulines.nebular.options import Options
+from nebulines.nebular.region_densities import CLASS_NAMES
+from nebulines.nebular.regions import SURE
 from nebulines.spectra import Flag
 
 from .conftest import DENSITY, EBV, as_result, nebula_fluxes
@@ -81,6 +83,15 @@ def test_errors_are_the_scatter(nebula):
     for name, truth in (("ebv", EBV), ("oxygen_abundance", None), ("log_u", None)):
         pull = (found[name] - (truth or np.median(found[name]))) / found[f"{name}_err"]
         assert np.nanstd(pull) == pytest.approx(1.0, abs=0.06), name
+
+
+def test_a_class_that_is_not_sure_is_flagged():
+    """[O I] between that of H II regions and that of shocks."""
+    between = nebula_fluxes() | {"OI6300": 1.6 * nebula_fluxes()["OI6300"]}
+    found = interpret(as_result(between))
+    highest = np.max([found[f"p_{name}"] for name in CLASS_NAMES], axis=0)
+    assert np.all(highest < SURE)
+    assert found["nebular_quality"].tolist() == [NebularFlag.AMBIGUOUS_CLASS] * 6
 
 
 @pytest.mark.parametrize(

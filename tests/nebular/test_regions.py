@@ -157,3 +157,14 @@ def test_real_nebulae_are_what_they_are_published_as():
     assert len(right["hii"]) >= 79
     assert np.mean(right["hii"]) > 0.9
     assert np.mean(right["pn"]) > 0.8
+
+
+def test_a_class_that_is_not_three_times_as_probable_as_the_others_is_ambiguous():
+    fluxes, errors, truth = mock(3000, 20.0, seed=987)
+    found = classify(fluxes, errors)
+    np.testing.assert_array_equal(found.ambiguous, found.probability.max(axis=1) < 0.75)
+    wrong = found.region != truth
+    assert np.mean(found.ambiguous[wrong]) > 0.5 > 0.2 > np.mean(found.ambiguous[~wrong])
+    assert np.mean(wrong[~found.ambiguous]) < 0.6 * np.mean(wrong)
+    nothing = classify({name: np.nan * value for name, value in fluxes.items()}, errors)
+    assert not nothing.ambiguous.any()

@@ -23,6 +23,7 @@ class NebularFlag(IntFlag):
     UNLIKE_ANY_CLASS = 128
     POOR_ROW = 256
     TEMPERATURE_LIMIT = 512
+    AMBIGUOUS_CLASS = 1024
 
     @property
     def meaning(self) -> str:
@@ -41,6 +42,7 @@ _MEANING = {
     NebularFlag.UNLIKE_ANY_CLASS: "line ratios are far from every class: probabilities mean little",
     NebularFlag.POOR_ROW: "the flags of the fit say that the fluxes are not to be trusted",
     NebularFlag.TEMPERATURE_LIMIT: "the auroral line is at a limit of its range: so is the value",
+    NebularFlag.AMBIGUOUS_CLASS: "the class chosen is not three times as probable as all others",
 }
 
 

@@ -179,6 +179,7 @@ def _regions(work: Work) -> dict[str, np.ndarray]:
     work.flag(~work.usable(BALMER[:1], quiet=True), NebularFlag.NO_HALPHA)
     work.flag((found.region == 0) & (work.flags == 0), NebularFlag.MISSING_LINE)
     work.flag(found.unlike, NebularFlag.UNLIKE_ANY_CLASS)
+    work.flag(found.ambiguous, NebularFlag.AMBIGUOUS_CLASS)
     columns = {"region_class": found.region}
     for k, region in enumerate(CLASSES):
         columns[f"p_{region.name.lower()}"] = found.probability[:, k]

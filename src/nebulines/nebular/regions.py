@@ -31,6 +31,9 @@ from nebulines.nebular.region_likelihood import DETECTION, Ratio, Rows
 
 UNLIKELY = 1e-4
 """Probability of a distance from every class as large as this one, below which it is flagged."""
+SURE = 0.75
+"""Probability of the class chosen, three times that of all others together, below which it is
+ambiguous: what Kass & Raftery 1995 (JASA 90, 773) call positive evidence begins at three to one."""
 
 _ROWS = 4096
 _LEAST = np.float32(1e-37)
@@ -59,12 +62,14 @@ class Classified(NamedTuple):
         probability: (..., 5) of `CLASSES`, summing to 1; NaN where nothing can be said.
         region: (...) the most probable class, `Region`; 0 where nothing can be said.
         unlike: (...) bool, ratios far from every class: the probabilities mean little.
+        ambiguous: (...) bool, the class chosen is less probable than `SURE`.
         n_ratios: (...) ratios that were used.
     """
 
     probability: np.ndarray
     region: np.ndarray
     unlike: np.ndarray
+    ambiguous: np.ndarray
     n_ratios: np.ndarray
 
 
@@ -128,6 +133,7 @@ def classify(
         probability.reshape(*shape, len(CLASSES)),
         region.astype(np.int32).reshape(shape),
         (unlike & known).reshape(shape),
+        (known & (probability.max(axis=1) < SURE)).reshape(shape),
         np.where(known, n_ratios, 0).astype(np.int32).reshape(shape),
     )
 
