@@ -143,6 +143,8 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 
 def _row_ends(variance: np.ndarray) -> Ends:
+    if variance.strides[1] == 0:  # one number for all channels of a row
+        variance = variance[:, :1]
     return variance.min(axis=1, initial=np.inf), variance.max(axis=1, initial=0.0)
 
 

@@ -60,7 +60,7 @@ class Ranges(NamedTuple):
     high_broadening: Any
 
 
-TILE_ROWS = 64
+TILE_ROWS = 128
 """Spectra read at once."""
 
 

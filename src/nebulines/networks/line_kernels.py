@@ -69,21 +69,20 @@ def kernel(x: tuple[Array, ...], y: tuple[Array, ...]) -> Array:
 
 
 def project(
-    rows: Rows, centre: Array, nodes: tuple[Array, ...], middle: int, *, shape: LineSpreadShape
+    rows: Rows, nodes: tuple[Array, ...], middle: int, *, shape: LineSpreadShape
 ) -> tuple[Array, Array]:
     """Weighted sums of data times line spread.
 
     Args:
         rows: windows of n spectra.
-        centre: (n,) offset that the nodes are counted from [km/s].
-        nodes: parts (L, M, n) of the nodes.
+        nodes: parts (L, M, n) of the nodes, which lie on the scale of ``rows.offset``.
         middle: node whose variance is wanted.
         shape: of the line spread.
 
     Returns:
         Sums (L, M, n), and the variance (L, n) of the middle one.
     """
-    channels = kernel_parts(rows.offset - centre, rows.width, shape=shape)
+    channels = kernel_parts(rows.offset, rows.width, shape=shape)
     zero = jnp.zeros_like(nodes[0])
 
     # a few channels at a time: a sum over a product of kernels is not vectorised

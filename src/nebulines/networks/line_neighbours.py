@@ -78,7 +78,8 @@ def others_of(separation: Array, centre: Array, width: Array, *, shape: LineSpre
     moved = jax.lax.optimization_barrier(tuple(jnp.moveaxis(part, 0, -1) for part in each))
     distance, stretch = moved
     # the sines that the nodes of a window have too: its own width
-    return Others(distance, kernel_parts(distance, width, shape=shape), width * stretch, stretch)
+    parts = kernel_parts(distance + centre, width, shape=shape)
+    return Others(distance, parts, width * stretch, stretch)
 
 
 def without_neighbours(

@@ -128,8 +128,8 @@ def _add_lines(
     """The lines of n spectra added up around ``centre`` (n,), and the broadening (n,) [km/s]
     by which their neighbours were taken out."""
     position = jnp.asarray(NODES)[:, None] * scale
-    nodes = Nodes(position, kernel_parts(position, rows.width, shape=shape), HALF_NODES)
-    signal, norm = project(rows, centre, nodes.parts, HALF_NODES, shape=shape)
+    nodes = Nodes(position, kernel_parts(position + centre, rows.width, shape=shape), HALF_NODES)
+    signal, norm = project(rows, nodes.parts, HALF_NODES, shape=shape)
     norm = jnp.where(present, norm, 0.0)
     profile = signal / jnp.maximum(norm, 1e-3)[:, None]
     seen = norm > 0.05 * jnp.max(norm, axis=0)
@@ -144,9 +144,7 @@ def _add_lines(
 def _sum_of(profile: Array, norm: Array) -> _Sum:
     """Profiles (L, M, n) added with the weights of matched filtering, for amplitudes, not
     negative, that a moderate broadening gives."""
-    # written out over lines and nodes: such sums are vectorised over the spectra
-    matched = sum(float(tap) * profile[:, m] for m, tap in enumerate(_MIDDLE))
-    amplitude = jnp.maximum(matched, 0.0)
+    amplitude = jnp.maximum(_matched(profile), 0.0)
     line_snr = amplitude * jnp.sqrt(norm)
     weight = amplitude * line_snr**2 / (1.0 + line_snr**2)
     each, line_snr, norm = jax.lax.optimization_barrier((weight * norm, line_snr, norm))
@@ -156,19 +154,26 @@ def _sum_of(profile: Array, norm: Array) -> _Sum:
     return _Sum(total / jnp.sqrt(all_power), power / all_power, line_snr)
 
 
+def _matched(profile: Array) -> Array:
+    """Profiles (L, M, n) weighted with `_MIDDLE`: (L, n)."""
+    taps = jnp.asarray(_MIDDLE)
+
+    # a loop: a sum that is written out is worked out again wherever it is used
+    def add(m: Array, found: Array) -> Array:
+        return found + taps[m] * profile[:, m]
+
+    return jax.lax.fori_loop(*_SEEN, add, jnp.zeros_like(profile[:, 0]))
+
+
 def _bright(line_snr: Array) -> Array:
     """log S/N of the brightest lines (B, n), the brightest first."""
-    left = list(jnp.log1p(line_snr))
-    found = []
-    for _ in range(min(BRIGHTEST, len(left))):  # a few passes: faster than a sort
-        top, rest = left[0], []
-        for one in left[1:]:
-            rest.append(jnp.minimum(top, one))
-            top = jnp.maximum(top, one)
-        found.append(top)
-        left = rest
-    missing = [jnp.zeros_like(found[0])] * (BRIGHTEST - len(found))
-    return jnp.stack([*found, *missing]) - 1.5
+    # ranks by counting: a few comparisons, where sorting takes long
+    each, other = line_snr[:, None], line_snr[None]
+    earlier = np.tri(len(line_snr), k=-1, dtype=bool)[:, :, None]
+    above = (other > each) | (earlier & (other == each))
+    rank = jnp.sum(above, axis=1, dtype=jnp.int32)
+    places = jnp.arange(BRIGHTEST)[:, None, None]
+    return jnp.sum(jnp.where(rank == places, jnp.log1p(line_snr), 0.0), axis=1) - 1.5
 
 
 def _middle() -> np.ndarray:
@@ -180,3 +185,4 @@ def _middle() -> np.ndarray:
 
 
 _MIDDLE = _middle()
+_SEEN = (HALF_NODES - 6, HALF_NODES + 7)  # nodes whose weight is more than 1e-5 of the largest
