@@ -3,6 +3,11 @@
 Dense layers with leaky ReLU (0.3) and dropout; a latent layer without activation, or for the
 variational one mean and log variance of normal distributions; the same layers in reverse order;
 a last dense layer without activation.
+
+Beside the paper, spectra come in and go out as departures from the mean of the training set in
+units of their scatter (x = centre + unit z). The mean holds a hundred times the power of what
+differs from galaxy to galaxy; a network that has to learn it first, through layers with dropout,
+stays there.
 """
 
 from __future__ import annotations
@@ -31,8 +36,13 @@ class Autoencoder(eqx.Module):
         dropout: probability that a unit is off in training.
         variational: latent normal distributions instead of values.
         channels: of a spectrum.
+        unit: of the departures from ``centre``.
+
+    Attributes:
+        centre: (channel,) mean of the training set; not trained by gradients.
     """
 
+    centre: Array
     encoder: list[eqx.nn.Linear]
     bottleneck: eqx.nn.Linear
     decoder: list[eqx.nn.Linear]
@@ -40,6 +50,7 @@ class Autoencoder(eqx.Module):
     dropout: float = eqx.field(static=True)
     variational: bool = eqx.field(static=True)
     latent: int = eqx.field(static=True)
+    unit: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -50,6 +61,7 @@ class Autoencoder(eqx.Module):
         dropout: float = 0.5,
         variational: bool = True,
         channels: int = N_BINS,
+        unit: float = 1.0,
     ) -> None:
         keys = iter(jax.random.split(key, 2 * len(layers) + 2))
         up, down = [channels, *layers], [latent, *reversed(layers)]
@@ -57,6 +69,7 @@ class Autoencoder(eqx.Module):
         self.bottleneck = _dense(layers[-1], latent * (2 if variational else 1), next(keys))
         self.decoder = [_dense(a, b, next(keys)) for a, b in pairwise(down)]
         self.outward = _dense(layers[0], channels, next(keys))
+        self.centre, self.unit = jnp.zeros(channels), unit
         self.dropout, self.variational, self.latent = dropout, variational, latent
 
     def __call__(self, spectra: Array) -> Array:
@@ -67,7 +80,8 @@ class Autoencoder(eqx.Module):
     def encode(self, spectra: Array, *, key: Array | None = None) -> tuple[Array, Array | None]:
         """Latent means (n, latent), and log variances (n, latent) where there are any; ``key``
         turns dropout on."""
-        hidden = self._through(self.encoder, spectra, key)
+        away = (spectra - jax.lax.stop_gradient(self.centre)) / self.unit
+        hidden = self._through(self.encoder, away, key)
         raw = jax.vmap(self.bottleneck)(hidden)
         if not self.variational:
             return raw, None
@@ -75,7 +89,8 @@ class Autoencoder(eqx.Module):
 
     def decode(self, latent: Array, *, key: Array | None = None) -> Array:
         """Spectra (n, channel) of latent values (n, latent)."""
-        return jax.vmap(self.outward)(self._through(self.decoder, latent, key))
+        away = jax.vmap(self.outward)(self._through(self.decoder, latent, key))
+        return jax.lax.stop_gradient(self.centre) + self.unit * away
 
     def _through(self, layers: list[eqx.nn.Linear], x: Array, key: Array | None) -> Array:
         for number, layer in enumerate(layers):

@@ -105,14 +105,14 @@ class Statistics(NamedTuple):
 
 
 def project(basis: Basis, flux: Array, weight: Array) -> tuple[Array, Array]:
-    """A (K, K, n) and b (n, K) of spectra (n, channel) with inverse variances (n, channel)."""
+    """A (n, K, K) and b (n, K) of spectra (n, channel) with inverse variances (n, channel)."""
     size = basis.size
     low, high = np.tril_indices(size)
     pairs = basis.vectors[low] * basis.vectors[high]
     index = np.zeros((size, size), int)
     index[low, high] = index[high, low] = np.arange(len(low))
-    packed = pairs @ jnp.asarray(weight).T
-    a = jnp.take(packed, index.ravel(), axis=0).reshape(size, size, -1)
+    packed = jnp.asarray(weight) @ pairs.T
+    a = jnp.take(packed, index.ravel(), axis=1).reshape(-1, size, size)
     return a, (weight * flux) @ basis.vectors.T
 
 
@@ -121,7 +121,7 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
 
     Args:
         basis: of clean spectra.
-        a: (K, K, n).
+        a: (n, K, K).
         b: (n, K).
 
     Returns:
@@ -129,11 +129,11 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
     """
     n = len(b)
     missing = -n % AT_ONCE if n > AT_ONCE else 0
+    rows = (a, b)
     if missing:
-        a, b = jnp.pad(a, ((0, 0), (0, 0), (0, missing)), mode="edge"), _filled(b, missing)
-    tiles = (b.shape[0] + AT_ONCE - 1) // AT_ONCE
-    shape = basis.size, basis.size, tiles, -1
-    parts = jnp.moveaxis(a.reshape(shape), 2, 0), b.reshape(tiles, -1, basis.size)
+        rows = tuple(jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)), "edge") for x in rows)
+    tiles = (n + missing + AT_ONCE - 1) // AT_ONCE
+    parts = tuple(x.reshape(tiles, -1, *x.shape[1:]) for x in rows)
     found = jax.lax.map(lambda part: _tile(basis, *part), parts)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], found)
 
@@ -142,40 +142,40 @@ AT_ONCE = 64
 """Spectra whose statistics are worked out together: what the processor keeps near."""
 
 
-def _filled(rows: Array, missing: int) -> Array:
-    return jnp.pad(rows, ((0, missing), (0, 0)), mode="edge")
-
-
 def _tile(basis: Basis, a: Array, b: Array) -> Statistics:
     """`statistics` of a few spectra."""
     mean, root = basis.mean, jnp.sqrt(basis.variance)
-    first = _first_scale(basis, jnp.einsum("ijn,i,j->n", a, mean, mean), b)
+    information = a.reshape(len(a), -1) @ jnp.outer(mean, mean).ravel()
+    first = _first_scale(basis, information, b)
     safe = _positive(first)
-    both = (root[:, None] * root)[..., None]
-    eye = jnp.eye(basis.size)[..., None]
-    covariance = inverse(eye + a * jnp.square(safe) * both) * both
-    right = b.T * safe + (mean / basis.variance)[:, None]
-    best = jnp.sum(covariance * right, axis=1)
-    turned = jnp.tensordot(basis.coordinates, covariance, 1)
-    spread_u = jnp.sum(turned * basis.coordinates[..., None], axis=1)
-    places = jnp.arange(basis.size)
-    spread = covariance[places, places].T, jnp.maximum(spread_u, 0.0).T
-    seen = jnp.mean(a[places, places], axis=0)
-    return _in_units(basis, first, best.T, seen, spread, _loose_lines(basis, a, b, safe))
+    both = root[:, None] * root
+    scaled = jnp.eye(basis.size) + a * jnp.square(safe)[:, None, None] * both
+    covariance = jax.lax.optimization_barrier(inverse(scaled) * both)
+    right = b * safe[:, None] + mean / basis.variance
+    best = jnp.einsum("nij,nj->ni", covariance, right)
+    spread_u = _variances(covariance, basis.coordinates)
+    spread = jnp.diagonal(covariance, axis1=1, axis2=2), spread_u
+    seen = jnp.mean(jnp.diagonal(a, axis1=1, axis2=2), axis=1)
+    return _in_units(basis, first, best, seen, spread, _loose_lines(basis, a, b, safe))
 
 
 def _loose_lines(basis: Basis, a: Array, b: Array, scale: Array) -> tuple[Array, Array]:
     """Line fluxes (n, L) under the loose prior and their variances, in units of the scale (n,)."""
     root = jnp.sqrt(basis.loose_variance)
     ways = basis.loose_vectors * root[:, None]
-    half = jnp.swapaxes(jnp.tensordot(ways, a, 1), 0, 1)
-    seen = jnp.square(scale) * jnp.tensordot(ways, half, 1)
-    covariance = inverse(jnp.eye(basis.size)[..., None] + seen)
-    right = ways @ (b.T * scale) + ((basis.loose_vectors @ basis.mean) / root)[:, None]
+    half = jnp.swapaxes(jnp.tensordot(a, ways, (2, 1)), 1, 2)
+    seen = jnp.square(scale)[:, None, None] * jnp.tensordot(half, ways, (2, 1))
+    covariance = inverse(jnp.eye(basis.size) + seen)
+    right = (b * scale[:, None]) @ ways.T + (basis.loose_vectors @ basis.mean) / root
     rows = basis.coordinates[: basis.n_lines] @ ways.T
-    flux = rows @ jnp.sum(covariance * right, axis=1)
-    turned = jnp.tensordot(rows, covariance, 1)
-    return flux.T, jnp.maximum(jnp.sum(turned * rows[..., None], axis=1), 0.0).T
+    flux = jnp.einsum("nij,nj->ni", covariance, right) @ rows.T
+    return flux, _variances(covariance, rows)
+
+
+def _variances(covariance: Array, rows: Array) -> Array:
+    """Variances (n, m) of m linear functions of what has covariances (n, K, K)."""
+    turned = jnp.tensordot(covariance, rows, (2, 1))
+    return jnp.maximum(jnp.sum(turned * rows.T, axis=1), 0.0)
 
 
 def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:

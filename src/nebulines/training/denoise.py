@@ -124,7 +124,7 @@ def found(basis: Basis, batch: Noisy) -> Statistics:
     """Statistics of a batch."""
     half = len(batch.weight)
     white = white_statistics(basis, batch.b[:half], batch.weight)
-    other = statistics(basis, jnp.moveaxis(batch.a, 0, -1), batch.b[half:])
+    other = statistics(basis, jnp.asarray(batch.a), batch.b[half:])
     return Statistics(*(jnp.concatenate(pair) for pair in zip(white, other, strict=True)))
 
 

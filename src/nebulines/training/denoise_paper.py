@@ -11,6 +11,7 @@ tenth in five epochs the rate is divided by ten, and after five more without the
 
 from __future__ import annotations
 
+import json
 import math
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ import optax
 from jax import Array
 
 from nebulines.errors import UsageError
+from nebulines.io.atomic import atomic_path
 from nebulines.networks.denoise_autoencoder import Autoencoder
 from nebulines.networks.denoise_pca import PCA, fit_pca
 from nebulines.training.config import TrainConfig
@@ -52,6 +54,9 @@ LAYERS: dict[str, dict[int, tuple[float, tuple[int, ...]]]] = {
     },
 }
 """Dropout and layers of the paper's Tables 4 and 5, by latent dimensions."""
+DROPOUT = 0.1
+"""Of the tasks. With the paper's .5 to .9 in every layer networks of its size stay at the mean
+spectrum of the package's galaxies until the plateau rule ends the training."""
 
 
 class Pairs(NamedTuple):
@@ -109,7 +114,7 @@ def pca_task(latent: int, training: Pairs, validation: Pairs, **about: Any) -> T
 def autoencoder_task(
     kind: str, latent: int, training: Pairs, validation: Pairs, **about: Any
 ) -> Task:
-    """The task ``ae`` or ``vae`` with the layers of the paper.
+    """The task ``ae`` or ``vae`` with the layers of the paper, and dropout of `DROPOUT`.
 
     Args:
         kind: ``ae`` or ``vae``.
@@ -117,14 +122,15 @@ def autoencoder_task(
         training, validation: disjoint sets.
         **about: further fields of `Task`.
     """
-    dropout, layers = LAYERS[kind].get(latent, LAYERS[kind][6])
+    _, layers = LAYERS[kind].get(latent, LAYERS[kind][6])
     steps = EPOCHS * math.ceil(len(training.clean) / LEARNING["batch"])
     size = {
         "latent": latent,
         "layers": list(layers),
-        "dropout": dropout,
+        "dropout": DROPOUT,
         "variational": kind == "vae",
         "channels": training.clean.shape[1],
+        "unit": float(np.std(training.noisy - training.noisy.mean(axis=0))),
     }
     return Task(
         f"{kind}-{latent}",
@@ -150,13 +156,16 @@ def _recipe(
     resume: bool = False,
     progress: bool | None = None,
 ) -> Trained:
-    """Train epoch by epoch with the paper's rule of the learning rate."""
+    """Train epoch by epoch with the paper's rule of the learning rate; ``out`` takes the losses as
+    ``NAME.history.json``."""
     if resume:
         raise UsageError(f"{task.name} follows the paper's recipe, which cannot be resumed")
     from nebulines.training.loop import progress_bar
 
     first, stream = jax.random.split(jax.random.key(config.seed))
     network = task.build(first, **{**task.size, **size})
+    mean = jnp.asarray(training.noisy.mean(axis=0))
+    network = eqx.tree_at(lambda network: network.centre, network, mean)
     learner = Learner.of(network, config)
     rule, history = Plateau(config.learning_rate, config.patience or PATIENCE), []
     per_epoch = math.ceil(len(training.clean) / config.batch)
@@ -169,6 +178,9 @@ def _recipe(
             bar.update(per_epoch)
             if not rule.goes_on(loss):
                 break
+    if out is not None:
+        with atomic_path(out / f"{task.name}.history.json") as path:
+            path.write_text(json.dumps(history), encoding="utf-8")
     return Trained(learner.network, history, min(row["validation"] for row in history))
 
 
@@ -219,9 +231,8 @@ class Learner(NamedTuple):
         speed = jnp.asarray(rate)
         for number, start in enumerate(range(0, len(rows) - self.batch + 1, self.batch)):
             batch = Pairs(*(part[rows[start : start + self.batch]] for part in training))
-            network, state, loss = _step(
-                network, state, batch, jax.random.fold_in(key, number), speed
-            )
+            given = _Given(batch, jax.random.fold_in(key, number), speed)
+            network, state, loss = _step(given, network, state)
             losses.append(loss)
         return Learner(network, state, self.batch), float(np.mean([float(x) for x in losses]))
 
@@ -238,13 +249,19 @@ def _judge(network: Autoencoder, validation: Pairs) -> Array:
     return paper_loss(network, validation)
 
 
-@eqx.filter_jit
-def _step(
-    network: Autoencoder, state: Any, batch: Pairs, key: Array, rate: Array
-) -> tuple[Autoencoder, Any, Array]:
-    loss, gradient = eqx.filter_value_and_grad(paper_loss)(network, batch, key)
+class _Given(NamedTuple):
+    """What a step works on: examples, random numbers, learning rate."""
+
+    batch: Pairs
+    key: Array
+    rate: Array
+
+
+@eqx.filter_jit(donate="all-except-first")
+def _step(given: _Given, network: Autoencoder, state: Any) -> tuple[Autoencoder, Any, Array]:
+    loss, gradient = eqx.filter_value_and_grad(paper_loss)(network, given.batch, given.key)
     updates, state = _ADAM.update(gradient, state)
-    updates = jax.tree.map(lambda update: -rate * update, updates)
+    updates = jax.tree.map(lambda update: -given.rate * update, updates)
     return eqx.apply_updates(network, updates), state, loss
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -23,6 +25,8 @@ from nebulines.networks.denoise_basis import (
 BLOCK = 1024
 _LEAST_NOISE = 0.003
 """Relative to the norm of a spectrum: smaller noise is taken to be this."""
+_CHUNK = 32
+"""Spectra that are fitted at once."""
 _FREE = 1e4
 """Factor on the prior variance in the fit behind the gate."""
 
@@ -166,9 +170,9 @@ def _columns(weight: Any) -> np.ndarray:
     return weight[:, :1] if white else weight
 
 
-def _padded(rows: Any) -> np.ndarray:
+def _padded(rows: Any, length: int = BLOCK) -> np.ndarray:
     rows = np.asarray(rows, np.float32)
-    missing = BLOCK - len(rows)
+    missing = length - len(rows)
     return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows
 
 
@@ -235,19 +239,34 @@ def fit_in_basis(
         variance = 1.0 / (weight + 1.0 / prior)
         best = variance * right
         return best, np.sqrt(variance @ np.square(vectors)), best + np.sqrt(variance) * normal
-    low, high = np.tril_indices(basis.size)
-    pairs = vectors[low] * vectors[high]
-    information = np.zeros((len(flux), basis.size, basis.size))
-    information[:, low, high] = weight.astype(float) @ pairs.T
-    information[:, high, low] = information[:, low, high]
+    unit = np.mean(weight, axis=1, dtype=float)[:, None]
+    information = unit[..., None] * _chunked(partial(_information, basis), weight / unit)
     covariance = np.linalg.inv(information + np.eye(basis.size) / prior[:, None])
     best = np.einsum("nij,nj->ni", covariance, right)
-    twice = np.where(low == high, 1.0, 2.0)
-    error = np.sqrt(np.maximum((covariance[:, low, high] * twice) @ pairs, 0.0))
+    error = _chunked(partial(_deviations, basis), unit[..., None] * covariance) / np.sqrt(unit)
     if not draws:
         return best, error, normal
     lower = np.linalg.cholesky(covariance)
     return best, error, best + np.einsum("nij,dnj->dni", lower, normal)
+
+
+@jax.jit
+def _information(basis: Basis, weight: Array) -> Array:
+    return project(basis, jnp.zeros_like(weight), weight)[0]
+
+
+@jax.jit
+def _deviations(basis: Basis, covariance: Array) -> Array:
+    along = jnp.tensordot(covariance, basis.vectors, 1)
+    return jnp.sqrt(jnp.maximum(jnp.sum(along * basis.vectors, axis=1), 0.0))
+
+
+def _chunked(work: Callable[[np.ndarray], Array], rows: np.ndarray) -> np.ndarray:
+    """A compiled function of rows, a fixed number of them at a time, so that it is compiled
+    once."""
+    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    found = [np.asarray(work(_padded(part, _CHUNK)))[: len(part)] for part in parts]
+    return np.concatenate(found)
 
 
 def _joined(gates: list[Gate]) -> Gate:
