@@ -83,17 +83,27 @@ def project(
         Sums (L, M, n), and the variance (L, n) of the middle one.
     """
     channels = kernel_parts(rows.offset, rows.width, shape=shape)
-    zero = jnp.zeros_like(nodes[0])
+    n_channels = rows.value.shape[1]
+    together = channels_together(n_channels)
 
     # a few channels at a time: a sum over a product of kernels is not vectorised
-    def add(step: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-        signal, variance = sums
+    def add(step: Array, signal: Array) -> Array:
         for c in (step * together + k for k in range(together)):
             seen = kernel(tuple(part[:, c][:, None] for part in channels), nodes)
             signal = signal + seen * rows.value[:, c][:, None]
-            variance = variance + jnp.square(seen[:, middle]) * rows.weight[:, c]
-        return signal, variance
+        return signal
 
-    n_channels = rows.value.shape[1]
-    together = _TOGETHER if n_channels % _TOGETHER == 0 else 1
-    return jax.lax.fori_loop(0, n_channels // together, add, (zero, zero[:, 0]))
+    zero = jnp.zeros_like(nodes[0])
+    signal = jax.lax.fori_loop(0, n_channels // together, add, zero)
+    central = kernel(channels, tuple(part[:, middle][:, None] for part in nodes))
+    return signal, jnp.sum(jnp.square(central) * rows.weight, axis=1)
+
+
+def channels_together(n_channels: int) -> int:
+    """Channels whose shares are added before sums are written, a divisor of their number.
+
+    Example:
+        >>> channels_together(48), channels_together(45)
+        (4, 1)
+    """
+    return _TOGETHER if n_channels % _TOGETHER == 0 else 1
