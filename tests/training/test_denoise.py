@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -154,13 +155,18 @@ def test_the_plateau_rule():
     assert [rule.goes_on(0.5) for _ in range(10)] == [True] * 9 + [False]
 
 
-def test_the_paper_s_recipe_learns_and_ends():
-    task = autoencoder_task("vae", 2, pairs(128, 1), pairs(64, 2))
+def test_the_paper_s_recipe_learns_and_ends(tmp_path):
+    training = pairs(128, 1)
+    task = autoencoder_task("vae", 2, training, pairs(64, 2))
     config = TrainConfig(**{**task.learning, "steps": 8, "learning_rate": 1e-3})
-    trained = train(task, config, size={"layers": [16], "dropout": 0.1}, progress=False)
+    size = {"layers": [16], "dropout": 0.1}
+    trained = train(task, config, size=size, out=tmp_path, progress=False)
     losses = [row["validation"] for row in trained.history]
     assert len(losses) == 4
     assert losses[-1] < losses[0]
+    assert json.loads((tmp_path / "vae-2.history.json").read_text()) == trained.history
+    mean = training.noisy.mean(axis=0)
+    np.testing.assert_array_equal(trained.network.centre, mean, "no gradient moves the mean")
     with pytest.raises(UsageError, match="cannot be resumed"):
         train(task, config, size={"layers": [16]}, out=Path("nowhere"), resume=True)
 

@@ -129,11 +129,10 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
     """
     n = len(b)
     missing = -n % AT_ONCE if n > AT_ONCE else 0
-    rows = (a, b)
     if missing:
-        rows = tuple(jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)), "edge") for x in rows)
+        a, b = (jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)), "edge") for x in (a, b))
     tiles = (n + missing + AT_ONCE - 1) // AT_ONCE
-    parts = tuple(x.reshape(tiles, -1, *x.shape[1:]) for x in rows)
+    parts = tuple(x.reshape(tiles, -1, *x.shape[1:]) for x in (a, b))
     found = jax.lax.map(lambda part: _tile(basis, *part), parts)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], found)
 

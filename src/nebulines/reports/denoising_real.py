@@ -18,6 +18,7 @@ from nebulines.io import read
 from nebulines.lines import load_catalogue
 from nebulines.networks.denoise import WIDE
 from nebulines.reports.denoising import Bench
+from nebulines.reports.denoising_marks import marks, marks_table
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag, Spectra
 
@@ -94,7 +95,8 @@ def real_spectra(bench: Bench) -> Section:
         f"flagged: {flagged}. Of all lines that passed, inside the 95 %: {covered}; silent "
         f"failures: {silent}."
     )
-    return Section([text, markdown(header, rows)], numbers)
+    marks = marks_table({str(noise): numbers[str(noise)]["marks"] for noise in NOISES})
+    return Section([text, markdown(header, rows), *marks], numbers)
 
 
 def _spectra(folder: Path) -> Iterator[tuple[str, Binned]]:
@@ -200,7 +202,8 @@ def _compared(bench: Bench, reference: Reference, noise: float) -> dict[str, Any
     passed = used & ~(told | clean.gate.lost)[:, None]
     return {"flagged": float(told[used.any(axis=1)].mean()), "lines": lines,
             "covered": float(inside[1][passed].mean()),
-            "silent": float(silent[passed].mean())}  # fmt: skip
+            "silent": float(silent[passed].mean()),
+            "marks": marks(clean.gate, truth, used)}  # fmt: skip
 
 
 def _lines(bench: Bench, coefficients: np.ndarray) -> np.ndarray:

@@ -174,30 +174,50 @@ def judge(found: Evidence, most_noise: float) -> Gate:
         found: arrays of numpy.
         most_noise: that the network was trained on.
     """
-    bins = np.maximum(found.share * N_BINS, 1.0)
-    wrong = np.abs(found.line_sigmas) > LINE_SIGMAS
-    left = np.abs(found.line_sigmas) * np.where(wrong, found.line_noise, 0.0)
-    wrong &= left > LINE_SHARE * np.abs(found.line_flux)
-    poor = (found.feature > FEATURE_SIGMAS) | (np.abs(found.together) > TOGETHER_SIGMAS)
-    poor |= wrong.any(axis=1)
-    excess = (found.chi2 - 1.0) * np.sqrt(bins / 2.0)
-    poor |= (excess > RESIDUAL_SIGMAS) & (found.chi2 > RESIDUAL_CHI2)
-    strange = found.outside | (np.abs(found.disagreement) > AGREE_SIGMAS).any(axis=1)
-    unusual = np.any([_unusual(found, kind) for kind in UNUSUAL], axis=0)
+    why = reasons(found)
+    poor, strange = (np.any([why[name] for name in names], axis=0) for names in (POOR, STRANGE))
     few, dark = found.share < LEAST_BINS, ~(found.signal > LEAST_SIGNAL)
     lost = few | dark | ~np.isfinite(found.chi2)
     noisy = found.noise > _NOISE_MARGIN * most_noise
-    flags = np.zeros(len(bins), np.int32)
+    flags = np.zeros(len(found.share), np.int32)
     for condition, flag in (
         (few, Flag.NO_DATA),
         (~few & (dark | lost), Flag.LOW_SNR),
         (found.share < 1.0, Flag.MASKED_CHANNELS),
         (found.hidden, Flag.LINE_OUTSIDE_BAND),
         (poor, Flag.POOR_FIT),
-        (strange | unusual | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
+        (strange | why["unusual lines"] | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
     ):
         flags[condition] |= flag
     return Gate(flags, (poor | strange) & ~lost, lost, found)
+
+
+POOR = ("residual of a line", "factor on all lines", "residual anywhere", "chi2")
+STRANGE = ("range of the training", "posterior against data")
+"""Reasons for which the fit takes the place of the posterior."""
+
+
+def reasons(found: Evidence) -> dict[str, np.ndarray]:
+    """Why spectra are marked: whether (n,) each of the reasons holds.
+
+    Args:
+        found: arrays of numpy.
+    """
+    bins = np.maximum(found.share * N_BINS, 1.0)
+    wrong = np.abs(found.line_sigmas) > LINE_SIGMAS
+    left = np.abs(found.line_sigmas) * np.where(wrong, found.line_noise, 0.0)
+    wrong &= left > LINE_SHARE * np.abs(found.line_flux)
+    excess = (found.chi2 - 1.0) * np.sqrt(bins / 2.0)
+    held = (
+        wrong.any(axis=1),
+        np.abs(found.together) > TOGETHER_SIGMAS,
+        found.feature > FEATURE_SIGMAS,
+        (excess > RESIDUAL_SIGMAS) & (found.chi2 > RESIDUAL_CHI2),
+        found.outside,
+        (np.abs(found.disagreement) > AGREE_SIGMAS).any(axis=1),
+        np.any([_unusual(found, kind) for kind in UNUSUAL], axis=0),
+    )
+    return dict(zip((*POOR, *STRANGE, "unusual lines"), held, strict=True))
 
 
 def _unusual(found: Evidence, kind: Unusual) -> np.ndarray:
