@@ -64,7 +64,7 @@ def project(weighted: Array, spread: Array, tables: AnchorTables) -> Projected:
     ``spread`` is its `spread_basis`."""
     n_templates, n_nodes, rank = tables.series.shape
     n_spread, n = spread.shape
-    z = (tables.directions.T @ weighted).reshape(n_templates, 1, rank, n) * spread[:, None]
+    z = (tables.directions @ weighted).reshape(n_templates, 1, rank, n) * spread[:, None]
     # sum over directions and rho at once
     mixed = tables.series.reshape(n_templates, n_nodes // n_spread, n_spread * rank)
     series = jnp.einsum("tsq,tqn->tsn", mixed, z.reshape(n_templates, -1, n))

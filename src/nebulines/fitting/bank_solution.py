@@ -102,7 +102,7 @@ def best_fit(
     strength = jnp.stack(point.coefficients[:t])[:, None, :]
     coordinates = (series @ basis).reshape(t, rank, -1) * strength
     continuum = tables.continuum @ jnp.stack(point.coefficients[t:])
-    return tables.directions @ coordinates.reshape(t * rank, -1) + continuum
+    return tables.directions.T @ coordinates.reshape(t * rank, -1) + continuum
 
 
 def describe(

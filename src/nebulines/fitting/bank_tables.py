@@ -57,7 +57,7 @@ class AnchorTables(NamedTuple):
     """Tables around one anchor; N = nodes of (delta, y, rho), T templates, C continuum terms.
 
     Attributes:
-        directions: (K, T R) orthonormal directions of each template times the root weight.
+        directions: (T R, K) orthonormal directions of each template times the root weight.
         continuum: (K, C) Legendre polynomials times the root weight.
         series: (T, N, R) Chebyshev series of the templates' coordinates.
         gram: (M, N') series, with fewer orders in delta, of the inner products; `GramLayout`
@@ -258,7 +258,7 @@ def _assemble(anchor: Anchor, profiles: Array, vectors: Array, facts: BankShape)
     last = 2.0 * anchor.offset[-1:] - anchor.offset[-2:-1]
     spacing = jnp.where(anchor.root > 0, jnp.diff(anchor.offset, append=last), 0.0)
     return AnchorTables(
-        directions=jnp.moveaxis(vectors, 0, 1).reshape(len(anchor.offset), -1),
+        directions=jnp.swapaxes(vectors, 1, 2).reshape(-1, len(anchor.offset)),
         continuum=polynomials.T,
         series=jnp.einsum("sN,tNr->tsr", of_profiles, coordinates),
         gram=(of_products @ jnp.concatenate(products, axis=1)).T,
