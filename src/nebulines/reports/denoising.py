@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nebulines.evaluation.denoising import Bound, bayes_bound
+from nebulines.galaxies.denoising.scores import mean_of, white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE, PAPER_SIZES, noise_added
 from nebulines.galaxies.denoising.training_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
 from nebulines.networks.denoise_pca import fit_pca
@@ -98,6 +101,22 @@ class Bench:
         wide = load("denoise-wide").network
         return cls(folder, seed, ours, card, wide, pairs, test, training, library, models,
                    tuple(missing), spectra, weights)  # fmt: skip
+
+    @cached_property
+    def bound(self) -> Bound:
+        """What the library says of the test set."""
+        return bayes_bound(self.pairs.noisy, PAPER_NOISE, self.library)
+
+    @cached_property
+    def reconstructed(self) -> dict[str, np.ndarray]:
+        """De-noised test spectra (n, 825) of every method."""
+        import jax.numpy as jnp
+
+        noise = jnp.asarray(self.pairs.noisy)
+        found = {name: np.asarray(model(noise)) for name, model in self.models.items()}
+        posterior = white_posterior(self.network, self.pairs.noisy, PAPER_NOISE)
+        found["ours"] = mean_of(self.network, posterior)
+        return found | {"bound": self.bound.mean, "noisy": np.asarray(self.pairs.noisy)}
 
 
 SectionMaker = Callable[[Bench], Section]

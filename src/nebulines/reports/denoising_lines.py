@@ -21,7 +21,6 @@ from nebulines.galaxies.denoising.scores import (
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, CleanSet, clean_set
 from nebulines.reports.denoising import Bench
-from nebulines.reports.denoising_sections import reconstructed
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 
@@ -38,13 +37,12 @@ def line_fluxes(bench: Bench) -> Section:
     from nebulines.plots.style import save_figure
 
     rows_of_lines = line_rows(bench.network.basis)
-    fluxes = {name: part @ rows_of_lines.T for name, part in reconstructed(bench).items()}
+    fluxes = {name: part @ rows_of_lines.T for name, part in bench.reconstructed.items()}
     posterior = white_posterior(bench.network, bench.pairs.noisy, PAPER_NOISE)
     drawn = line_draws(bench.network, posterior, 5)
     mine, exact = "ours, median of draws", "bound, mean of log flux"
     fluxes[mine] = np.median(drawn, axis=0)
-    bound = judged.bayes_bound(bench.pairs.noisy, PAPER_NOISE, bench.library)
-    fluxes[exact] = 10.0**bound.log_flux
+    fluxes[exact] = 10.0**bench.bound.log_flux
     truth = np.asarray(bench.test.line_flux)
     table: dict[str, dict[str, Any]] = {}
     for name, flux in fluxes.items():

@@ -11,10 +11,7 @@ import numpy as np
 from nebulines.evaluation import denoising as judged
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.galaxies.denoising.scores import (
-    mean_of,
-    white_posterior,
-)
+from nebulines.galaxies.denoising.scores import white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.galaxies.population.drawing import CLASSES
@@ -81,7 +78,10 @@ def autoencoders(bench: Bench) -> Section:
     text = (
         "The paper's dropout and layers were found by its random search, which "
         "`nebulines.training.denoise_search.search_layers` repeats; it trains for up to 200 "
-        "epochs. What was trained here, and for how long, stands beside it."
+        "epochs. What was trained here, and for how long, stands beside it. Here spectra come in "
+        "and go out as departures from the mean of the training set in units of their scatter: "
+        "with the paper's dropout in every layer, networks stay at the mean spectrum until its "
+        "plateau rule ends them (validation loss 4,100)."
     )
     paths: list[Path] = []
     if histories:
@@ -134,7 +134,7 @@ def reconstruction(bench: Bench) -> Section:
     from nebulines.plots.denoising import example_figure, loss_figure
     from nebulines.plots.style import save_figure
 
-    found = reconstructed(bench)
+    found = bench.reconstructed
     truth = np.asarray(bench.test.spectra)
     loss = {name: judged.mean_square(part, truth) for name, part in found.items()}
     ratio = loss["ours"] / loss["bound"]
@@ -143,7 +143,7 @@ def reconstruction(bench: Bench) -> Section:
         for kind in ("pca", "ae", "vae")
     ]
     rows += [[name, f"{loss[name]:.2e}", "", "", ""] for name in ("ours", "bound")]
-    bound = judged.bayes_bound(bench.pairs.noisy, PAPER_NOISE, bench.library)
+    bound = bench.bound
     half = bench.library.rows(slice(0, len(bench.library) // 2))
     fewer = judged.bayes_bound(bench.pairs.noisy, PAPER_NOISE, half)
     loss["bound, half of the library"] = judged.mean_square(fewer.mean, truth)
@@ -164,16 +164,3 @@ def reconstruction(bench: Bench) -> Section:
     paths += save_figure(figure, bench.folder / "example", formats=("png",))
     table = markdown(["", *(f"{k} dimensions" for k in LATENT)], rows)
     return Section([text, table, pictures(paths)], {"mse": loss, "over_bound": ratio}, paths)
-
-
-def reconstructed(bench: Bench) -> dict[str, np.ndarray]:
-    """De-noised test spectra (n, 825) of every method."""
-    import jax.numpy as jnp
-
-    noise = jnp.asarray(bench.pairs.noisy)
-    found = {name: np.asarray(model(noise)) for name, model in bench.models.items()}
-    posterior = white_posterior(bench.network, bench.pairs.noisy, PAPER_NOISE)
-    found["ours"] = mean_of(bench.network, posterior)
-    found["bound"] = judged.bayes_bound(bench.pairs.noisy, PAPER_NOISE, bench.library).mean
-    found["noisy"] = np.asarray(bench.pairs.noisy)
-    return found

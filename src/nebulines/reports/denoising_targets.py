@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
 
 LEAST_COVER, MOST_COVER = 0.65, 0.71
 MOST_OVER_BOUND, MOST_OF_PCA = 1.05, 1.0 / 3.0
 FILLED = {"HALPHA6563": 0.31, "OIII5007": 0.38, "NII6583": 0.31}
 LEAST_RECOVERED, MOST_ABUNDANCE_ERROR, SPREAD_WITHIN = 0.99, 0.085, 0.1
+ORDERED = ("pca-4", "ae-4", "vae-4")
 LEAST_RATE, MOST_MINUTES = 100_000.0, 30.0
+ANY_NOISE = "means, errors, flags, any noise"
+PRODUCTS = "products of weights and pairs of vectors"
+"""Rates of the section on speed; the second is a part of the first."""
 _NUMBERS = Mapping[str, Any]
 
 
@@ -74,11 +79,21 @@ def _fluxes(found: _NUMBERS) -> Iterator[Target]:
                      f"{exact[line]['filled']:.3f}", value <= most)  # fmt: skip
     least = min(row["recovered"] for row in mine.values())
     yield Target("99 % of lines recovered", f"{least:.1%}", "", least >= LEAST_RECOVERED)
-    for kind in ("vae-4", "ae-4"):
-        if kind in found:
-            pair = [found[name]["HALPHA6563"]["filled"] for name in (kind, "pca-4")]
-            yield Target(f"order of the paper's Table 6: H-alpha of {kind} below PCA 4's",
-                         f"{pair[0]:.3f} against {pair[1]:.3f}", "", pair[0] < pair[1])  # fmt: skip
+    yield from _order(found)
+
+
+def _order(found: _NUMBERS) -> Iterator[Target]:
+    """Whether the paper's networks of four dimensions come in the order of its Table 6."""
+    paper = published("scourfield2023")["scatter"]
+    if not all(name in found for name in ORDERED):
+        return
+    for column, (key, what) in enumerate((("everywhere", "all points"), ("filled", "filled bins"))):
+        theirs = sorted(ORDERED, key=lambda name: paper[name][column])
+        value = {name: found[name]["HALPHA6563"][key] for name in ORDERED}
+        reached = ", ".join(f"{name} {value[name]:.3f}" for name in theirs)
+        limits = ", ".join(f"{paper[name][column]:g}" for name in theirs)
+        yield Target(f"order of the paper's Table 6, H-alpha, {what} ({limits})", reached, "",
+                     theirs == sorted(ORDERED, key=value.__getitem__))  # fmt: skip
 
 
 def _coverage(found: _NUMBERS) -> Iterator[Target]:
@@ -113,10 +128,12 @@ def _extremes(found: _NUMBERS) -> Iterator[Target]:
 
 
 def _speed(found: _NUMBERS) -> Iterator[Target]:
-    for name, rate in found.items():
-        value = rate["processor"]
+    rates = {name: rate["processor"] for name, rate in found.items()}
+    part = rates.pop(PRODUCTS, None)
+    for name, value in rates.items():
+        bound = f"{part:,.0f} for one step" if part and name == ANY_NOISE else ""
         yield Target(f"100 000 spectra/s on 2 cores, by processor time: {name}", f"{value:,.0f}",
-                     "", value >= LEAST_RATE)  # fmt: skip
+                     bound, value >= LEAST_RATE)  # fmt: skip
 
 
 def _training(card: _NUMBERS) -> Iterator[Target]:
