@@ -80,3 +80,19 @@ def test_peaks_fall_with_broadening():
     assert float(peak_ratio(60.0, 0.0, shape="sinc")) == pytest.approx(1.0, abs=1e-5)
     assert 0.3 < float(peak_ratio(60.0, 40.0, shape="sinc")) < 0.9
     assert NODE_STEP < 1.0  # finer than the critical sampling of a sinc
+
+
+def test_a_rare_kind_of_source_forgoes_its_share_of_the_score():
+    """It counts where it does clearly better than a common one, and by no more than it is told."""
+    windows = windows_of(40.0, 20.0, shape="sinc")
+
+    def score(strength, rarity):
+        kinds = windows._replace(strength=jnp.asarray(strength)[None], rarity=jnp.asarray(rarity))
+        return float(stack_lines(kinds, TRIALS, shape="sinc").score[0])
+
+    alike = [[1.0, 0.3]], [[0.0, 1.0]]
+    common, poor = (score(strength, [0.0]) for strength in alike)
+    assert poor < 0.5 * common
+    assert score(alike[0], [0.2]) == pytest.approx(0.8 * common, rel=1e-5)
+    assert score([*alike[0], *alike[1]], [0.0, 0.3]) == pytest.approx(common, rel=1e-5)
+    assert score([*alike[1], *alike[0]], [0.0, 0.3]) == pytest.approx(0.7 * common, rel=1e-5)

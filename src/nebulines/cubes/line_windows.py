@@ -37,6 +37,7 @@ class WindowPlan:
         sign: of the offset as the axis grows.
         separation: (L, L) [km/s].
         strength: (T, L) typical peaks.
+        rarity: (T,) of the kinds of source.
         continuum_half: half length of the local mean [channels]; 0 for one constant.
     """
 
@@ -47,8 +48,10 @@ class WindowPlan:
         place = geometry.rows(slice(0, 1)).positions(np.zeros(1))[0]
         gap = place[None, :] - place[:, None]
         self.separation = (self.sign * SPEED_OF_LIGHT_KMS * gap / place[:, None]).astype(np.float32)
-        peak = line_strengths(model.catalogue.names).flux / model.rest
+        strengths = line_strengths(model.catalogue.names)
+        peak = strengths.flux / model.rest
         self.strength = (peak / peak.max(axis=1, keepdims=True)).astype(np.float32)
+        self.rarity = strengths.rarity.astype(np.float32)
         values = np.atleast_2d(geometry.axis.values)[0]
         channel_kms = SPEED_OF_LIGHT_KMS * float(np.median(np.diff(values) / values[1:]))
         widest = float(np.nanmax(geometry.fwhm_kms())) / SINC_FWHM_PER_WIDTH
@@ -99,6 +102,7 @@ def cut_windows(
         width.astype(np.float32),
         plan.separation,
         plan.strength,
+        plan.rarity,
     )
 
 

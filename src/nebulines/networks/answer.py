@@ -88,10 +88,11 @@ def answer(
     """
     n = len(windows.data)
     ranges = Ranges(*(jnp.broadcast_to(part, n) for part in ranges))
+    own_axes = {"strength": 3, "separation": 3, "rarity": 2}  # of those that each spectrum has
     common = {
-        name: part
-        for name, part in (("strength", windows.strength), ("separation", windows.separation))
-        if part.ndim == 2
+        name: getattr(windows, name)
+        for name, axes in own_axes.items()
+        if jnp.ndim(getattr(windows, name)) < axes
     }
     own = windows._replace(**dict.fromkeys(common))
 

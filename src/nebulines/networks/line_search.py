@@ -2,7 +2,9 @@
 
 At every trial offset each line's flux in a triangular window is compared with typical relative
 strengths t_l of lines (see `nebulines.lines.line_strengths`): for weighted sums N_l of variance
-M_l the score is (sum_l t_l N_l)^2 / sum_l t_l^2 M_l, the improvement of chi2.
+M_l the score is (sum_l t_l N_l)^2 / sum_l t_l^2 M_l, the improvement of chi2. As in the search
+of the fit, a rare class forgoes a share of it: else a nebula whose [N II] outshines H-alpha, one
+line further on, would rival every H II region.
 """
 
 from __future__ import annotations
@@ -55,18 +57,19 @@ def trial_offsets(low: float, high: float) -> np.ndarray:
     return np.linspace(low, high, steps + -steps % 8 + 1).astype(np.float32)
 
 
-def search_lines(rows: Rows, strength: Array, trials: Array) -> Found:
+def search_lines(rows: Rows, strength: Array, trials: Array, rarity: Array | float = 0.0) -> Found:
     """Find the offset of every source.
 
     Args:
         rows: windows of n spectra.
         strength: (n, T, L) or (T, L) typical peaks of the lines.
         trials: (K,) evenly spaced offsets [km/s].
+        rarity: (n, T) or (T,) share of its score that a class forgoes, or 0.
 
     Returns:
         `Found` of the n spectra; the offset is refined by a parabola through three trials.
     """
-    score = search_scores(rows, strength, trials)  # trials first, spectra last
+    score = search_scores(rows, strength, trials, rarity)  # trials first, spectra last
     best = jnp.argmax(score, axis=0)
     step = trials[1] - trials[0]
     shift = _parabola(score, best)
@@ -78,12 +81,13 @@ def search_lines(rows: Rows, strength: Array, trials: Array) -> Found:
     return Found(trials[best] + step * shift, top, rival)
 
 
-def search_scores(rows: Rows, strength: Array, trials: Array) -> Array:
+def search_scores(rows: Rows, strength: Array, trials: Array, rarity: Array | float = 0.0) -> Array:
     """Score (K, n) of every trial, the better of two widths."""
     spacing = jnp.abs(rows.offset[:, 1] - rows.offset[:, 0])
     half = jnp.maximum(jnp.hypot(rows.width, TYPICAL_FWHM_KMS), 1.2 * spacing)
     signal, variance = _triangle_sums(rows, trials, half)
-    return _best_scores(signal, variance, strength)
+    share = 1.0 - jnp.atleast_2d(jnp.asarray(rarity)).T[:, None]
+    return _best_scores(signal, variance, strength, share)
 
 
 def _triangle_sums(rows: Rows, trials: Array, half: Array) -> tuple[Array, Array]:
@@ -110,12 +114,13 @@ def _triangle_sums(rows: Rows, trials: Array, half: Array) -> tuple[Array, Array
     return jax.lax.fori_loop(0, n_channels // together, add, sums)
 
 
-def _best_scores(signal: Array, variance: Array, strength: Array) -> Array:
-    """Best score (K, n) of T classes and two widths for sums (L, K, n) and their variances."""
+def _best_scores(signal: Array, variance: Array, strength: Array, share: Array) -> Array:
+    """Best score (K, n) of T classes, which keep a share (T, 1, n or 1) of it, and of two widths
+    for sums (L, K, n) and their variances."""
     shape = "tl" if strength.ndim == 2 else "ntl"
     numerator = jnp.einsum(f"{shape},lkn->tkn", strength, signal)
     denominator = jnp.einsum(f"{shape},lkn->tkn", strength**2, variance)
-    inverse = jnp.repeat(1.0 / jnp.maximum(denominator, 1e-6), VARIANCE_EVERY, axis=1)
+    inverse = jnp.repeat(share / jnp.maximum(denominator, 1e-6), VARIANCE_EVERY, axis=1)
     wide, growth = _widen(numerator)
     best = jnp.maximum(jnp.maximum(numerator, 0.0), jnp.maximum(wide, 0.0) / np.sqrt(growth))
     return jnp.max(jnp.square(best) * inverse[:, : best.shape[1]], axis=0)

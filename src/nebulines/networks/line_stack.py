@@ -83,7 +83,7 @@ def stack_lines(windows: LineWindows, trials: Array, *, shape: LineSpreadShape) 
         `Stack` of the n spectra.
     """
     rows = _spectra_last(windows)
-    found = search_lines(rows, windows.strength, jnp.asarray(trials))
+    found = search_lines(rows, windows.strength, jnp.asarray(trials), windows.rarity)
     present = jnp.any(windows.strength > 0, axis=-2)
     present = jnp.broadcast_to(present, windows.width.shape).T
     zero = rows.width / SINC_FWHM_PER_WIDTH

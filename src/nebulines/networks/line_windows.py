@@ -36,6 +36,7 @@ class LineWindows(NamedTuple):
             of line l, both at rest.
         strength: (n, T, L) or (T, L) typical peaks of the lines in T kinds of source; 0 for a
             line that is absent.
+        rarity: (n, T) or (T,) share of its score that a kind of source forgoes in the search.
     """
 
     data: Any
@@ -44,6 +45,7 @@ class LineWindows(NamedTuple):
     width: Any
     separation: Any
     strength: Any
+    rarity: Any = 0.0
 
 
 class Neighbour(NamedTuple):

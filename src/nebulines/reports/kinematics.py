@@ -72,7 +72,7 @@ class Plan:
                 if methods:
                     raise
                 missing[name] = str(error)
-        n, n_case, n_timing = (2000, 200, 8192) if quick else (10_000, 1000, 62_500)
+        n, n_case, n_timing = (2000, 200, 8192) if quick else (30_000, 1000, 62_500)
         n_exact = 50 if quick else 200
         return cls(
             folder, seed, n, n_case, n_timing, found, missing, truth_maps, quick, wide, n_exact

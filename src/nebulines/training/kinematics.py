@@ -97,19 +97,27 @@ class Both(NamedTuple):
     mock: Example
 
 
+MOCK_SHARE = 0.25
+"""Of a batch of both kinds, and of its loss."""
 _LARGEST_LOSS = 12.0  # of one spectrum: one whose lines were missed must not outweigh the rest
 
 
 def settling_loss(network: Kinematics, batch: Both, key: Array | None = None) -> Array:
     """Mean of -log p(u, r | spectrum) of both kinds, of measured spectra within their box."""
-    seen = batch.measured
+    measured = measured_loss(network, batch.measured)
+    return (1.0 - MOCK_SHARE) * measured + MOCK_SHARE * loss(network, batch.mock)
+
+
+def measured_loss(network: Kinematics, seen: Measured) -> Array:
+    """Mean of -log p(u, r | spectrum) of measured spectra within their box."""
     density = log_prob_within(network.posterior(seen.features, seen.snr), seen.box, seen.u, seen.r)
-    return 0.5 * (jnp.mean(jnp.minimum(-density, _LARGEST_LOSS)) + loss(network, batch.mock))
+    return jnp.mean(jnp.minimum(-density, _LARGEST_LOSS))
 
 
 def settling_task(network: Kinematics, learn: Measured, judge: Measured) -> Task:
-    """Going on with a trained network: half of a batch are spectra as a user's are measured, with
-    all that normalisation, continuum and the length of windows leave in them, half mock windows.
+    """Going on with a trained network: most of a batch are spectra as a user's are measured, with
+    all that normalisation, continuum and the length of windows leave in them, the rest
+    (`MOCK_SHARE`) mock windows.
 
     Args:
         network: to begin with.
@@ -118,7 +126,8 @@ def settling_task(network: Kinematics, learn: Measured, judge: Measured) -> Task
 
     def sample_of(measured: Measured, key: Array, n: int) -> Both:
         pick_key, mock_key = jax.random.split(key)
-        return Both(pick(measured, pick_key, n // 2), sample(mock_key, n - n // 2))
+        mock = int(MOCK_SHARE * n)
+        return Both(pick(measured, pick_key, n - mock), sample(mock_key, mock))
 
     return Task(
         "kinematics",

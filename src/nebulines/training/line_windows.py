@@ -45,10 +45,12 @@ class Truth(NamedTuple):
 
 class LineSets(NamedTuple):
     """Lines observed together, K sets of L slots: wavelengths (K, L) [Angstrom] (0 = empty),
-    typical peaks (K, T, L), and the slot (K, L) and factor (K, L) that tie a line's flux."""
+    typical peaks (K, T, L), the rarity (K, T) of such sources, and the slot (K, L) and factor
+    (K, L) that tie a line's flux."""
 
     wavelength: np.ndarray
     strength: np.ndarray
+    rarity: np.ndarray
     tied_to: np.ndarray
     tied_factor: np.ndarray
 
@@ -67,20 +69,21 @@ def line_sets() -> LineSets:
     slots = max(len(names) for names in sets)
     wavelength = np.zeros((len(sets), slots))
     strength = np.zeros((len(sets), 5, slots))
+    rarity = np.zeros(strength.shape[:2])
     tied_to = np.tile(np.arange(slots), (len(sets), 1))
     factor = np.ones((len(sets), slots))
     for k, names in enumerate(sets):
         rest = load_catalogue().select(names).wavelength_air
         wavelength[k, : len(names)] = rest
-        peak = line_strengths(names).flux / rest
-        strength[k, :, : len(names)] = (peak / peak.max(axis=1, keepdims=True))[
-            np.arange(5) % len(peak)
-        ]
+        typical = line_strengths(names)
+        peak, every = typical.flux / rest, np.arange(strength.shape[1]) % len(typical.flux)
+        strength[k, :, : len(names)] = (peak / peak.max(axis=1, keepdims=True))[every]
+        rarity[k] = typical.rarity[every]
         for tie in tied_groups(names):
             weak, strong = names.index(tie.weak), names.index(tie.strong)
             tied_to[k, weak] = strong
             factor[k, weak] = rest[strong] / rest[weak] / tie.ratio
-    return LineSets(wavelength, strength, tied_to, factor)
+    return LineSets(wavelength, strength, rarity, tied_to, factor)
 
 
 def mock_windows(
@@ -144,7 +147,10 @@ def _clean_windows(
     height = seen * snr[:, None]
     data = _signal(offset, velocity, broadening, height, width, separation, shape)
     weight = jnp.broadcast_to(jnp.where(present, 1.0, 0.0)[:, :, None], data.shape)
-    windows = LineWindows(data, weight, offset, width, separation, strength * present[:, None, :])
+    rarity = jnp.asarray(sets.rarity, jnp.float32)[chosen]
+    windows = LineWindows(
+        data, weight, offset, width, separation, strength * present[:, None, :], rarity
+    )
     return windows, index, Truth(velocity, broadening, snr)
 
 
