@@ -30,9 +30,10 @@ from nebulines.spectra import Flag
 RIVAL_CHI2 = 9.0
 """Improvement of chi2 by which the best velocity should beat the next best one."""
 
-PROFILE_STATISTIC = 12.0
-"""chi2 that another profile explains: exceeded by chance in 5 of 1000 single lines. With 20 it
-would be fewer than 1 in 5000, and 8 more of 100 pairs 60 to 200 km/s apart would be missed."""
+PROFILE_STATISTIC = 10.5
+"""chi2 that another profile explains: exceeded by chance in 10, 7 and 4 of 1000 single lines at R
+5000, 2000 and 1000. With 12 it would be 4, 4 and 1, and 2 more of 100 pairs 60 to 200 km/s apart
+would be missed."""
 OTHER_LINES_STATISTIC = 12.0
 """What all lines but one must then explain for a component."""
 PROFILE_AMPLITUDE = 0.02

@@ -6,9 +6,9 @@ proportion, another profile? Three families of profiles are tried, and none need
 - skewness and kurtosis, the third and fourth Gauss-Hermite functions of the fitted line (van der
   Marel & Franx 1993, ApJ 407, 525), for components that blend with it: z3^2 + z4^2;
 - a bump of the line's own width some widths off, for components that stand apart: z^2 where z > 0;
-- two narrow lines under a fitted line that has taken both for one, at the same mean and of the same
-  width together: of their sum in Gauss-Hermite functions the third to the eighth, the lower ones
-  being what the fit has taken already: z^2 where z > 0.
+- two narrower lines, of equal or unequal width, under a fitted line that has taken both for one, at
+  the same mean and of the same width together: of their sum in Gauss-Hermite functions the third
+  to the tenth, the lower ones being what the fit has taken already: z^2 where z > 0.
 
 z = sum_k r_k tau_k / |tau| with residuals r in sigma and the template tau = sum of the lines' own,
 each as high as its line. Without a second component r is white noise less its projection on the

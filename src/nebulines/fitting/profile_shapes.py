@@ -16,17 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.constants import FWHM_PER_SIGMA, SINC_FWHM_PER_WIDTH
 from nebulines.one_pass import sum_together
 
-BUMP_OFFSETS = (-7.4, -5.2, -3.2, 3.2, 5.2, 7.4)
+BUMP_OFFSETS = (-6.4, -4.8, -3.6, -2.6, 2.6, 3.6, 4.8, 6.4)
 """Centres of the bumps in sigma of the line."""
-BUMP_HALF_WIDTH = 2.3
+BUMP_HALF_WIDTH = 1.9
 """Half of a bump's base (a triangle) in sigma of the line."""
-SPLIT_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7)
+SPLIT_SHARES = (0.35, 0.5, 0.65)
 """Flux of the bluer of two lines under one."""
 SPLIT_DISTANCES = (0.6, 0.8, 0.9, 0.95)
 """Their dispersion in sigma of the line; what is left of its variance is their own."""
-SPLIT_ORDERS = range(3, 9)
+SPLIT_WIDTHS = (0.6, 1.6)
+"""Width of the redder of the two over that of the bluer."""
+SPLIT_SINC = 0.5
+"""Share of their variance, as that of a Gaussian of the same FWHM, that is a sinc's."""
+SPLIT_ORDERS = range(3, 11)
 """Gauss-Hermite functions that they are made of."""
 
 
@@ -111,16 +116,25 @@ def _hermite(u: Any, orders: Sequence[int]) -> list[Any]:
 @lru_cache
 def _splits() -> np.ndarray:
     """Two lines under one (T, orders) in Gauss-Hermite functions, of unit length: for a share f
-    and a dispersion d at -(1 - f) d / sqrt(f (1 - f)) and f d / sqrt(f (1 - f)), each of variance
-    1 - d^2."""
+    and a dispersion d at -(1 - f) d / sqrt(f (1 - f)) and f d / sqrt(f (1 - f)), of variance
+    1 - d^2 together."""
     u = np.linspace(-10.0, 10.0, 2001)
     with jax.ensure_compile_time_eval():
         functions = np.stack([np.asarray(f) for f in _hermite(u, tuple(SPLIT_ORDERS))])
     found = []
-    for share, d in product(SPLIT_SHARES, SPLIT_DISTANCES):
-        apart, own = d / np.sqrt(share * (1.0 - share)), np.sqrt(1.0 - d * d)
-        blue = np.exp(-0.5 * ((u + (1.0 - share) * apart) / own) ** 2)
-        red = np.exp(-0.5 * ((u - share * apart) / own) ** 2)
-        found.append(functions @ (share * blue + (1.0 - share) * red))
+    for share, d, ratio in product(SPLIT_SHARES, SPLIT_DISTANCES, SPLIT_WIDTHS):
+        apart = d / np.sqrt(share * (1.0 - share))
+        blue = (1.0 - d * d) / (share + (1.0 - share) * ratio**2)
+        lines = _line(u + (1.0 - share) * apart, blue), _line(u - share * apart, blue * ratio**2)
+        found.append(functions @ (share * lines[0] + (1.0 - share) * lines[1]))
     each = np.stack(found)
     return (each / np.linalg.norm(each, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _line(u: np.ndarray, variance: float) -> np.ndarray:
+    """A line of unit area, a sinc broadened by a Gaussian: its Fourier transform, up to the
+    sinc's end."""
+    end = np.pi * SINC_FWHM_PER_WIDTH / (FWHM_PER_SIGMA * np.sqrt(SPLIT_SINC * variance))
+    t = (np.arange(64) + 0.5) / 64 * end
+    weight = np.exp(-0.5 * (1.0 - SPLIT_SINC) * variance * t**2)
+    return np.cos(u[:, None] * t) @ weight * (end / 64 / np.pi)

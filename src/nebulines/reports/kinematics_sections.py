@@ -134,7 +134,7 @@ def blends(plan: Plan) -> Section:
         "times the flux; R 5000, S/N of the first 5 to 30. *lambda* is the chi2 that the best fit "
         "of one component leaves without noise: a test that knew both components would see a "
         "normal deviate of mean sqrt(lambda), and *ideal test* is how often that exceeds the "
-        f"threshold of the flag ({PROFILE_STATISTIC:g}, exceeded by chance in about 5 of "
+        f"threshold of the flag ({PROFILE_STATISTIC:g}, exceeded by chance in about 10 of "
         "1,000 single lines). *brighter*, *sum*: velocity and broadening within 3 stated errors "
         "of the brighter component, and of both together (flux-weighted mean and dispersion). "
         "*safe*: flagged, or covers the brighter, or, where lambda is below the threshold and one "
