@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple
+import itertools
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.fitting.tiles import tile_indices, tile_size
+from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.galaxies.denoising.rest_grid import OnGrid
 from nebulines.galaxies.starlight.continuum_search import find_shift
-from nebulines.galaxies.starlight.continuum_step import Shape, Stepped, Tables, take_step
+from nebulines.galaxies.starlight.continuum_step import (
+    POLYNOMIAL_ORDER,
+    Moving,
+    Shape,
+    Stepped,
+    Tables,
+    take_step,
+)
 from nebulines.galaxies.starlight.lines import LinePlaces, line_profiles
 from nebulines.galaxies.starlight.stellar_basis import StellarBasis
-from nebulines.galaxies.starlight.velocity_kernel import shift_table
+from nebulines.galaxies.starlight.velocity_kernel import shift_table, taps_for
 from nebulines.models.continuum import legendre_basis
 
-POLYNOMIAL_ORDER = 6
-"""Of the multiplicative polynomial that stands for errors of the flux calibration."""
 _SAMPLED = 4  # every so many channels are enough for a median
 START_VARIANCE = 4.0
 START_REDDENING = 0.1
 TILE_ROWS = 16
+PIECE_CHANNELS = 384
+"""Channels whose vectors a tile moves at once: they stay in the cache."""
 FIRST_REACH = 7200.0
 FIRST_VECTORS = 14
-"""The first fit goes up to this rest wavelength [Angstrom] with this many vectors of the basis,
-which is enough for kinematics and reddening and takes half the time."""
+FIRST_TEMPLATES = 32
+"""The first fit goes up to this rest wavelength [Angstrom] with this many vectors of the basis and
+at most so many templates, which is enough for kinematics and reddening and takes a third of the
+time."""
 Plan = tuple[tuple[str, int], ...]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Starlight(NamedTuple):
@@ -102,13 +114,14 @@ def fit_starlight(
     first = start is None
     n, p = data.flux.shape
     reach_p = _first_channels(basis) if first else p
-    tables = _tables(basis, reach_p, FIRST_VECTORS if first else len(basis.vectors))
+    tables = partial(_tables, basis, reach_p, first)
     weight = np.where(used, data.weight, 0.0)
     scale = _scale(weight)
     flux = (data.flux[:, :reach_p] / scale[:, None]).astype(np.float32)
     weight = (weight * scale[:, None] ** 2).astype(np.float32)
     near = np.arange(reach_p) if near is None else near
     reach = [jnp.asarray(x, jnp.float32) for x in (near, np.diff(basis.grid.edges)[near])]
+    channels = jnp.asarray(near, jnp.int32)
     if start is None:
         start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
         start[:, 1:3] = START_VARIANCE, START_REDDENING
@@ -117,24 +130,20 @@ def fit_starlight(
         plan = _REFINING
 
     def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        gas = Gas(jnp.zeros((len(rows), 0, len(near)), jnp.float32), near)
+        gas = Gas(jnp.zeros((len(rows), 0, len(near)), jnp.float32), channels)
         if places is not None:
             here = (jnp.asarray(x[rows], jnp.float32) for x in places)
-            gas = Gas(line_profiles(*here, *reach), near)
+            gas = Gas(line_profiles(*here, *reach), channels)
         here_weight = weight[rows, :reach_p]
         done, kept = _run(_shape(start[rows]), tables, flux[rows], here_weight, gas, plan)
         kept = np.concatenate([kept, weight[rows, reach_p:]], axis=1)
         return (*_arrays(done, p), kept)
 
-    parts = _in_tiles(work, n)
-    return _in_units(parts, scale)
-
-
-def _in_tiles(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> list[Any]:
-    """``work`` on tiles of rows, one after the other: the matrix products of a tile use all cores
-    by themselves, and those of two tiles at once can wait for each other's threads for ever."""
-    pieces = [work(rows) for rows in tile_indices(n, tile_size(n, TILE_ROWS))]
-    return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]
+    # spectra that need kernels of the same width share tiles
+    order = np.argsort(start[:, 1], kind="stable")
+    parts = run_tiles(lambda rows: work(order[rows]), n, tile_size(n, TILE_ROWS))
+    light = _in_units([part[np.argsort(order)] for part in parts], scale)
+    return light._replace(weights=_of_all(light.weights, basis)) if first else light
 
 
 _FROM_START: Plan = (("kinematics", 2), ("clip", 6), ("kinematics", 1))
@@ -143,34 +152,35 @@ _REFINING: Plan = (("polynomial", 1), ("clip", 4), ("judge", 1))
 how many sigma channels are left out; the last step of all says how sure the answer is."""
 
 
+_MOVING: dict[str, Moving] = {"kinematics": "dust", "polynomial": "polynomial", "judge": "dust"}
+
+
 class Gas(NamedTuple):
     """Profiles (n, L, m) of gas lines on the channels ``near`` (m,)."""
 
     profiles: jax.Array
-    near: np.ndarray
+    near: jax.Array
 
 
 def _run(
-    shape: Shape, tables: Tables, flux: Any, weight: Any, gas: Gas, plan: Plan
+    shape: Shape,
+    tables: Callable[[int], Tables],
+    flux: Any,
+    weight: Any,
+    gas: Gas,
+    plan: Plan,
 ) -> tuple[Stepped, np.ndarray]:
     """The steps of a plan; returns the last one with the latest shape, and the weights it used."""
-    with_gas = gas.profiles.shape[1] > 0
     step: Any = None
     for what, times in plan:
         if what == "clip":
             weight = _clipped(flux, weight, step, times)
             continue
         for _ in range(times):
-            step = take_step(shape, tables, flux, weight, *gas, _free(what), with_gas=with_gas)
+            here = tables(taps_for(np.asarray(shape.velocity), np.asarray(shape.variance)))
+            step = take_step(shape, here, flux, weight, *gas, moving=_MOVING[what])
             shape = shape if what == "judge" else step.shape
     return step._replace(shape=shape), weight
-
-
-def _free(what: str) -> jnp.ndarray:
-    kinematics = [1.0, 1.0]
-    dust = [float(what in ("kinematics", "judge"))]
-    polynomial = [float(what in ("polynomial",))] * POLYNOMIAL_ORDER
-    return jnp.array(kinematics + dust + polynomial, jnp.float32)
 
 
 def _clipped(flux: Any, weight: Any, step: Stepped, sigma: float) -> np.ndarray:
@@ -230,11 +240,34 @@ def _first_channels(basis: StellarBasis) -> int:
     return last if basis.grid.size > last > 0.5 * basis.grid.size else basis.grid.size
 
 
+def _few(basis: StellarBasis) -> np.ndarray:
+    """Numbers of the templates of the first fit: every second, third ... of the basis."""
+    return np.arange(0, len(basis.mixing), -(-len(basis.mixing) // FIRST_TEMPLATES))
+
+
+def _of_all(weights: np.ndarray, basis: StellarBasis) -> np.ndarray:
+    """Weights (n, few) of the first fit among those (n, k) of all templates."""
+    every = np.zeros((len(weights), len(basis.mixing)), weights.dtype)
+    every[:, _few(basis)] = weights
+    return every
+
+
 @lru_cache(maxsize=8)
-def _tables(basis: StellarBasis, p: int, r: int) -> Tables:
-    """What the compiled step needs of the first p channels and r vectors of a basis."""
+def _tables(basis: StellarBasis, p: int, first: bool, taps: int) -> Tables:
+    """What the compiled step needs of the first p channels, for a kernel of some taps; ``first``:
+    with the few vectors and templates of the first fit."""
     along = np.linspace(-1.0, 1.0, basis.grid.size)
     polynomials = legendre_basis(along, POLYNOMIAL_ORDER)[1:, :p]
-    single = [basis.vectors[:r, :p], basis.mixing[:, :r], basis.dust[:p], polynomials]
-    vectors, mixing, dust, rows = (jnp.asarray(part, jnp.float32) for part in single)
-    return Tables(shift_table(vectors), mixing, dust, rows)
+    r = FIRST_VECTORS if first else len(basis.vectors)
+    mixing = basis.mixing[_few(basis), :r] if first else basis.mixing
+    single = [basis.vectors[:r, :p], mixing, basis.dust[:p], polynomials]
+    vectors, mixed, dust, rows = (jnp.asarray(part, jnp.float32) for part in single)
+    table, ends = shift_table(vectors, taps), _piece_ends(p)
+    pieces = [jnp.array(table[:, :, a:b]) for a, b in itertools.pairwise(ends)]
+    around = ((0, 0), (taps // 2, taps // 2))
+    return Tables(tuple(pieces), jnp.pad(vectors, around, mode="edge"), mixed, dust, rows)
+
+
+def _piece_ends(p: int) -> np.ndarray:
+    """Borders of pieces of p channels, `PIECE_CHANNELS` or a little more each."""
+    return np.linspace(0, p, max(p // PIECE_CHANNELS, 1) + 1).round().astype(int)

@@ -13,27 +13,43 @@ dm/dv = -m', dm/dq = m''/2.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import NamedTuple
+from threading import Lock
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_factor, cho_solve
+import numpy as np
+from jax.scipy.linalg import cho_factor
 
-from nebulines.galaxies.starlight.nnls import NonNegative, solve_nonnegative
-from nebulines.galaxies.starlight.velocity_kernel import curvature, moved, slope
+from nebulines.fitting.small_solve import forward_substitute, inverse
+from nebulines.galaxies.starlight.nnls import solve_nonnegative
+from nebulines.galaxies.starlight.velocity_kernel import (
+    convolved,
+    curvature,
+    gathered,
+    kernel,
+    moved,
+    slope,
+)
+from nebulines.kept_programs import keep_programs
 
 LARGEST_SHIFT = 5.0
 LARGEST_VARIANCE = 36.0
 LARGEST_REDDENING = 1.5
 LARGEST_COEFFICIENT = 0.5
+POLYNOMIAL_ORDER = 6
+"""Of the multiplicative polynomial that stands for errors of the flux calibration."""
 _NNLS_STEPS = 8
 _LONGEST = (1.5, 6.0, 0.2, 0.2)
 _PRIOR_SIGMA = (5.0, 12.0, 3.0, 0.3)
 _PRIOR_MEAN = (0.0, 4.0, 0.1, 0.0)
 """Of v [channels], q [channels^2], E(B-V) [mag] and a polynomial's coefficient: where the data say
 nothing, the answer stays there."""
-_HELD = 1e12
+Moving = Literal["dust", "polynomial"]
+"""What moves in a step beside v and q: E(B-V), with the polynomial held, or the reverse."""
+_LAPACK = Lock()
+"""XLA's programs with LAPACK in them can wait for each other for ever when two threads run them;
+those without do not."""
 
 
 class Shape(NamedTuple):
@@ -47,10 +63,12 @@ class Shape(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What all spectra share: shifted vectors (TAPS, r, p), mixing (k, r), dust (p,) and the
-    polynomials (P, p)."""
+    """What all spectra share: shifted vectors (taps, r, c) of pieces of c channels that follow
+    each other, the vectors (r, p + taps) with their ends continued, mixing (k, r), dust (p,) and
+    the polynomials (P, p)."""
 
-    shifted: jax.Array
+    shifted: tuple[jax.Array, ...]
+    vectors: jax.Array
     mixing: jax.Array
     dust: jax.Array
     polynomials: jax.Array
@@ -90,16 +108,29 @@ class _Gas(NamedTuple):
     taken: jax.Array
 
 
+class _Weighed(NamedTuple):
+    """The model before its linear part is solved: the kernels (n, taps), square root of the
+    weight, reddening and light (n, p), the gas, and the normal equations of the vectors (n, r, r),
+    (n, r), gas projected out."""
+
+    taps: jax.Array
+    root: jax.Array
+    reddened: jax.Array
+    light: jax.Array
+    gas: _Gas | None
+    gram: jax.Array
+    moment: jax.Array
+
+
 class _Linear(NamedTuple):
-    """The linear part: template weights, the mixture of vectors (n, r), Hessian of the templates
-    with the barrier (n, k, k)."""
+    """The linear part: template weights (n, k), the mixture of vectors (n, r), and the covariance
+    that the templates' freedom leaves to it (n, r, r)."""
 
-    solved: NonNegative
+    weights: jax.Array
     mixture: jax.Array
-    hessian: jax.Array
+    freedom: jax.Array
 
 
-@partial(jax.jit, static_argnames=("with_gas",))
 def take_step(
     shape: Shape,
     tables: Tables,
@@ -107,9 +138,8 @@ def take_step(
     weight: jax.Array,
     profiles: jax.Array,
     near: jax.Array,
-    free: jax.Array,
     *,
-    with_gas: bool,
+    moving: Moving,
 ) -> Stepped:
     """Solve the linear part at a shape and improve the shape.
 
@@ -119,73 +149,112 @@ def take_step(
         data, weight: (n, p) flux and inverse variance, in units in which the noise is about 1.
         profiles: (n, L, m) gas lines on the channels ``near``; (n, 0, m) without.
         near: (m,) numbers of the channels that lines may reach.
-        free: (3 + P,) 1 for what may move, 0 for what is held.
-        with_gas: whether there are profiles.
+        moving: what may move beside the kinematics.
 
     Returns:
-        `Stepped`.
+        `Stepped`; its variance of E(B-V) is 0 where this is held.
     """
-    root = jnp.sqrt(weight)
-    target = data * root
-    broad = moved(shape.velocity, shape.variance, tables.shifted)
-    reddened = jnp.exp(-shape.reddening[:, None] * tables.dust)
-    calibration = 1.0 + shape.polynomial @ tables.polynomials
-    light = reddened * calibration
-    vectors = broad * (light * root)[:, None, :]
-    gas = None
-    if with_gas:
-        lines = profiles * root[:, None, near]
-        gas = _gas(lines, vectors[:, :, near], target[:, near])
-    linear = _solve_linear(vectors, target, gas, near, tables.mixing)
-    bare = jnp.einsum("na,nap->np", linear.mixture, broad)
-    amplitude, gas_model = _amplitudes(gas, linear, near, data)
-    residual = target - bare * light * root - gas_model
-    directions = _directions(bare, light * root, reddened * root, tables)
-    normal = _normal(directions, vectors, gas, near, linear, tables.mixing)
-    change, inverse = _improve(shape, normal, directions, residual, free)
-    safe = jnp.where(root > 0, root, 1.0)
-    return Stepped(
-        _bounded(_flat(shape) + change),
-        bare * light,
-        jnp.where(root > 0, gas_model / safe, 0.0),
-        amplitude,
-        _added_variance(gas, linear, tables.mixing, amplitude),
-        linear.solved.x,
-        jnp.diagonal(inverse, axis1=1, axis2=2)[:, :3],
-        jnp.sum(residual**2, axis=1),
-    )
+    weighed = _weigh(shape, tables, data, weight, profiles, near)
+    with _LAPACK:
+        linear = jax.block_until_ready(_solve_linear(weighed.gram, weighed.moment, tables.mixing))
+    return _move(shape, tables, data, near, weighed, linear, moving=moving)
 
 
-def _gas(lines: jax.Array, vectors: jax.Array, target: jax.Array) -> _Gas:
-    gram = jnp.einsum("nap,nbp->nab", lines, lines)
-    size = jnp.diagonal(gram, axis1=1, axis2=2)
-    ridge = jnp.where(size > 0, 1e-6 * size, 1.0)
-    eye = jnp.eye(lines.shape[1], dtype=lines.dtype)
-    factor = cho_factor(gram + ridge[:, :, None] * eye, lower=True)
-    inverse = cho_solve(factor, jnp.broadcast_to(eye, gram.shape))
-    alone = jnp.einsum("nab,nb->na", inverse, jnp.einsum("nap,np->na", lines, target))
-    taken = inverse @ jnp.einsum("nap,nbp->nab", lines, vectors)
-    return _Gas(lines, inverse, alone, taken)
-
-
-def _solve_linear(
-    vectors: jax.Array,
-    target: jax.Array,
-    gas: _Gas | None,
+@keep_programs()
+def _weigh(
+    shape: Shape,
+    tables: Tables,
+    data: jax.Array,
+    weight: jax.Array,
+    profiles: jax.Array,
     near: jax.Array,
-    mixing: jax.Array,
-) -> _Linear:
-    gram = jnp.einsum("nap,nbp->nab", vectors, vectors)
-    moment = jnp.einsum("nap,np->na", vectors, target)
-    if gas is not None:
-        mixed = jnp.einsum("nap,nbp->nab", gas.lines, vectors[:, :, near])
+) -> _Weighed:
+    n_taps = len(tables.shifted[0])
+    taps = kernel(shape.velocity, shape.variance, n_taps)
+    root = jnp.sqrt(weight)
+    reddened = jnp.exp(-shape.reddening[:, None] * tables.dust)
+    light = reddened * (1.0 + shape.polynomial @ tables.polynomials)
+    gram, moment = _products(taps, tables.shifted, light * root, data * root)
+    gas = None
+    if profiles.shape[1]:
+        ahead = near + n_taps - jnp.arange(n_taps)[:, None]
+        under = moved(taps, jnp.moveaxis(tables.vectors[:, ahead], 0, 1))
+        under = under * (light * root)[:, None, near]
+        gas, mixed = _gas(profiles * root[:, None, near], under, (data * root)[:, near])
         gram = gram - jnp.einsum("nga,ngb->nab", mixed, gas.taken)
         moment = moment - jnp.einsum("nga,ng->na", mixed, gas.alone)
+    return _Weighed(taps, root, reddened, light, gas, gram, moment)
+
+
+def _products(
+    taps: jax.Array, shifted: tuple[jax.Array, ...], light: jax.Array, target: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Products of the moved vectors with each other (n, r, r) and with the target (n, r), piece by
+    piece: all vectors of a tile at once would not fit the cache."""
+    n, r = len(taps), shifted[0].shape[1]
+    gram, moment, start = jnp.zeros((n, r, r), taps.dtype), jnp.zeros((n, r), taps.dtype), 0
+    for piece in shifted:
+        here = slice(start, start + piece.shape[2])
+        vectors = moved(taps, piece) * light[:, None, here]
+        gram = gram + jnp.einsum("nap,nbp->nab", vectors, vectors)
+        moment = moment + jnp.einsum("nap,np->na", vectors, target[:, here])
+        start = here.stop
+    return gram, moment
+
+
+def _gas(lines: jax.Array, vectors: jax.Array, target: jax.Array) -> tuple[_Gas, jax.Array]:
+    """The gas, and the products (n, L, r) of its lines with the vectors."""
+    solved = inverse(jnp.einsum("nap,nbp->nab", lines, lines), 1e-6)
+    alone = jnp.einsum("nab,nb->na", solved, jnp.einsum("nap,np->na", lines, target))
+    mixed = jnp.einsum("nap,nbp->nab", lines, vectors)
+    return _Gas(lines, solved, alone, solved @ mixed), mixed
+
+
+@jax.jit  # LAPACK is set up where a program is traced, so that it cannot be kept
+def _solve_linear(gram: jax.Array, moment: jax.Array, mixing: jax.Array) -> _Linear:
     templates = jnp.einsum("ka,nab,lb->nkl", mixing, gram, mixing)
     solved = solve_nonnegative(templates, moment @ mixing.T, steps=_NNLS_STEPS)
     size = jnp.diagonal(templates, axis1=1, axis2=2)
     stiff = (solved.barrier + 1e-5 * size)[:, :, None] * jnp.eye(len(mixing), dtype=gram.dtype)
-    return _Linear(solved, solved.x @ mixing, templates + stiff)
+    lower, _ = cho_factor(templates + stiff, lower=True)
+    many = jnp.broadcast_to(mixing, (len(gram), *mixing.shape))
+    # LAPACK would call up threads for so many columns
+    half = forward_substitute(lower, many)
+    return _Linear(solved.x, solved.x @ mixing, jnp.einsum("nka,nkb->nab", half, half))
+
+
+@keep_programs(static_argnames=("moving",))
+def _move(
+    shape: Shape,
+    tables: Tables,
+    data: jax.Array,
+    near: jax.Array,
+    weighed: _Weighed,
+    linear: _Linear,
+    *,
+    moving: Moving,
+) -> Stepped:
+    root, gas = weighed.root, weighed.gas
+    light = weighed.light * root
+    half = weighed.taps.shape[1] // 2
+    bare = convolved(weighed.taps, linear.mixture @ tables.vectors[:, half:-half])
+    amplitude, gas_model = _amplitudes(gas, linear, near, data)
+    residual = (data - bare * weighed.light) * root - gas_model
+    directions = _directions(bare, light, weighed.reddened * root, tables, moving)
+    crossed = _crossed(directions, bare, weighed, tables, moving)
+    normal = _normal(directions, crossed, gas, near, linear)
+    change, variance = _improve(shape, normal, directions, residual, moving)
+    safe = jnp.where(root > 0, root, 1.0)
+    return Stepped(
+        _bounded(_flat(shape) + change),
+        bare * weighed.light,
+        jnp.where(root > 0, gas_model / safe, 0.0),
+        amplitude,
+        _added_variance(gas, linear, amplitude),
+        linear.weights,
+        variance[:, :3],
+        jnp.sum(residual**2, axis=1),
+    )
 
 
 def _amplitudes(
@@ -199,57 +268,77 @@ def _amplitudes(
     return amplitude, jnp.zeros_like(data).at[:, near].set(model)
 
 
-def _directions(bare: jax.Array, light: jax.Array, plain: jax.Array, tables: Tables) -> jax.Array:
-    """Derivatives (n, 3 + P, p) of the weighted model."""
-    first = jnp.stack(
-        [-slope(bare) * light, 0.5 * curvature(bare) * light, -tables.dust * bare * light], axis=1
-    )
-    return jnp.concatenate([first, (bare * plain)[:, None, :] * tables.polynomials], axis=1)
+def _directions(
+    bare: jax.Array, light: jax.Array, plain: jax.Array, tables: Tables, moving: Moving
+) -> jax.Array:
+    """Derivatives (n, D, p) of the weighted model: by v, q, and what else moves."""
+    kinematics = [-slope(bare) * light, 0.5 * curvature(bare) * light]
+    if moving == "dust":
+        return jnp.stack([*kinematics, -tables.dust * bare * light], axis=1)
+    calibration = (bare * plain)[:, None, :] * tables.polynomials
+    return jnp.concatenate([jnp.stack(kinematics, axis=1), calibration], axis=1)
+
+
+def _moved_columns(moving: Moving) -> np.ndarray:
+    """Which numbers of a shape the derivatives belong to."""
+    polynomial = np.arange(3, 3 + POLYNOMIAL_ORDER)
+    return np.array([0, 1, 2]) if moving == "dust" else np.array([0, 1, *polynomial])
+
+
+def _crossed(
+    directions: jax.Array, bare: jax.Array, weighed: _Weighed, tables: Tables, moving: Moving
+) -> jax.Array:
+    """Products (n, D, r) of the derivatives with the moved vectors, by moving the derivatives back
+    instead. Polynomials are so smooth that they are taken as constant under a kernel."""
+    light = (weighed.light * weighed.root)[:, None, :]
+    half = weighed.taps.shape[1] // 2
+    if moving == "dust":
+        return gathered(weighed.taps, directions * light) @ tables.vectors.T
+    calibration = (bare * weighed.reddened * weighed.root)[:, None, :]
+    back = gathered(weighed.taps, jnp.concatenate([directions[:, :2], calibration], axis=1) * light)
+    polynomials = jnp.pad(tables.polynomials, ((0, 0), (half, half)), mode="edge")
+    bent = polynomials[:, None, :] * tables.vectors
+    kinematics = jnp.einsum("nap,rp->nar", back[:, :2], tables.vectors)
+    return jnp.concatenate([kinematics, jnp.einsum("np,jrp->njr", back[:, 2], bent)], axis=1)
 
 
 def _normal(
-    directions: jax.Array,
-    vectors: jax.Array,
-    gas: _Gas | None,
-    near: jax.Array,
-    linear: _Linear,
-    mixing: jax.Array,
+    directions: jax.Array, cross: jax.Array, gas: _Gas | None, near: jax.Array, linear: _Linear
 ) -> jax.Array:
     """Gram matrix of the derivatives with gas and templates projected out."""
     normal = jnp.einsum("nap,nbp->nab", directions, directions)
-    cross = jnp.einsum("nap,nbp->nab", directions, vectors)
     if gas is not None:
         seen = jnp.einsum("nap,ngp->nag", directions[:, :, near], gas.lines)
         normal = normal - jnp.einsum("nag,ngh,nbh->nab", seen, gas.inverse, seen)
         cross = cross - seen @ gas.taken
-    cross = cross @ mixing.T
-    factor = cho_factor(linear.hessian, lower=True)
-    return normal - cross @ cho_solve(factor, jnp.swapaxes(cross, 1, 2))
+    return normal - jnp.einsum("nar,nrs,nbs->nab", cross, linear.freedom, cross)
 
 
 def _improve(
-    shape: Shape, normal: jax.Array, directions: jax.Array, residual: jax.Array, free: jax.Array
+    shape: Shape, normal: jax.Array, directions: jax.Array, residual: jax.Array, moving: Moving
 ) -> tuple[jax.Array, jax.Array]:
-    """The Gauss-Newton step (n, 3 + P), no longer than allowed, and the inverse of its matrix."""
-    kinds = jnp.minimum(jnp.arange(len(free)), 3)
+    """The Gauss-Newton step (n, 3 + P), no longer than allowed, and the variances (n, 3 + P); 0
+    for what is held."""
+    columns = _moved_columns(moving)
+    kinds = np.minimum(columns, 3)
     tight = jnp.asarray(_PRIOR_SIGMA)[kinds] ** -2
     mean, longest = jnp.asarray(_PRIOR_MEAN)[kinds], jnp.asarray(_LONGEST)[kinds]
     diagonal = jnp.maximum(jnp.diagonal(normal, axis1=1, axis2=2), 0.0)
-    stiff = tight + 1e-4 * diagonal + (1.0 - free) * _HELD
-    inverse = jnp.linalg.inv(normal + stiff[:, :, None] * jnp.eye(len(free), dtype=normal.dtype))
-    gradient = jnp.einsum("nap,np->na", directions, residual)
-    pull = (gradient + tight * (mean - _flat(shape))) * free
-    return jnp.clip(jnp.einsum("nab,nb->na", inverse, pull), -longest, longest) * free, inverse
+    stiff = (tight + 1e-4 * diagonal)[:, :, None] * jnp.eye(len(columns), dtype=normal.dtype)
+    solved = inverse(normal + stiff)
+    flat = _flat(shape)
+    pull = jnp.einsum("nap,np->na", directions, residual) + tight * (mean - flat[:, columns])
+    change = jnp.clip(jnp.einsum("nab,nb->na", solved, pull), -longest, longest)
+    none = jnp.zeros_like(flat)
+    variance = jnp.diagonal(solved, axis1=1, axis2=2)
+    return none.at[:, columns].set(change), none.at[:, columns].set(variance)
 
 
-def _added_variance(
-    gas: _Gas | None, linear: _Linear, mixing: jax.Array, amplitude: jax.Array
-) -> jax.Array:
+def _added_variance(gas: _Gas | None, linear: _Linear, amplitude: jax.Array) -> jax.Array:
     """(n, L) variance of the gas's amplitudes that comes from the templates' freedom."""
     if gas is None:
         return jnp.zeros_like(amplitude)
-    path = jnp.swapaxes(gas.taken @ mixing.T, 1, 2)
-    return jnp.sum(path * cho_solve(cho_factor(linear.hessian, lower=True), path), axis=1)
+    return jnp.einsum("nga,nab,ngb->ng", gas.taken, linear.freedom, gas.taken)
 
 
 def _flat(shape: Shape) -> jax.Array:

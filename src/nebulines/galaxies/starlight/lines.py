@@ -12,6 +12,7 @@ from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, RestGrid
 from nebulines.galaxies.widths.equivalent_widths import masked_lines
 from nebulines.galaxies.widths.line_masks import HALF_WIDTH_KMS
+from nebulines.kept_programs import keep_programs
 from nebulines.lines import load_catalogue
 from nebulines.spectral_axis import Medium
 
@@ -78,7 +79,7 @@ def line_places(
     return LinePlaces(doppler - offset[:, None], np.maximum(sigma, 0.2))
 
 
-@jax.jit
+@keep_programs()
 def line_profiles(
     centre: jax.Array, sigma: jax.Array, channel: jax.Array, width: jax.Array
 ) -> jax.Array:

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 TAPS = 48
 """Channels of the velocity kernel: shifts of 6 and sigmas of 6 channels fit in."""
+FEW_TAPS = 32
+"""Those of the kernels that need no more, which most do not."""
+_REACH = 4.0  # sigmas
 
 
-def shift_table(vectors: jax.Array) -> jax.Array:
-    """Vectors (r, p) moved by -TAPS/2 ... TAPS/2 - 1 channels: (TAPS, r, p), constant beyond their
+def taps_for(velocity: np.ndarray, variance: np.ndarray) -> int:
+    """Channels that the widest of some kernels needs.
+
+    Example:
+        >>> taps_for(np.array([0.5, -1.0]), np.array([4.0, 9.0])), taps_for(np.ones(1), 20.0)
+        (32, 48)
+    """
+    reach = np.abs(velocity) + _REACH * np.sqrt(variance)
+    return FEW_TAPS if np.max(reach, initial=0.0) < FEW_TAPS // 2 else TAPS
+
+
+def shift_table(vectors: jax.Array, taps: int = TAPS) -> jax.Array:
+    """Vectors (r, p) moved by -taps/2 ... taps/2 - 1 channels: (taps, r, p), constant beyond their
     ends."""
-    half = TAPS // 2
+    half = taps // 2
     padded = jnp.pad(vectors, ((0, 0), (half, half)), mode="edge")
     p = vectors.shape[1]
     return jnp.stack([padded[:, half - t : half - t + p] for t in range(-half, half)])
 
 
-def kernel(velocity: jax.Array, variance: jax.Array) -> jax.Array:
-    """Gaussians (n, TAPS) of mean ``velocity`` and variance ``variance`` [channels], exact for
+def kernel(velocity: jax.Array, variance: jax.Array, taps: int = TAPS) -> jax.Array:
+    """Gaussians (n, taps) of mean ``velocity`` and variance ``variance`` [channels], exact for
     what the grid resolves, however narrow: the inverse Fourier transform of exp(-q w^2 / 2).
 
     Example:
@@ -27,19 +42,48 @@ def kernel(velocity: jax.Array, variance: jax.Array) -> jax.Array:
         >>> round(float(taps.sum()), 4), round(float(taps[0, TAPS // 2]), 4)
         (1.0, 0.1995)
     """
-    half = TAPS // 2
+    half = taps // 2
     tap = jnp.arange(-half, half, dtype=velocity.dtype)
-    frequency = 2.0 * jnp.pi / TAPS * jnp.arange(-half, half, dtype=velocity.dtype)
+    frequency = 2.0 * jnp.pi / taps * jnp.arange(-half, half, dtype=velocity.dtype)
     damping = jnp.exp(-0.5 * variance[:, None] * frequency**2)
     phase = frequency[:, None] * (tap - velocity[:, None])[:, None, :]
-    return jnp.einsum("nf,nft->nt", damping, jnp.cos(phase)) / TAPS
+    return jnp.einsum("nf,nft->nt", damping, jnp.cos(phase)) / taps
 
 
-def moved(velocity: jax.Array, variance: jax.Array, shifted: jax.Array) -> jax.Array:
-    """The vectors of a shift table, moved and broadened for n spectra: (n, r, p)."""
-    taps, r, p = shifted.shape
-    flat = kernel(velocity, variance) @ shifted.reshape(taps, r * p)
-    return flat.reshape(len(velocity), r, p)
+def moved(taps: jax.Array, shifted: jax.Array) -> jax.Array:
+    """Vectors of a shift table (taps, r, p), moved and broadened by n kernels: (n, r, p)."""
+    t, r, p = shifted.shape
+    return (taps @ shifted.reshape(t, r * p)).reshape(len(taps), r, p)
+
+
+def convolved(taps: jax.Array, values: jax.Array) -> jax.Array:
+    """Rows (n, p), each moved and broadened by its own kernel (n, taps), constant beyond their
+    ends.
+
+    Example:
+        >>> one = jnp.zeros((1, 9)).at[0, 4].set(1.0)
+        >>> convolved(jnp.array([[0.0, 0.0, 0.75, 0.25]]), one)[0, 3:7].tolist()
+        [0.0, 0.75, 0.25, 0.0]
+    """
+    t, p = taps.shape[1], values.shape[1]
+    padded = jnp.pad(values, ((0, 0), (t // 2, t // 2)), mode="edge")
+    padded = _kept(padded)
+    parts = [taps[:, i, None] * padded[:, t - i : t - i + p] for i in range(t)]
+    return _kept(sum(parts[1:], parts[0]))
+
+
+def gathered(taps: jax.Array, values: jax.Array) -> jax.Array:
+    """The transpose of `convolved` for rows (n, d, p): what each channel of vectors that are
+    continued by taps/2 on both sides adds to their products with the moved vectors,
+    (n, d, p + taps)."""
+    t, p = taps.shape[1], values.shape[2]
+    padded = _kept(jnp.pad(values, ((0, 0), (0, 0), (t, t))))
+    parts = [taps[:, i, None, None] * padded[:, :, i : i + p + t] for i in range(t)]
+    return _kept(sum(parts[1:], parts[0]))
+
+
+_kept = jax.lax.optimization_barrier
+"""What is not to be worked out again for every tap, or everywhere that it is used."""
 
 
 def slope(values: jax.Array) -> jax.Array:
