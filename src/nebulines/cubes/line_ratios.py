@@ -216,18 +216,25 @@ def ratio_columns(
 
     low, middle, high = run_tiles(work, len(fluxes.value), TILE_ROWS)
     columns: dict[str, np.ndarray] = {}
+    ratio, half = _ratios_of(low, middle, high)
     for k, name in enumerate(names):
         if name == EBV:
             columns[EBV] = middle[:, k]
             columns[f"{EBV}_err"] = 0.5 * (high[:, k] - low[:, k])
             continue
         label = name.replace("/", "_")
-        columns[f"ratio_{label}"] = 10.0 ** middle[:, k]
-        columns[f"ratio_{label}_err"] = 0.5 * (10.0 ** high[:, k] - 10.0 ** low[:, k])
+        columns[f"ratio_{label}"] = ratio[:, k]
+        columns[f"ratio_{label}_err"] = half[:, k]
         for level, values in (("q16", low), ("q50", middle), ("q84", high)):
             columns[f"log_ratio_{label}_{level}"] = values[:, k]
     strange = out_of_range(fluxes, network.card["trained_ranges"]["log_ratio"][prior])
     return columns, np.where(strange, int(Flag.OUT_OF_RANGE), 0)
+
+
+def _ratios_of(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Ratios (n, m) and half of their central intervals, of quantiles of their log10."""
+    below, ratio, above = (np.exp(np.log(10.0) * part) for part in (low, middle, high))
+    return ratio, 0.5 * (above - below)
 
 
 def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> np.ndarray:

@@ -24,8 +24,10 @@ from nebulines.networks.small_matrices import (
     batch_first,
     batch_last,
     cholesky,
+    diagonal,
     inverse,
-    product,
+    symmetric,
+    total,
 )
 
 LINES = (
@@ -136,10 +138,9 @@ def centre(flux: Any, covariance: Any, present: Any, prior: Prior) -> Centre:
     spread = inverse(measured.information + information)
     pull = applied(spread, applied(information, middle + level - log_flux))
     log_flux = log_flux + pull
-    slopes = _slopes(log_flux)
-    small = product(product(slopes, spread), jnp.swapaxes(slopes, 0, 1))
+    small = _carried(_slopes(log_flux), spread)
     found = jnp.stack(_coordinates(log_flux))
-    sigma_small = jnp.sqrt(jnp.stack([small[k, k] for k in range(len(small))]))
+    sigma_small = jnp.sqrt(diagonal(small))
     lower = cholesky(small + 1e-8 * jnp.eye(len(small))[..., None])
     shown = [*measured.shown[:3], jnp.clip(pull / 0.3, -10.0, 10.0), 2.0 * found,
              jnp.log10(sigma_small) + 1.0, *measured.shown[3:]]  # fmt: skip
@@ -227,26 +228,28 @@ def _log_sum(a: Array, b: Array) -> Array:
     return jnp.logaddexp(a * np.log(10.0), b * np.log(10.0)) / np.log(10.0)
 
 
-def _slopes(log_flux: Array) -> Array:
-    """Derivatives (7, 8, n) of the coordinates by the logarithms (8, n) of the fluxes."""
+def _slopes(log_flux: Array) -> list[dict[int, Any]]:
+    """Derivatives of the seven coordinates by the logarithms (8, n) of the fluxes they depend
+    on."""
     sulphur = 10.0 ** (log_flux[_S16] - _log_sum(log_flux[_S16], log_flux[_S31]))
     oxygen = 10.0 ** (log_flux[_O26] - _log_sum(log_flux[_O26], log_flux[_O29]))
-    return _FIXED + _SULPHUR * sulphur + _OXYGEN * oxygen
+    return [
+        {_S31: 1.0, _S16: -1.0},
+        {_S16: sulphur, _S31: 1.0 - sulphur, _HA: -1.0},
+        {_N2: 1.0, _HA: -1.0},
+        {_O3: 1.0, _HB: -1.0},
+        {_O26: oxygen, _O29: 1.0 - oxygen, _HB: -1.0},
+        {_O29: 1.0, _O26: -1.0},
+        {_HA: 1.0, _HB: -1.0},
+    ]
 
 
-def _matrix(*entries: tuple[int, int, float]) -> np.ndarray:
-    """(7, 8, 1) with a few entries (row, column, value)."""
-    matrix = np.zeros((len(COORDINATES) - 1, len(LINES), 1), np.float32)
-    for row, column, value in entries:
-        matrix[row, column] = value
-    return matrix
-
-
-_FIXED = _matrix(
-    (0, _S31, 1.0), (0, _S16, -1.0), (1, _S31, 1.0), (1, _HA, -1.0), (2, _N2, 1.0), (2, _HA, -1.0),
-    (3, _O3, 1.0), (3, _HB, -1.0), (4, _O29, 1.0), (4, _HB, -1.0), (5, _O29, 1.0), (5, _O26, -1.0),
-    (6, _HA, 1.0), (6, _HB, -1.0),
-)  # fmt: skip
-# by how much more the first line of a doublet counts with its share of the sum
-_SULPHUR = _matrix((1, _S16, 1.0), (1, _S31, -1.0))
-_OXYGEN = _matrix((4, _O26, 1.0), (4, _O29, -1.0))
+def _carried(slopes: list[dict[int, Any]], covariance: Array) -> Array:
+    """Covariance (7, 7, n) of quantities with these slopes, of that (8, 8, n) of what they depend
+    on."""
+    half = [total(part * covariance[line] for line, part in own.items()) for own in slopes]
+    rows = [
+        [total(part * along[line] for line, part in own.items()) for own in slopes[: i + 1]]
+        for i, along in enumerate(half)
+    ]
+    return symmetric([jnp.stack(row) for row in rows])

@@ -20,8 +20,10 @@ from nebulines.networks.line_ratio_space import COORDINATES, Centre, Prior, cent
 from nebulines.networks.small_matrices import (
     applied,
     batch_last,
+    from_rows,
     inverse_lower,
-    product,
+    inverse_rows,
+    times_lower,
     total,
 )
 
@@ -120,7 +122,7 @@ class LineRatios(eqx.Module):
         log_weight, shift, factor = self._parts(guess, kind)
         lower = batch_last(guess.lower)[:, :, None]
         mean = batch_last(guess.middle, axes=1)[:, None] + applied(lower, shift)
-        root = product(lower, inverse_lower(factor))
+        root = from_rows(times_lower(lower, inverse_rows(factor)))
         return Posterior(log_weight.T, mean.T, jnp.transpose(root, (3, 2, 0, 1)))
 
     def _parts(self, guess: Centre, kind: Array) -> tuple[Array, Array, Array]:

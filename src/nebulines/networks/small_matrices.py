@@ -54,16 +54,23 @@ def cholesky(matrix: Array) -> Array:
         >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 5.0]])).tolist()
         [[2.0, 0.0], [1.0, 2.0]]
     """
-    p = len(matrix)
-    scale = jnp.sqrt(jnp.stack([matrix[i, i] for i in range(p)]))
+    scale = jnp.sqrt(diagonal(matrix))
     unit = matrix / (scale[:, None] * scale)
-    index = jnp.arange(p).reshape(p, *[1] * (matrix.ndim - 2))
-    columns: list[Array] = []
-    for j in range(p):
-        left = functools.reduce(lambda x, c, j=j: x - c * c[j], columns, unit[:, j])  # type: ignore[misc]
-        pivot = jnp.sqrt(jnp.maximum(left[j], SMALLEST_PIVOT))
-        columns.append(jnp.where(index > j, left / pivot, jnp.where(index == j, pivot, 0.0)))
-    return jnp.stack(columns, axis=1) * scale[:, None]
+    columns: list[Array] = []  # from the diagonal down
+    for j in range(len(matrix)):
+        left = functools.reduce(
+            lambda x, c, j=j: x - c[1][j - c[0] :] * c[1][j - c[0]],  # type: ignore[misc]
+            enumerate(columns),
+            unit[j:, j],
+        )
+        pivot = jnp.sqrt(jnp.maximum(left[:1], SMALLEST_PIVOT))
+        columns.append(jnp.concatenate([pivot, left[1:] / pivot]))
+    return jnp.stack([_padded(c, k, 0) for k, c in enumerate(columns)], axis=1) * scale[:, None]
+
+
+def diagonal(matrix: Array) -> Array:
+    """Diagonals (p, ...) of matrices (p, p, ...)."""
+    return jnp.stack([matrix[i, i] for i in range(len(matrix))])
 
 
 def inverse_lower(lower: Array) -> Array:
@@ -73,13 +80,42 @@ def inverse_lower(lower: Array) -> Array:
         >>> inverse_lower(jnp.array([[2.0, 0.0], [1.0, 2.0]])).tolist()
         [[0.5, 0.0], [-0.25, 0.5]]
     """
-    p = len(lower)
-    unit = jnp.eye(p, dtype=lower.dtype).reshape(p, p, *[1] * (lower.ndim - 2))
+    return from_rows(inverse_rows(lower))
+
+
+def inverse_rows(lower: Array) -> list[Array]:
+    """Rows of `inverse_lower` up to the diagonal, the k-th (k + 1, ...)."""
     rows: list[Array] = []
-    for i in range(p):
-        left = unit[i] - sum(lower[i, k] * row for k, row in enumerate(rows))
-        rows.append(left / lower[i, i])
-    return jnp.stack(rows)
+    for i in range(len(lower)):
+        own = 1.0 / lower[i, i]
+        left = [-own * total(lower[i, k] * rows[k][j] for k in range(j, i)) for j in range(i)]
+        rows.append(jnp.stack([*left, own]))
+    return rows
+
+
+def times_lower(lower: Array, rows: list[Array]) -> list[Array]:
+    """Rows, up to the diagonal, of the product of lower triangular matrices (p, p, ...) and those
+    whose rows are given.
+
+    Example:
+        >>> lower = jnp.array([[2.0, 0.0], [1.0, 2.0]])
+        >>> from_rows(times_lower(lower, inverse_rows(lower))).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return [
+        jnp.stack([total(lower[i, k] * rows[k][j] for k in range(j, i + 1)) for j in range(i + 1)])
+        for i in range(len(rows))
+    ]
+
+
+def from_rows(rows: list[Array]) -> Array:
+    """Lower triangular matrices (p, p, ...) of their rows up to the diagonal."""
+    return jnp.stack([_padded(row, 0, len(rows) - len(row)) for row in rows])
+
+
+def _padded(values: Array, before: int, after: int) -> Array:
+    """Values (k, ...) with zeros before and after."""
+    return jnp.pad(values, [(before, after)] + [(0, 0)] * (values.ndim - 1))
 
 
 def inverse(matrix: Array) -> Array:
@@ -90,17 +126,21 @@ def inverse(matrix: Array) -> Array:
         [[0.5, 0.0], [0.0, 0.25]]
     """
     half = inverse_lower(cholesky(matrix))
-    return total(row[:, None] * row for row in half)
+    p = len(half)
+    return symmetric([total(half[k, i] * half[k, : i + 1] for k in range(i, p)) for i in range(p)])
 
 
-def product(first: Array, second: Array) -> Array:
-    """Products (p, r, ...) of matrices (p, q, ...) and (q, r, ...).
+def symmetric(rows: list[Array]) -> Array:
+    """Symmetric matrices (p, p, ...) of their rows up to the diagonal.
 
     Example:
-        >>> product(jnp.array([[1.0, 2.0]]), jnp.array([[3.0], [4.0]])).tolist()
-        [[11.0]]
+        >>> symmetric([jnp.array([1.0]), jnp.array([2.0, 3.0])]).tolist()
+        [[1.0, 2.0], [2.0, 3.0]]
     """
-    return total(first[:, k, None] * second[k] for k in range(len(second)))
+    lower = from_rows(rows)
+    above = (jnp.arange(len(rows))[:, None] < jnp.arange(len(rows))).astype(lower.dtype)
+    mirrored = jnp.swapaxes(lower, 0, 1)
+    return lower + mirrored * above.reshape(*above.shape, *[1] * (lower.ndim - 2))
 
 
 def applied(matrix: Array, vector: Array) -> Array:

@@ -50,8 +50,9 @@ def doublet(work: Workshop) -> Section:
     header = ["method", "bias [%]", "standard deviation [%]", "robust scatter [%]"]
     text = (
         "The ratio is the same in all training spectra, so that a network need only learn a "
-        "constant; methods that tie the lines have it by construction; free fits of both lines "
-        "show what the data alone say."
+        "constant, which the last layer of `line_ratio_ann`, solved for by least squares at the "
+        "end of its training, says whatever the spectrum; methods that tie the lines have it by "
+        "construction; free fits of both lines show what the data alone say."
     )
     return Section([text, markdown(header, rows)], numbers)
 
