@@ -26,6 +26,7 @@ from nebulines.fitting.problem import (
 from nebulines.fitting.redshift import find_redshift
 from nebulines.fitting.sample import brightest_spaxels, middle_spaxel
 from nebulines.fitting.start import Start, find_start, plan_search
+from nebulines.fitting.tiles import map_tiles
 from nebulines.fitting.warm_up import load_direct_fit
 from nebulines.instruments import get_instrument
 from nebulines.lines import LineCatalogue, load_catalogue
@@ -33,6 +34,8 @@ from nebulines.spectra import Cube, Flag, Spectra
 
 COLUMN_ROWS = 8192
 """Rows whose columns are worked out at once."""
+MODEL_ROWS = 512
+"""Rows whose models are."""
 
 
 class FittedBlock(NamedTuple):
@@ -191,12 +194,17 @@ def model_flux(fitted: Fitted, data: Normalised, channels: slice, spectra: Spect
     """The model in the unit of the data on the whole axis, or (n, 0) when it was not kept."""
     if fitted.model.shape[1] == 0:
         return fitted.model
-    single = np.float32
-    flux = fitted.model * data.scale[:, None].astype(single) + data.level[:, None].astype(single)
-    if flux.shape[1] == spectra.axis.n_channels:
-        return flux
-    whole = np.full((len(flux), spectra.axis.n_channels), np.nan, single)
-    whole[:, channels] = flux
+    scale, level = (part[:, None].astype(np.float32) for part in (data.scale, data.level))
+    whole = np.empty((len(scale), spectra.axis.n_channels), np.float32)
+
+    def fill(rows: slice) -> None:
+        whole[rows, : channels.start] = np.nan
+        whole[rows, channels.stop :] = np.nan
+        inside = whole[rows, channels]
+        np.multiply(fitted.model[rows], scale[rows], out=inside)
+        inside += level[rows]
+
+    map_tiles(fill, [slice(k, k + MODEL_ROWS) for k in range(0, len(whole), MODEL_ROWS)])
     return whole
 
 
