@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2048)
     options = parser.parse_args()
     configure()
-    head = ["instrument", "weights"]
+    head = ["instrument", "told velocity", "weights"]
     for quantity in ("v", "s"):
         head += [f"{quantity}: bias / error", "68 % cover", "95 % cover", "median miss [widths]"]
     lines = [head, ["---"] * len(head)]
@@ -69,13 +69,14 @@ def main() -> None:
             numbers = row(load(name).network, seen)
             forms = ("+.2f", ".1f", ".1f", ".4f") * 2
             cells = [format(x, form) for x, form in zip(numbers, forms, strict=True)]
-            lines.append([instrument, Path(name).stem, *cells])
+            lines.append([instrument, f"±{told['velocity_range'][1]:g}", Path(name).stem, *cells])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     text = (
         "# The network `kinematics` on other instruments\n\n"
         f"`python -m benchmarks.kinematics_instruments --n {options.n}`: spectra of "
         "`benchmarks/settle_kinematics.toml` (S/N 3 to 60, broadening 0 to 150 km/s, told 0 to "
-        "200), from seeds that nothing learned from. `before`: the weights that mock windows alone "
+        "200, or, with ±1000 km/s, 0 to 500), from seeds that nothing learned from. `before`: the "
+        "weights that mock windows alone "
         "had taught, from which the shipped ones went on. Errors of the coverages: 1.0 and 0.5 for "
         "2,048 spectra. A width is the FWHM of the line spread over 1.2067.\n\n"
     )
