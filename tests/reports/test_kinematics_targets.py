@@ -81,6 +81,14 @@ def test_the_worst_bin_counts(numbers, change, missed):
     assert not row["passed"]
 
 
+def test_the_nominal_resolution_has_rows_of_its_own(numbers):
+    whole = [one_bin(5, 30, "velocity", rms=9.8), one_bin(5, 30, "broadening", rms=12.0)]
+    numbers["Nominal resolution"] = {"R 1000": [{"method": "kinematics", "bins": whole}]}
+    found = verdicts(numbers)
+    assert found["`kinematics` R 1000 alone: RMS of velocity [km/s]"]["passed"]
+    assert not found["`kinematics` R 1000 alone: RMS of broadening [km/s]"]["passed"]
+
+
 def test_missing_sections_leave_rows_out(numbers):
     found = verdicts({"Out of range": numbers["Out of range"], "Time": {"not_made": "no time"}})
     assert len(found) == 2

@@ -124,6 +124,7 @@ def _sections() -> dict[str, SectionMaker]:
 
     return {
         "Resolutions": made.resolutions,
+        "Nominal resolution": made.nominal,
         "Bright lines": made.bright,
         "Out of range": made.out_of_range,
         "Two components": made.blends,
