@@ -21,7 +21,17 @@ from nebulines.galaxies.starlight.lines import line_places, line_profiles
 from nebulines.galaxies.starlight.nnls import solve_nonnegative
 from nebulines.galaxies.starlight.stellar_basis import grid_for, prepare_basis
 from nebulines.galaxies.starlight.templates import Templates, load_templates
-from nebulines.galaxies.starlight.velocity_kernel import TAPS, curvature, kernel, slope
+from nebulines.galaxies.starlight.velocity_kernel import (
+    FEW_TAPS,
+    TAPS,
+    convolved,
+    curvature,
+    gathered,
+    kernel,
+    moved,
+    shift_table,
+    slope,
+)
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
 
@@ -140,6 +150,35 @@ def test_kinematics_dust_and_index_are_recovered(basis):
     wave = basis.grid.wavelength
     miss = lick_index(wave, stars, "Hbeta") - lick_index(wave, truth["stars"], "Hbeta")
     assert np.sqrt(np.mean(miss**2)) < 0.15  # Angstrom; an index measured on the noise: 0.25
+
+
+def test_tiles_at_once_in_any_order_give_the_same(basis):
+    flux, _, rng = mock(basis, n=40, seed=5)
+    everywhere = np.ones(flux.shape, bool)
+    data = observed(basis, flux, rng)  # not moved: some lie far off and are hard to fit
+    together = fit_starlight(data, everywhere, basis)
+    again = fit_starlight(data, everywhere, basis, start=together.shape)
+    few = slice(30, 40)
+    alone = fit_starlight(data.rows(few), everywhere[few], basis, start=together.shape[few])
+    assert np.isfinite(again.stars).all()
+    assert np.abs(again.stars[few] - alone.stars).max() < 5e-3
+    assert np.abs(again.shape[few] - alone.shape).max() < 0.05
+    assert np.ptp(together.shape[:, 1]) > 4.0  # kernels of different widths
+
+
+def test_moved_vectors_are_the_convolution_and_its_transpose():
+    rng = np.random.default_rng(6)
+    vectors = jnp.asarray(rng.normal(size=(3, 200)), jnp.float32)
+    rows = jnp.asarray(rng.normal(size=(2, 1, 200)), jnp.float32)
+    for taps in (FEW_TAPS, TAPS):
+        kernels = kernel(jnp.array([0.4, -1.7]), jnp.array([3.0, 6.0]), taps)
+        all_moved = np.asarray(moved(kernels, shift_table(vectors, taps)))
+        one = np.asarray(convolved(kernels, jnp.broadcast_to(vectors[1], (2, 200))))
+        assert np.allclose(all_moved[:, 1], one, atol=1e-5)
+        around = jnp.pad(vectors, ((0, 0), (taps // 2, taps // 2)), mode="edge")
+        padded = jnp.pad(rows, ((0, 0), (0, 0), (taps, taps)))
+        back = np.asarray(gathered(kernels, padded) @ around.T)[:, 0]
+        assert np.allclose(back, np.einsum("np,nrp->nr", rows[:, 0], all_moved), atol=1e-3)
 
 
 def test_gas_fitted_beside_stars_takes_nothing_from_them(basis):

@@ -12,13 +12,12 @@ import numpy as np
 
 from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.galaxies.denoising.rest_grid import OnGrid
+from nebulines.galaxies.starlight.continuum_linear import Shape, Tables
 from nebulines.galaxies.starlight.continuum_search import find_shift
 from nebulines.galaxies.starlight.continuum_step import (
     POLYNOMIAL_ORDER,
     Moving,
-    Shape,
     Stepped,
-    Tables,
     take_step,
 )
 from nebulines.galaxies.starlight.lines import LinePlaces, line_profiles

@@ -13,22 +13,26 @@ dm/dv = -m', dm/dq = m''/2.
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_factor
 
-from nebulines.fitting.small_solve import forward_substitute, inverse
-from nebulines.galaxies.starlight.nnls import solve_nonnegative
+from nebulines.fitting.small_solve import inverse
+from nebulines.galaxies.starlight.continuum_linear import (
+    GasBeside,
+    Linear,
+    Shape,
+    Tables,
+    Weighed,
+    solve_linear,
+    weigh,
+)
 from nebulines.galaxies.starlight.velocity_kernel import (
     convolved,
     curvature,
     gathered,
-    kernel,
-    moved,
     slope,
 )
 from nebulines.kept_programs import keep_programs
@@ -39,7 +43,6 @@ LARGEST_REDDENING = 1.5
 LARGEST_COEFFICIENT = 0.5
 POLYNOMIAL_ORDER = 6
 """Of the multiplicative polynomial that stands for errors of the flux calibration."""
-_NNLS_STEPS = 8
 _LONGEST = (1.5, 6.0, 0.2, 0.2)
 _PRIOR_SIGMA = (5.0, 12.0, 3.0, 0.3)
 _PRIOR_MEAN = (0.0, 4.0, 0.1, 0.0)
@@ -47,31 +50,6 @@ _PRIOR_MEAN = (0.0, 4.0, 0.1, 0.0)
 nothing, the answer stays there."""
 Moving = Literal["dust", "polynomial"]
 """What moves in a step beside v and q: E(B-V), with the polynomial held, or the reverse."""
-_LAPACK = Lock()
-"""XLA's programs with LAPACK in them can wait for each other for ever when two threads run them;
-those without do not."""
-
-
-class Shape(NamedTuple):
-    """What is not linear, of n spectra: v (n,) [channels], q (n,) [channels^2], E(B-V) (n,) and
-    the coefficients (n, P) of the polynomial."""
-
-    velocity: jax.Array
-    variance: jax.Array
-    reddening: jax.Array
-    polynomial: jax.Array
-
-
-class Tables(NamedTuple):
-    """What all spectra share: shifted vectors (taps, r, c) of pieces of c channels that follow
-    each other, the vectors (r, p + taps) with their ends continued, mixing (k, r), dust (p,) and
-    the polynomials (P, p)."""
-
-    shifted: tuple[jax.Array, ...]
-    vectors: jax.Array
-    mixing: jax.Array
-    dust: jax.Array
-    polynomials: jax.Array
 
 
 class Stepped(NamedTuple):
@@ -97,40 +75,6 @@ class Stepped(NamedTuple):
     chi2: jax.Array
 
 
-class _Gas(NamedTuple):
-    """Gas lines, weighted (n, L, m), the inverse of their Gram matrix (n, L, L), and their
-    amplitudes beside the r vectors: alone (n, L), and what a unit of each vector takes off
-    (n, L, r)."""
-
-    lines: jax.Array
-    inverse: jax.Array
-    alone: jax.Array
-    taken: jax.Array
-
-
-class _Weighed(NamedTuple):
-    """The model before its linear part is solved: the kernels (n, taps), square root of the
-    weight, reddening and light (n, p), the gas, and the normal equations of the vectors (n, r, r),
-    (n, r), gas projected out."""
-
-    taps: jax.Array
-    root: jax.Array
-    reddened: jax.Array
-    light: jax.Array
-    gas: _Gas | None
-    gram: jax.Array
-    moment: jax.Array
-
-
-class _Linear(NamedTuple):
-    """The linear part: template weights (n, k), the mixture of vectors (n, r), and the covariance
-    that the templates' freedom leaves to it (n, r, r)."""
-
-    weights: jax.Array
-    mixture: jax.Array
-    freedom: jax.Array
-
-
 def take_step(
     shape: Shape,
     tables: Tables,
@@ -154,111 +98,78 @@ def take_step(
     Returns:
         `Stepped`; its variance of E(B-V) is 0 where this is held.
     """
-    weighed = _weigh(shape, tables, data, weight, profiles, near)
-    with _LAPACK:
-        linear = jax.block_until_ready(_solve_linear(weighed.gram, weighed.moment, tables.mixing))
-    return _move(shape, tables, data, near, weighed, linear, moving=moving)
+    weighed = weigh(shape, tables, data, weight, profiles, near)
+    linear = solve_linear(weighed.gram, weighed.moment, tables.mixing)
+    derived = _derive(shape, tables, data, near, weighed, linear, moving=moving)
+    return _move(shape, tables, near, weighed, linear, derived, moving=moving)
 
 
-@keep_programs()
-def _weigh(
+class _Derived(NamedTuple):
+    """The model and its derivatives, weighted: stars and gas (n, p), amplitudes (n, L), residual
+    (n, p), derivatives (n, D, p), and these times the light with zeros around (n, D, p + 2 taps).
+    """
+
+    stars: jax.Array
+    gas: jax.Array
+    amplitude: jax.Array
+    residual: jax.Array
+    directions: jax.Array
+    around: jax.Array
+
+
+@keep_programs(static_argnames=("moving",))
+def _derive(
     shape: Shape,
     tables: Tables,
     data: jax.Array,
-    weight: jax.Array,
-    profiles: jax.Array,
     near: jax.Array,
-) -> _Weighed:
-    n_taps = len(tables.shifted[0])
-    taps = kernel(shape.velocity, shape.variance, n_taps)
-    root = jnp.sqrt(weight)
-    reddened = jnp.exp(-shape.reddening[:, None] * tables.dust)
-    light = reddened * (1.0 + shape.polynomial @ tables.polynomials)
-    gram, moment = _products(taps, tables.shifted, light * root, data * root)
-    gas = None
-    if profiles.shape[1]:
-        ahead = near + n_taps - jnp.arange(n_taps)[:, None]
-        under = moved(taps, jnp.moveaxis(tables.vectors[:, ahead], 0, 1))
-        under = under * (light * root)[:, None, near]
-        gas, mixed = _gas(profiles * root[:, None, near], under, (data * root)[:, near])
-        gram = gram - jnp.einsum("nga,ngb->nab", mixed, gas.taken)
-        moment = moment - jnp.einsum("nga,ng->na", mixed, gas.alone)
-    return _Weighed(taps, root, reddened, light, gas, gram, moment)
-
-
-def _products(
-    taps: jax.Array, shifted: tuple[jax.Array, ...], light: jax.Array, target: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Products of the moved vectors with each other (n, r, r) and with the target (n, r), piece by
-    piece: all vectors of a tile at once would not fit the cache."""
-    n, r = len(taps), shifted[0].shape[1]
-    gram, moment, start = jnp.zeros((n, r, r), taps.dtype), jnp.zeros((n, r), taps.dtype), 0
-    for piece in shifted:
-        here = slice(start, start + piece.shape[2])
-        vectors = moved(taps, piece) * light[:, None, here]
-        gram = gram + jnp.einsum("nap,nbp->nab", vectors, vectors)
-        moment = moment + jnp.einsum("nap,np->na", vectors, target[:, here])
-        start = here.stop
-    return gram, moment
-
-
-def _gas(lines: jax.Array, vectors: jax.Array, target: jax.Array) -> tuple[_Gas, jax.Array]:
-    """The gas, and the products (n, L, r) of its lines with the vectors."""
-    solved = inverse(jnp.einsum("nap,nbp->nab", lines, lines), 1e-6)
-    alone = jnp.einsum("nab,nb->na", solved, jnp.einsum("nap,np->na", lines, target))
-    mixed = jnp.einsum("nap,nbp->nab", lines, vectors)
-    return _Gas(lines, solved, alone, solved @ mixed), mixed
-
-
-@jax.jit  # LAPACK is set up where a program is traced, so that it cannot be kept
-def _solve_linear(gram: jax.Array, moment: jax.Array, mixing: jax.Array) -> _Linear:
-    templates = jnp.einsum("ka,nab,lb->nkl", mixing, gram, mixing)
-    solved = solve_nonnegative(templates, moment @ mixing.T, steps=_NNLS_STEPS)
-    size = jnp.diagonal(templates, axis1=1, axis2=2)
-    stiff = (solved.barrier + 1e-5 * size)[:, :, None] * jnp.eye(len(mixing), dtype=gram.dtype)
-    lower, _ = cho_factor(templates + stiff, lower=True)
-    many = jnp.broadcast_to(mixing, (len(gram), *mixing.shape))
-    # LAPACK would call up threads for so many columns
-    half = forward_substitute(lower, many)
-    return _Linear(solved.x, solved.x @ mixing, jnp.einsum("nka,nkb->nab", half, half))
+    weighed: Weighed,
+    linear: Linear,
+    *,
+    moving: Moving,
+) -> _Derived:
+    """A program of its own: else XLA works the derivatives out again for every tap."""
+    root, n_taps = weighed.root, weighed.taps.shape[1]
+    light = weighed.light * root
+    half = n_taps // 2
+    bare = convolved(weighed.taps, linear.mixture @ tables.vectors[:, half:-half])
+    amplitude, gas = _amplitudes(weighed.gas, linear, near, data)
+    residual = (data - bare * weighed.light) * root - gas
+    directions = _directions(bare, light, weighed.reddened * root, tables, moving)
+    around = jnp.pad(directions * light[:, None, :], ((0, 0), (0, 0), (n_taps, n_taps)))
+    return _Derived(bare * weighed.light, gas, amplitude, residual, directions, around)
 
 
 @keep_programs(static_argnames=("moving",))
 def _move(
     shape: Shape,
     tables: Tables,
-    data: jax.Array,
     near: jax.Array,
-    weighed: _Weighed,
-    linear: _Linear,
+    weighed: Weighed,
+    linear: Linear,
+    derived: _Derived,
     *,
     moving: Moving,
 ) -> Stepped:
-    root, gas = weighed.root, weighed.gas
-    light = weighed.light * root
-    half = weighed.taps.shape[1] // 2
-    bare = convolved(weighed.taps, linear.mixture @ tables.vectors[:, half:-half])
-    amplitude, gas_model = _amplitudes(gas, linear, near, data)
-    residual = (data - bare * weighed.light) * root - gas_model
-    directions = _directions(bare, light, weighed.reddened * root, tables, moving)
-    crossed = _crossed(directions, bare, weighed, tables, moving)
-    normal = _normal(directions, crossed, gas, near, linear)
-    change, variance = _improve(shape, normal, directions, residual, moving)
+    root = weighed.root
+    cross = gathered(weighed.taps, derived.around) @ tables.vectors.T
+    normal = _normal(derived.directions, cross, weighed.gas, near, linear)
+    change, variance = _improve(shape, normal, derived.directions, derived.residual, moving)
     safe = jnp.where(root > 0, root, 1.0)
     return Stepped(
         _bounded(_flat(shape) + change),
-        bare * weighed.light,
-        jnp.where(root > 0, gas_model / safe, 0.0),
-        amplitude,
-        _added_variance(gas, linear, amplitude),
+        derived.stars,
+        jnp.where(root > 0, derived.gas / safe, 0.0),
+        derived.amplitude,
+        _added_variance(weighed.gas, linear, derived.amplitude),
         linear.weights,
         variance[:, :3],
-        jnp.sum(residual**2, axis=1),
+        jnp.sum(derived.residual**2, axis=1),
     )
 
 
 def _amplitudes(
-    gas: _Gas | None, linear: _Linear, near: jax.Array, data: jax.Array
+    gas: GasBeside | None, linear: Linear, near: jax.Array, data: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Amplitudes (n, L) of the gas and its model (n, p), weighted."""
     if gas is None:
@@ -285,25 +196,8 @@ def _moved_columns(moving: Moving) -> np.ndarray:
     return np.array([0, 1, 2]) if moving == "dust" else np.array([0, 1, *polynomial])
 
 
-def _crossed(
-    directions: jax.Array, bare: jax.Array, weighed: _Weighed, tables: Tables, moving: Moving
-) -> jax.Array:
-    """Products (n, D, r) of the derivatives with the moved vectors, by moving the derivatives back
-    instead. Polynomials are so smooth that they are taken as constant under a kernel."""
-    light = (weighed.light * weighed.root)[:, None, :]
-    half = weighed.taps.shape[1] // 2
-    if moving == "dust":
-        return gathered(weighed.taps, directions * light) @ tables.vectors.T
-    calibration = (bare * weighed.reddened * weighed.root)[:, None, :]
-    back = gathered(weighed.taps, jnp.concatenate([directions[:, :2], calibration], axis=1) * light)
-    polynomials = jnp.pad(tables.polynomials, ((0, 0), (half, half)), mode="edge")
-    bent = polynomials[:, None, :] * tables.vectors
-    kinematics = jnp.einsum("nap,rp->nar", back[:, :2], tables.vectors)
-    return jnp.concatenate([kinematics, jnp.einsum("np,jrp->njr", back[:, 2], bent)], axis=1)
-
-
 def _normal(
-    directions: jax.Array, cross: jax.Array, gas: _Gas | None, near: jax.Array, linear: _Linear
+    directions: jax.Array, cross: jax.Array, gas: GasBeside | None, near: jax.Array, linear: Linear
 ) -> jax.Array:
     """Gram matrix of the derivatives with gas and templates projected out."""
     normal = jnp.einsum("nap,nbp->nab", directions, directions)
@@ -334,7 +228,7 @@ def _improve(
     return none.at[:, columns].set(change), none.at[:, columns].set(variance)
 
 
-def _added_variance(gas: _Gas | None, linear: _Linear, amplitude: jax.Array) -> jax.Array:
+def _added_variance(gas: GasBeside | None, linear: Linear, amplitude: jax.Array) -> jax.Array:
     """(n, L) variance of the gas's amplitudes that comes from the templates' freedom."""
     if gas is None:
         return jnp.zeros_like(amplitude)

@@ -67,23 +67,18 @@ def convolved(taps: jax.Array, values: jax.Array) -> jax.Array:
     """
     t, p = taps.shape[1], values.shape[1]
     padded = jnp.pad(values, ((0, 0), (t // 2, t // 2)), mode="edge")
-    padded = _kept(padded)
     parts = [taps[:, i, None] * padded[:, t - i : t - i + p] for i in range(t)]
-    return _kept(sum(parts[1:], parts[0]))
+    return sum(parts[1:], parts[0])
 
 
-def gathered(taps: jax.Array, values: jax.Array) -> jax.Array:
-    """The transpose of `convolved` for rows (n, d, p): what each channel of vectors that are
-    continued by taps/2 on both sides adds to their products with the moved vectors,
-    (n, d, p + taps)."""
-    t, p = taps.shape[1], values.shape[2]
-    padded = _kept(jnp.pad(values, ((0, 0), (0, 0), (t, t))))
-    parts = [taps[:, i, None, None] * padded[:, :, i : i + p + t] for i in range(t)]
-    return _kept(sum(parts[1:], parts[0]))
-
-
-_kept = jax.lax.optimization_barrier
-"""What is not to be worked out again for every tap, or everywhere that it is used."""
+def gathered(taps: jax.Array, padded: jax.Array) -> jax.Array:
+    """The transpose of `convolved`: what each channel of vectors that are continued by taps/2 on
+    both sides adds to their products with the moved vectors, (n, d, p + taps), for rows
+    (n, d, p + 2 taps) that have zeros around them."""
+    t = taps.shape[1]
+    wide = padded.shape[2] - t
+    parts = [taps[:, i, None, None] * padded[:, :, i : i + wide] for i in range(t)]
+    return sum(parts[1:], parts[0])
 
 
 def slope(values: jax.Array) -> jax.Array:
