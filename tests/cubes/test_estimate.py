@@ -152,6 +152,19 @@ def test_the_prior_is_what_was_asked_for():
     assert np.median(high) > np.median(low)
 
 
+def test_without_stated_ranges_few_h_ii_regions_are_ambiguous():
+    """A nebula of strong [N II] one line further on is rare: it does not rival them all."""
+    truth, spectra = simulate(
+        "sitelle-sn3", 400, 21, prior="hii", velocity=(-400.0, 400.0), snr=(5.0, 30.0), lines=LINES
+    )
+    columns = estimate_block(spectra, resolve(spectra, FitConfig(lines=LINES)), with_model=False)
+    columns = columns.columns
+    ambiguous = (columns["flags"] & Flag.AMBIGUOUS_VELOCITY) != 0
+    wrong = np.abs(columns["velocity"] - truth["velocity"]) > 60.0
+    assert ambiguous.mean() < 0.08
+    assert not (wrong & ~ambiguous).any()
+
+
 def test_fluxes_come_with_it(sn3_set, sn3_columns):
     miss = sn3_columns["HALPHA6563_flux"] - sn3_set.truth["HALPHA6563_flux"]
     assert np.std(miss / sn3_columns["HALPHA6563_flux_err"]) == pytest.approx(1.0, abs=0.12)
