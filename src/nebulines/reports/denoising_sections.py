@@ -80,8 +80,8 @@ def autoencoders(bench: Bench) -> Section:
         "`nebulines.training.denoise_search.search_layers` repeats; it trains for up to 200 "
         "epochs. What was trained here, and for how long, stands beside it. Here spectra come in "
         "and go out as departures from the mean of the training set in units of their scatter: "
-        "with the paper's dropout in every layer, networks stay at the mean spectrum until its "
-        "plateau rule ends them (validation loss 4,100)."
+        "with the paper's dropout in every layer, networks of its size stayed at the mean spectrum "
+        "until its plateau rule ended them (README.md beside this page)."
     )
     paths: list[Path] = []
     if histories:
