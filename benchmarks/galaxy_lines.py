@@ -34,6 +34,7 @@ LINES += ("NII6548", "HALPHA6563", "NII6583", "SII6716", "SII6731")
 SHOWN = ("OII3729", "HDELTA4102", "HGAMMA4340", "HBETA4861", "OIII5007", "HALPHA6563", "NII6583")
 SHOWN += ("SII6716",)
 STRONG = 20.0
+RUNS = 5
 
 
 class Mock(NamedTuple):
@@ -110,12 +111,16 @@ def star_scores(result: Any, truth: Mock) -> dict[str, float]:
 
 
 def timed(spectra: Spectra, **options: Any) -> tuple[Any, float, float]:
-    """Result, wall seconds and processor milliseconds a spectrum of a second, warm run."""
-    nl.fit(spectra, keep_model=False, **options)
-    wall, busy = time.perf_counter(), time.process_time()
+    """Result, wall seconds and processor milliseconds a spectrum: the least of `RUNS` warm runs,
+    since whatever else runs on the machine only adds to both."""
     result = nl.fit(spectra, keep_model=False, **options)
-    busy, wall = time.process_time() - busy, time.perf_counter() - wall
-    return result, wall, 1e3 * busy / len(spectra)
+    walls, busy = [], []
+    for _ in range(RUNS):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = nl.fit(spectra, keep_model=False, **options)
+        walls.append(time.perf_counter() - wall)
+        busy.append(time.process_time() - cpu)
+    return result, min(walls), 1e3 * min(busy) / len(spectra)
 
 
 @click.command()
@@ -178,9 +183,9 @@ def _star_page(stars: dict[str, float]) -> str:
 
 def _speed_page(n: int, wall: float, busy: float) -> str:
     return (
-        f"Speed: {n / wall:.0f} spectra/s over {n} spectra of 4000 channels, {busy:.2f} ms of "
-        f"processor time a spectrum, that is {2e3 / busy:.0f}/s where two cores are free (target "
-        f"400/s: {judged(2e3 / busy, least=400.0)})."
+        f"Speed (the best of {RUNS} runs over {n} spectra of 4000 channels): {n / wall:.0f} "
+        f"spectra/s by the clock (target 400/s: {judged(n / wall, least=400.0)}); {busy:.2f} ms of "
+        f"processor time a spectrum, {2e3 / busy:.0f}/s if two cores were used to the full."
     )
 
 

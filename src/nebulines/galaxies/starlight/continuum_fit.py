@@ -240,8 +240,11 @@ def _first_channels(basis: StellarBasis) -> int:
 
 
 def _few(basis: StellarBasis) -> np.ndarray:
-    """Numbers of the templates of the first fit: every second, third ... of the basis."""
-    return np.arange(0, len(basis.mixing), -(-len(basis.mixing) // FIRST_TEMPLATES))
+    """Numbers of the templates of the first fit: every second, third ... of the basis, the last
+    among them (of the package's own these are both ends and the middle in metallicity)."""
+    k = len(basis.mixing)
+    step = -(-k // FIRST_TEMPLATES)
+    return np.arange((k - 1) % step, k, step)
 
 
 def _of_all(weights: np.ndarray, basis: StellarBasis) -> np.ndarray:
