@@ -3,9 +3,8 @@
     python -m benchmarks.blind_velocities [--n 2000]
 
 writes ``benchmarks/results/kinematics/blind.md``: nebulae of several kinds within 400 km/s through
-SITELLE SN3 at R 4800-5000, S/N 5 to 30, searched over the +-1000 km/s of the package. [N II] 6583
-taken
-for H-alpha moves a velocity by 943 km/s.
+SITELLE SN3 at R 4800-5000, S/N 5 to 30, searched over the +-1000 km/s of the package. Where [N II]
+6583 is taken for H-alpha, the velocity is 943 km/s too high.
 """
 
 from __future__ import annotations
