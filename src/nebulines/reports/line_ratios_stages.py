@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 WHOLE = "the whole result table"
-MULTIPLICATIONS = "the dense layers of `line_ratios` alone"
 
 
 def stages(bands: Any) -> dict[str, Callable[[], Any]]:
@@ -18,7 +17,7 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
         bands: n rows each.
 
     Returns:
-        Stage -> call; `WHOLE` is all of them, `MULTIPLICATIONS` a part of the posterior.
+        Stage -> call; `WHOLE` is all of them.
     """
     from nebulines.cubes.line_fluxes import best_answers, line_fluxes_of, measure_at_network
     from nebulines.cubes.line_ratios import estimate_ratios, ratio_columns
@@ -41,24 +40,8 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
         ),
         "covariance, columns and flags": lambda: columns_and_fluxes(at.measured, flags),
         "posterior of the ratios, by the network `line_ratios`": lambda: ratio_columns(fluxes),
-        MULTIPLICATIONS: lambda: _dense_layers(len(flags)),
         WHOLE: lambda: estimate_ratios(bands),
     }
-
-
-def _dense_layers(n: int) -> None:
-    """The products of the network's matrices with the values of n objects, and nothing else."""
-    from nebulines.cubes.line_ratios import TILE_ROWS
-    from nebulines.networks.weights import load
-
-    network = load("line_ratios").network
-    layers = [network.inward, *(layer for block in network.blocks for layer in block)]
-    layers.append(network.outward)
-    weights = [np.ascontiguousarray(np.asarray(layer.weight).T) for layer in layers]
-    values = [np.ones((TILE_ROWS, len(weight)), np.float32) for weight in weights]
-    for _ in range(-(-n // TILE_ROWS)):
-        for value, weight in zip(values, weights, strict=True):
-            value @ weight
 
 
 def stage_rows(seconds: dict[str, tuple[float, float]], n: int) -> list[list[Any]]:
