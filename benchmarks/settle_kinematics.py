@@ -122,6 +122,8 @@ def main() -> None:
     )
     trained = train(task, config, out=options.out)
     card = dict(begun.card)
+    if "settled_with" in card:
+        card["settled_before"] = [*card.get("settled_before", []), card["settled_with"]["command"]]
     card["settled_with"] = {
         "command": f"python -m benchmarks.settle_kinematics {options.weights.name} "
         f"--n {options.n} --steps {options.steps} --batch {options.batch} "
