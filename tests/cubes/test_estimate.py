@@ -162,7 +162,8 @@ def test_without_stated_ranges_few_h_ii_regions_are_ambiguous():
     ambiguous = (columns["flags"] & Flag.AMBIGUOUS_VELOCITY) != 0
     wrong = np.abs(columns["velocity"] - truth["velocity"]) > 60.0
     assert ambiguous.mean() < 0.08
-    assert not (wrong & ~ambiguous).any()
+    faint = (columns["flags"] & Flag.LOW_SNR) != 0
+    assert not (wrong & ~ambiguous & ~faint).any()
 
 
 def test_fluxes_come_with_it(sn3_set, sn3_columns):

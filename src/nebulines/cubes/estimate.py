@@ -28,7 +28,7 @@ MANY_ROWS = 4096
 """Spectra given to one call, and of many: calling takes a millisecond, however many there are."""
 LEAST_CHANNELS = 16
 """Shorter spectra show the network no line."""
-DOUBT = 0.15
+DOUBT = 0.02
 """Probability that the lines were not found, above which the answer is ambiguous."""
 OUTSIDE = 0.02
 """Probability of the ranges asked for, below which the answer lies outside them."""

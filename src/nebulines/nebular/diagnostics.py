@@ -18,7 +18,9 @@ from nebulines.nebular.propagation import Fluxes
 from nebulines.nebular.ratios import log_ratio
 from nebulines.nebular.recombination import DATA
 
-_X = {"NII": "NII6583/HALPHA6563", "SII": "SII/HALPHA6563", "OI": "OI6300/HALPHA6563"}
+BPT_LINES = {"NII": "NII6583", "SII": "SII", "OI": "OI6300"}
+"""Line or sum that each BPT diagram compares with H-alpha."""
+_X = {diagram: f"{line}/HALPHA6563" for diagram, line in BPT_LINES.items()}
 _Y = "OIII5007/HBETA4861"
 
 

@@ -42,7 +42,8 @@ _MEANING = {
     NebularFlag.UNLIKE_ANY_CLASS: "line ratios are far from every class: probabilities mean little",
     NebularFlag.POOR_ROW: "the flags of the fit say that the fluxes are not to be trusted",
     NebularFlag.TEMPERATURE_LIMIT: "the auroral line is at a limit of its range: so is the value",
-    NebularFlag.AMBIGUOUS_CLASS: "the class chosen is not three times as probable as all others",
+    NebularFlag.AMBIGUOUS_CLASS: "the class is not three times as probable as all others, or a "
+    "shock or active nucleus looks star-forming in a BPT diagram",
 }
 
 

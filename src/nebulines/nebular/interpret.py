@@ -13,7 +13,7 @@ from nebulines.nebular.density import (
     electron_density,
     electron_temperature,
 )
-from nebulines.nebular.diagnostics import bpt_class, kewley06_class
+from nebulines.nebular.diagnostics import BPT_LINES, bpt_class, kewley06_class
 from nebulines.nebular.extinction import balmer_ebv
 from nebulines.nebular.flags import NebularFlag, flag_cards
 from nebulines.nebular.metallicity import lines_of, oxygen_abundance
@@ -27,7 +27,6 @@ from nebulines.spectra import Flag
 
 AURORAL = {"OIII": "OIII4363", "NII": "NII5755", "SIII": "SIII6312"}
 """Faint line of each ion that tells the temperature, the usual choice first."""
-_BPT = {"nii": "NII6583", "sii": "SII", "oi": "OI6300"}
 _ROWS = 1 << 17
 _UNTRUSTED = Flag.NO_DATA | Flag.LOW_SNR | Flag.NOT_CONVERGED | Flag.BAD_REDSHIFT
 
@@ -153,14 +152,14 @@ def _ionisation(work: Work) -> dict[str, np.ndarray]:
 
 def _diagrams(work: Work) -> dict[str, np.ndarray]:
     columns = {}
-    for diagram, line in _BPT.items():
+    for diagram, line in BPT_LINES.items():
         needed = (line, "OIII5007", *BALMER)
         there = all(has_line(work.lines.flux, name) for name in needed)
-        if diagram == "nii" or there:
+        if diagram == "NII" or there:
             good = work.usable(needed)
-            found = bpt_class(work.lines.flux, diagram.upper()) if there else np.zeros(len(good))
-            columns[f"bpt_{diagram}"] = np.where(good, found, 0).astype(np.int32)
-    if len(columns) == len(_BPT):
+            found = bpt_class(work.lines.flux, diagram) if there else np.zeros(len(good))
+            columns[f"bpt_{diagram.lower()}"] = np.where(good, found, 0).astype(np.int32)
+    if len(columns) == len(BPT_LINES):
         known = np.all([column > 0 for column in columns.values()], axis=0)
         columns["bpt"] = np.where(known, kewley06_class(work.lines.flux), 0).astype(np.int32)
     return columns

@@ -23,6 +23,7 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.nebular.correlation import Correlations
+from nebulines.nebular.diagnostics import BPT_LINES, Bpt, bpt_class
 from nebulines.nebular.extinction import MILKY_WAY, Dust, balmer_ebv
 from nebulines.nebular.propagation import Fluxes, Measured, propagate
 from nebulines.nebular.ratios import has_line
@@ -62,7 +63,8 @@ class Classified(NamedTuple):
         probability: (..., 5) of `CLASSES`, summing to 1; NaN where nothing can be said.
         region: (...) the most probable class, `Region`; 0 where nothing can be said.
         unlike: (...) bool, ratios far from every class: the probabilities mean little.
-        ambiguous: (...) bool, the class chosen is less probable than `SURE`.
+        ambiguous: (...) bool, the class chosen is less probable than `SURE`, or no stars ionise it
+            by its class, but do by a BPT diagram of detected lines.
         n_ratios: (...) ratios that were used.
     """
 
@@ -133,7 +135,7 @@ def classify(
         probability.reshape(*shape, len(CLASSES)),
         region.astype(np.int32).reshape(shape),
         (unlike & known).reshape(shape),
-        (known & (probability.max(axis=1) < SURE)).reshape(shape),
+        (known & ((probability.max(axis=1) < SURE) | _contradicted(rows, region))).reshape(shape),
         np.where(known, n_ratios, 0).astype(np.int32).reshape(shape),
     )
 
@@ -159,6 +161,21 @@ def _classify_rows(
     logs = logs + prior
     probability = np.exp(logs - _log_sum(logs)[:, None])
     return probability, _tail(distance.min(axis=1), clear) < UNLIKELY, used
+
+
+def _contradicted(rows: Rows, region: np.ndarray) -> np.ndarray:
+    """(n,) bool: a shock or an active nucleus that star formation ionises by one of the BPT
+    diagrams whose lines are detected; sources whose diagrams disagree are ambiguous.
+
+    Source: Kewley et al. 2006, MNRAS 372, 961, sect. 3.
+    """
+    formed = np.zeros(len(region), bool)
+    for diagram, line in BPT_LINES.items():
+        needed = (line, "OIII5007", "HALPHA6563", "HBETA4861")
+        if all(has_line(rows.flux, name) for name in needed):
+            seen = np.all([rows.detected(name) for name in needed], axis=0)
+            formed |= seen & (bpt_class(rows.flux, diagram) == Bpt.STAR_FORMING)
+    return formed & np.isin(region, (Region.SHOCK, Region.AGN))
 
 
 def _distance(
