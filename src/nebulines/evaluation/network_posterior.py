@@ -13,7 +13,7 @@ from nebulines.fitting.config import FitConfig
 from nebulines.networks.weights import Pretrained
 from nebulines.spectra import Spectra
 
-_BLOCK = 16_384
+_BLOCK = 65_536
 _DRAW_BLOCK = 1024
 _COLUMNS = ("velocity", "velocity_err", "broadening", "broadening_err", "flags")
 

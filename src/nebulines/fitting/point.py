@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nebulines.fitting.bank_path import bank_applies, measure_with_bank
@@ -26,7 +28,9 @@ def measure_at(prepared: Prepared, at: Start, *, with_model: bool = True) -> Fit
     Returns:
         `Fitted`, as of a fit that ended there.
     """
-    own = prepared.data, prepared.geometry, prepared.model, prepared.config
+    # a least broadening binds a fit, which the filter bank then leaves alone, but nothing here
+    config = replace(prepared.config, broadening_range=(0.0, prepared.config.broadening_range[1]))
+    own = prepared.data, prepared.geometry, prepared.model, config
     if not bank_applies(*own):
         return _directly(prepared, at, np.arange(len(at.velocity)), with_model)
     fitted, left = measure_with_bank(*own, at, with_model)

@@ -31,7 +31,7 @@ _WITH_FIGURES = 5000.0  # the resolution of the figures of the paper
 _NOMINAL_STREAM = 30
 _BINNED_CUBE, _WHOLE_CUBE = 62_500, 4_000_000
 _SALIENCY_ROWS = 10
-_REPEATS = 2  # of a timing
+_REPEATS = 5  # of a timing
 
 
 def resolutions(plan: Plan) -> Section:
