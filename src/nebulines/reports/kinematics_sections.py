@@ -103,8 +103,8 @@ def nominal(plan: Plan) -> Section:
             rows.append([title, name, *(found["rms"] for found in whole)])
             numbers.setdefault(f"R {resolution:.0f}", []).append({"method": name, "bins": whole})
     text = (
-        f"{plan.n:,} spectra of each, of the same ranges otherwise. The error of a velocity grows "
-        "as 1/R, so that spectra of R 800 to 1000 are a tenth worse than those of R 1000."
+        f"{plan.n:,} spectra of each, of the same ranges otherwise. The error of a velocity falls "
+        "with R: spectra up to 200 below are worse."
     )
     header = ["set", "method", "RMS of velocity [km/s]", "RMS of broadening [km/s]"]
     return Section([text, markdown(header, rows)], numbers)
