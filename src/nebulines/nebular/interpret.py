@@ -54,8 +54,8 @@ def interpret(result: Result, options: Options | None = None) -> Result:
         UsageError: a component that the result does not have.
 
     Example:
-        >>> flux = {"HALPHA6563": 300.0, "HBETA4861": 100.0, "NII6583": 80.0, "SII6716": 30.0,
-        ...         "SII6731": 22.0, "OIII5007": 60.0}
+        >>> flux = {"HALPHA6563": 300.0, "HBETA4861": 100.0, "NII6583": 50.0, "SII6716": 20.0,
+        ...         "SII6731": 15.0, "OIII5007": 150.0}
         >>> columns = {f"{line}_flux": np.array([value]) for line, value in flux.items()}
         >>> columns |= {f"{line}_flux_err": np.array([1.0]) for line in flux}
         >>> found = interpret(Result(columns))
