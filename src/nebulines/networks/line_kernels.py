@@ -82,6 +82,7 @@ def project(
     Returns:
         Sums (L, M, n), and the variance (L, n) of the middle one.
     """
+    # not counted from the centre: the sines are then worked out before the windows are transposed
     channels = kernel_parts(rows.offset, rows.width, shape=shape)
     n_channels = rows.value.shape[1]
     together = channels_together(n_channels)

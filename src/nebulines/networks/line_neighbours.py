@@ -30,7 +30,7 @@ class Nodes(NamedTuple):
 
     Attributes:
         position: (M, n) from the centre [km/s].
-        parts: (L, M, n) as `kernel` needs them.
+        parts: (L, M, n) as `kernel` needs them, on the scale of the channels.
         middle: the node at the centre.
     """
 
@@ -44,7 +44,7 @@ class Others(NamedTuple):
 
     Attributes:
         distance: (L, L, n) from the window's own line [km/s].
-        parts: the same as `kernel` needs it.
+        parts: where that is on the scale of the channels, as `kernel` needs it.
         width: (L, L, n) FWHM of the line spread there, in the units of the window.
         stretch: (L, L, n), see `nebulines.networks.line_windows.Neighbour`.
     """
