@@ -50,6 +50,8 @@ def test_evaluate_writes_tables_and_figures(tmp_path):
         (("evaluate", "fit", "--resolution", "100"), "above 200"),
         (("reproduce", "gravity", "-o", "x"), "choose one of denoising, kinematics"),
         (("reproduce", "kinematics", "-o", "x", "--method", "magic"), "no method 'magic'"),
+        (("reproduce", "kinematics", "-o", "x", "--truth-maps", "nowhere"), "nowhere"),
+        (("reproduce", "denoising", "-o", "x", "--method", "fit"), "an option of kinematics, not"),
     ],
 )
 def test_wrong_use_is_told(arguments, message, tmp_path, monkeypatch):

@@ -8,7 +8,13 @@ import click
 
 from nebulines.errors import UsageError
 
-PAPERS = ("denoising", "kinematics", "lines-from-continuum", "line-ratios")
+OPTIONS_OF = {
+    "denoising": {"weights", "spectra"},
+    "kinematics": {"method", "truth-maps"},
+    "lines-from-continuum": {"weights"},
+    "line-ratios": {"weights"},
+}
+"""Papers, and the options that not all of them have."""
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -44,8 +50,8 @@ def reproduce(
     autoencoders). Everything is measured anew, on spectra that no network was
     trained on, and written to a folder with the command that made it.
     """
-    if paper not in PAPERS:
-        raise UsageError(f"no paper {paper!r}: choose one of {', '.join(PAPERS)}")
+    given = {"method": methods, "truth-maps": truth_maps, "weights": weights, "spectra": spectra}
+    _check(paper, {name for name, value in given.items() if value})
     from nebulines.runtime import configure
 
     configure()
@@ -60,6 +66,14 @@ def reproduce(
         paths = _kinematics(output, shown, quick, seed, methods, truth_maps, quiet)
     if not quiet:
         click.echo(f"wrote {paths[0]} and {len(paths) - 1} more files in {output}")
+
+
+def _check(paper: str, given: set[str]) -> None:
+    if paper not in OPTIONS_OF:
+        raise UsageError(f"no paper {paper!r}: choose one of {', '.join(OPTIONS_OF)}")
+    for name in sorted(given - OPTIONS_OF[paper]):
+        papers = ", ".join(paper for paper, options in OPTIONS_OF.items() if name in options)
+        raise UsageError(f"--{name} is an option of {papers}, not of {paper}")
 
 
 def _kinematics(

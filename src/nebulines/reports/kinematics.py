@@ -12,6 +12,7 @@ from nebulines.evaluation.methods import Method, get_method, method_names, prior
 from nebulines.evaluation.published import published
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
+from nebulines.synthetic.truth_maps import read_truth_maps
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ class Plan:
         truth_maps: Path | None = None,
     ) -> Plan:
         """The plan with its usual numbers, or a tenth of them; methods that cannot be had are
-        noted, those asked for by name must exist."""
+        noted, those asked for by name must exist, as must the maps."""
+        if truth_maps is not None:
+            read_truth_maps(truth_maps)
         found: dict[str, Method] = {}
         wide: dict[str, Method] = {}
         missing: dict[str, str] = {}
