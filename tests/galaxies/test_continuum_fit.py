@@ -43,18 +43,42 @@ def basis():
     return prepare_basis(load_templates().between(3900.0, 5600.0), 4000.0, 5500.0)
 
 
-def test_solutions_are_those_of_lawson_and_hanson():
+def products(n=20, k=12, r=8):
+    """Mixing (k, r), vectors (r, 200), and data (n, 200) of which some pull templates below 0."""
     rng = np.random.default_rng(1)
-    matrix = rng.normal(size=(200, 12)) + 2.0
-    weights = rng.dirichlet(np.full(12, 0.3), 20)
-    data = weights @ matrix.T + 0.05 * rng.normal(size=(20, 200))
-    gram = np.broadcast_to(matrix.T @ matrix, (20, 12, 12))
-    solved = solve_nonnegative(
-        jnp.asarray(gram, jnp.float32), jnp.asarray(data @ matrix, jnp.float32)
-    )
-    expected = np.array([nnls(matrix, row)[0] for row in data])
-    assert np.abs(np.asarray(solved.x) - expected).max() < 2e-3
-    assert (np.asarray(solved.x) >= 0).all()
+    vectors, mixing = rng.normal(size=(r, 200)), rng.normal(size=(k, r)) + 2.0 * (np.arange(r) == 0)
+    weights = rng.dirichlet(np.full(k, 0.3), n)
+    return mixing, vectors, weights @ mixing @ vectors + rng.normal(size=(n, 200))
+
+
+def test_solutions_are_the_best_that_are_not_negative():
+    mixing, vectors, data = products()
+    gram = np.broadcast_to(vectors @ vectors.T, (20, 8, 8)).astype(np.float32)
+    solved = solve_nonnegative(gram, (data @ vectors.T).astype(np.float32), mixing)
+    expected = np.array([nnls((mixing @ vectors).T, row)[0] for row in data])
+    assert np.abs((solved.x - expected) @ mixing).max() < 1e-4
+    left = (data - solved.x @ mixing @ vectors) @ (mixing @ vectors).T
+    assert (solved.x >= 0).all()
+    assert (left < 1e-2).all()
+    assert np.abs(left[solved.x > 0]).max() < 1e-2
+
+
+def test_the_freedom_is_the_covariance_of_the_templates_that_take_part():
+    mixing, vectors, data = products()
+    gram = np.broadcast_to(vectors @ vectors.T, (20, 8, 8))
+    solved = solve_nonnegative(gram, data @ vectors.T, mixing)
+    for x, freedom in zip(solved.x, solved.freedom, strict=True):
+        part = mixing[x > 0]
+        expected = part.T @ np.linalg.inv(part @ gram[0] @ part.T) @ part
+        assert np.allclose(freedom, expected, rtol=0.0, atol=0.02 * np.abs(expected).max())
+
+
+def test_equations_without_an_answer_leave_nothing():
+    gram = np.stack([np.eye(3), np.zeros((3, 3)), np.full((3, 3), np.nan), -np.eye(3)])
+    moment = np.array([[1.0, 2.0, -1.0], [0.0] * 3, [1.0] * 3, [-1.0] * 3])
+    solved = solve_nonnegative(gram, moment, np.eye(3))
+    assert np.allclose(solved.x, [[1.0, 2.0, 0.0], [0.0] * 3, [0.0] * 3, [0.0] * 3], atol=1e-4)
+    assert np.isfinite(solved.freedom).all()
 
 
 def test_the_kernel_is_a_gaussian_with_the_given_moments():

@@ -6,22 +6,16 @@ Vectors are moved piece by piece and forgotten: all of a tile would not fit the 
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_factor
+import numpy as np
 
-from nebulines.fitting.small_solve import forward_substitute, inverse
+from nebulines.fitting.small_solve import inverse
 from nebulines.galaxies.starlight.nnls import solve_nonnegative
 from nebulines.galaxies.starlight.velocity_kernel import kernel, moved
 from nebulines.kept_programs import keep_programs
-
-_NNLS_STEPS = 8
-_LAPACK = Lock()
-"""XLA's programs with LAPACK in them can wait for each other for ever when two threads run them;
-those without do not."""
 
 
 class Shape(NamedTuple):
@@ -146,20 +140,9 @@ def solve_linear(gram: jax.Array, moment: jax.Array, mixing: jax.Array) -> Linea
         mixing: (k, r) templates as sums of vectors.
 
     Returns:
-        `Linear`; threads take turns.
+        `Linear`.
     """
-    with _LAPACK:
-        return jax.block_until_ready(_solve_linear(gram, moment, mixing))
-
-
-@jax.jit  # LAPACK is set up where a program is traced, so that it cannot be kept
-def _solve_linear(gram: jax.Array, moment: jax.Array, mixing: jax.Array) -> Linear:
-    templates = jnp.einsum("ka,nab,lb->nkl", mixing, gram, mixing)
-    solved = solve_nonnegative(templates, moment @ mixing.T, steps=_NNLS_STEPS)
-    size = jnp.diagonal(templates, axis1=1, axis2=2)
-    stiff = (solved.barrier + 1e-5 * size)[:, :, None] * jnp.eye(len(mixing), dtype=gram.dtype)
-    lower, _ = cho_factor(templates + stiff, lower=True)
-    many = jnp.broadcast_to(mixing, (len(gram), *mixing.shape))
-    # LAPACK would call up threads for so many columns
-    half = forward_substitute(lower, many)
-    return Linear(solved.x, solved.x @ mixing, jnp.einsum("nka,nkb->nab", half, half))
+    mixed = np.asarray(mixing)
+    solved = solve_nonnegative(np.asarray(gram), np.asarray(moment), mixed)
+    single = (solved.x, solved.x @ mixed, solved.freedom)
+    return Linear(*(jnp.asarray(part, jnp.float32) for part in single))
