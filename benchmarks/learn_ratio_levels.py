@@ -46,7 +46,7 @@ def _part(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
     import jax.numpy as jnp
 
     from nebulines.cubes.line_fluxes import halpha_snr, scaled
-    from nebulines.cubes.line_ratios import decrement_per_ebv
+    from nebulines.cubes.ratio_columns import decrement_per_ebv
     from nebulines.evaluation.line_ratio_methods import Ours
     from nebulines.networks.line_ratio_answer import cumulative, marginals, read, value_of
     from nebulines.networks.line_ratio_space import LINES, coordinates

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 
 from nebulines.cubes.line_fluxes import LineFluxes, line_fluxes_of
-from nebulines.cubes.line_ratios import (
-    estimate_ratios,
-    out_of_range,
-    ratio_columns,
-    reported_ratios,
-)
+from nebulines.cubes.line_ratios import estimate_ratios
+from nebulines.cubes.ratio_columns import out_of_range, ratio_columns, reported_ratios
 from nebulines.errors import UsageError
 from nebulines.fitting.fluxes import Fluxes
 from nebulines.networks.line_ratio_space import LINES

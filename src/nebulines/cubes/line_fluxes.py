@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from nebulines.cubes.estimate import answers
 from nebulines.fitting.fluxes import Fluxes, flux_columns
 from nebulines.fitting.joint import without_unusable
 from nebulines.fitting.joint_fluxes import Measured, joint_fluxes
-from nebulines.fitting.joint_links import Link, impose
 from nebulines.fitting.joint_point import measure_jointly
 from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame
 from nebulines.fitting.prepared import Prepared
@@ -51,6 +51,12 @@ class LineFluxes(NamedTuple):
     present: np.ndarray
     shown: np.ndarray
 
+    def rows(self, index: np.ndarray | slice) -> LineFluxes:
+        """Those of some objects."""
+        return LineFluxes(
+            self.value[index], self.covariance[index], self.present[index], self.shown
+        )
+
 
 def line_fluxes_of(fluxes: Fluxes, names: Sequence[str], *, tied: bool = False) -> LineFluxes:
     """The network's lines out of a fit's.
@@ -67,7 +73,7 @@ def line_fluxes_of(fluxes: Fluxes, names: Sequence[str], *, tied: bool = False) 
     """
     names = list(names)
     if not tied:
-        fluxes = _bound(fluxes, names)
+        fluxes = bound_fluxes(fluxes, names)
     value, covariance = np.asarray(fluxes.value, float), np.asarray(fluxes.covariance, float)
     shown = np.array([name in names for name in LINES])
     at = np.array([names.index(name) if name in names else 0 for name in LINES])
@@ -128,6 +134,18 @@ class AtNetwork(NamedTuple):
     answer: Answer
     flags: np.ndarray
 
+    def rows(self, index: np.ndarray | slice) -> AtNetwork:
+        """Some of the objects, for their columns: the spectra, and what would fit them once more,
+        stay as they are."""
+        whole = self.measured
+        joint, start, answer = (
+            jax.tree.map(lambda part: part[index], of)
+            for of in (whole.joint, whole.start, self.answer)
+        )
+        prepared = tuple(_rows(own, index) for own in whole.problem.prepared)
+        measured = Measured(joint, replace(whole.problem, prepared=prepared), whole.plan, start)
+        return AtNetwork(self.bands, measured, answer, self.flags[index])
+
 
 def measure_at_network(bands: Sequence[Spectra], plan: JointPlan, *, with_model: bool) -> AtNetwork:
     """Measure n objects at the kinematics of the network.
@@ -153,31 +171,58 @@ def measure_at_network(bands: Sequence[Spectra], plan: JointPlan, *, with_model:
     return AtNetwork(framed, Measured(joint, problem, plan, start), found, flags)
 
 
-def bound_flux_columns(fluxes: Fluxes, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns of the fluxes (n, L) and of their ratios, lines of fixed ratio bound to each other.
+def bound_flux_columns(bound: Fluxes, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of fluxes (n, L) whose lines of fixed ratio are bound to each other, and of their
+    ratios.
 
     Args:
-        fluxes: of lines that were free.
+        bound: as of `bound_fluxes`.
         names: the L lines.
     """
-    bound = _bound(fluxes, names)
     error = np.sqrt(np.maximum(np.einsum("nll->nl", bound.covariance), 0.0))
     error = np.where(np.isfinite(bound.value), error, np.nan)
     return flux_columns(bound, error, names, 1)
 
 
-def _bound(fluxes: Fluxes, names: Sequence[str]) -> Fluxes:
-    """Fluxes with the fixed ratios imposed."""
-    links = [
-        Link(names.index(tie.strong), names.index(tie.weak), tie.ratio)
-        for tie in load_ties()
-        if tie.strong in names and tie.weak in names
-    ]
-    value, covariance = np.asarray(fluxes.value, float), np.asarray(fluxes.covariance, float)
-    linked = impose(value, covariance, links)
+def bound_fluxes(fluxes: Fluxes, names: Sequence[str]) -> Fluxes:
+    """Fluxes with the fixed ratios imposed, one tie after another, as `joint_links.impose` does
+    with all at once.
+
+    With the tie h f = f_strong - ratio f_weak = 0, f' = f - C h (h f) / (h C h) and
+    C' = C - (C h) (C h)^T / (h C h).
+
+    Args:
+        fluxes: (n, L), NaN where not measured.
+        names: the L lines.
+
+    Example:
+        >>> value = np.array([[0.4, 1.0]])
+        >>> bound = bound_fluxes(Fluxes(value, np.eye(2)[None], value), ["NII6548", "NII6583"])
+        >>> ratio = bound.value[0, 1] / bound.value[0, 0]
+        >>> round(float(ratio), 2), float(bound.covariance[0, 0, 0].round(2))
+        (3.05, 0.1)
+    """
+    names = list(names)
+    there = np.isfinite(fluxes.value) & np.isfinite(np.einsum("nll->nl", fluxes.covariance))
+    value = np.where(there, fluxes.value, 0.0)
+    covariance = np.array(fluxes.covariance, float)
+    if not there.all():
+        covariance[~(there[:, :, None] & there[:, None, :])] = 0.0
+    for tie in load_ties():
+        if tie.strong in names and tie.weak in names:
+            strong, weak = names.index(tie.strong), names.index(tie.weak)
+            along = covariance[:, :, strong] - tie.ratio * covariance[:, :, weak]
+            variance = along[:, strong] - tie.ratio * along[:, weak]
+            both = there[:, strong] & there[:, weak] & (variance > 0)
+            gain = along * (both / np.where(both, variance, 1.0))[:, None]
+            value -= gain * (value[:, strong] - tie.ratio * value[:, weak])[:, None]
+            covariance -= gain[:, :, None] * along[:, None, :]
+    if not there.all():
+        value[~there] = np.nan
+        covariance[~(there[:, :, None] & there[:, None, :])] = np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
-        peak = np.where(value != 0, fluxes.peak / value * linked.value, fluxes.peak)
-    return Fluxes(linked.value, linked.covariance, peak)
+        peak = np.where(fluxes.value != 0, fluxes.peak / fluxes.value * value, fluxes.peak)
+    return Fluxes(value, covariance, peak)
 
 
 def best_answers(problem: JointProblem) -> Answer:
@@ -206,7 +251,7 @@ def best_answers(problem: JointProblem) -> Answer:
     return Answer(*best)  # type: ignore[arg-type]
 
 
-def _rows(own: Prepared, rows: np.ndarray) -> Prepared:
+def _rows(own: Prepared, rows: np.ndarray | slice) -> Prepared:
     return own._replace(data=own.data.rows(rows), geometry=own.geometry.rows(rows))
 
 

@@ -7,7 +7,7 @@ network ``line_ratios`` gives the joint posterior of the ratios, for a stated ki
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +16,20 @@ import numpy as np
 from nebulines.cubes.estimate import network_applies
 from nebulines.cubes.line_fluxes import (
     LOST,
-    LineFluxes,
+    AtNetwork,
     bound_flux_columns,
-    halpha_snr,
+    bound_fluxes,
     line_fluxes_of,
     measure_at_network,
-    scaled,
 )
 from nebulines.cubes.provenance import provenance
+from nebulines.cubes.ratio_columns import (
+    TILE_ROWS,
+    Columns,
+    RatioReader,
+    check_prior,
+    joined_columns,
+)
 from nebulines.errors import UsageError
 from nebulines.fitting.columns import in_convention
 from nebulines.fitting.config import FitConfig
@@ -32,22 +38,11 @@ from nebulines.fitting.joint import JointBlock, joint_notes
 from nebulines.fitting.joint_columns import columns_and_fluxes
 from nebulines.fitting.joint_problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
-from nebulines.fitting.tiles import as_slice, run_tiles
+from nebulines.fitting.tiles import as_slice, map_tiles, tile_indices
 from nebulines.lines import load_ties
-from nebulines.models.dust import transmission
 from nebulines.networks.answer import Answer
-from nebulines.networks.line_ratio_answer import EBV, RATIOS, answer
-from nebulines.networks.line_ratio_levels import reading_levels
 from nebulines.networks.line_ratio_space import LINES
-from nebulines.networks.line_ratios import PRIORS
-from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
-
-TILE_ROWS = 512
-DETECTED = 4.0
-"""S/N of both lines from which a ratio can be told to lie outside what was trained on."""
-OUTSIDE_SIGMAS = 4.0
-_SUMS = {"SII": ("SII6716", "SII6731"), "OII": ("OII3726", "OII3729")}
 
 
 def estimate_ratios(
@@ -87,8 +82,7 @@ def estimate_ratios(
         config = replace(config or FitConfig(amplitudes="tied"), **options)
     except TypeError as error:
         raise UsageError(f"unknown option of an estimate: {error}") from None
-    if prior not in PRIORS:
-        raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
+    check_prior(prior)
     plan = resolve_bands(bands, config)
     block = estimate_joint_block(bands, plan, with_model=False, prior=prior)
     meta = provenance(bands[0], plan.config) | block.notes
@@ -111,13 +105,8 @@ def estimate_joint_block(
             "the networks measure one component with one velocity for all lines: leave components "
             "and ties out, or use method 'both'"
         )
-    framed, measured, found, flags = measure_at_network(bands, plan, with_model=with_model)
-    columns, fluxes = columns_and_fluxes(measured, flags)
-    names = list(plan.config.lines or ())
-    if plan.config.amplitudes == "tied":
-        columns |= bound_flux_columns(fluxes, names)
-    seen = line_fluxes_of(fluxes, names, tied=plan.config.amplitudes == "positive")
-    ratios, more = ratio_columns(seen, prior=prior)
+    at = measure_at_network(bands, plan, with_model=with_model)
+    framed, measured = at.bands, at.measured
     problem = measured.problem
     models = tuple(
         model_flux(fitted, own.data, own.channels, spectra)
@@ -126,7 +115,27 @@ def estimate_joint_block(
     notes = joint_notes(problem, framed, plan) | {
         "METHOD": "network", "FITPATH": "networks kinematics and line_ratios", "PRIOR": prior,
     }  # fmt: skip
-    return JointBlock(_joined(columns, found, ratios, more, plan.config), models, notes)
+    return JointBlock(_all_columns(at, plan, prior), models, notes)
+
+
+def _all_columns(at: AtNetwork, plan: JointPlan, prior: str) -> dict[str, np.ndarray]:
+    """All columns of the result, a tile of objects after another on each core."""
+    names = list(plan.config.lines or ())
+    reader = RatioReader.of(np.isin(LINES, names), prior=prior)
+
+    def work(rows: np.ndarray) -> Columns:
+        here = at.rows(as_slice(rows))
+        columns, fluxes = columns_and_fluxes(here.measured, here.flags)
+        if plan.config.amplitudes == "tied":
+            fluxes = bound_fluxes(fluxes, names)
+            columns |= bound_flux_columns(fluxes, names)
+        seen = line_fluxes_of(fluxes, names, tied=plan.config.amplitudes != "free")
+        ratios, more = reader.read(seen)
+        columns = _joined(columns, here.answer, ratios, more, plan.config)
+        return columns, columns["flags"]
+
+    n = len(at.flags)
+    return joined_columns(map_tiles(work, tile_indices(n, TILE_ROWS)), n)[0]
 
 
 def _joined(
@@ -161,130 +170,3 @@ def _joined(
 
 def _of_fixed_ratio(name: str) -> bool:
     return any(f"ratio_{t.strong}_{t.weak}" in name for t in load_ties())
-
-
-def reported_ratios(shown: np.ndarray) -> tuple[str, ...]:
-    """Ratios whose lines are all shown, and E(B-V) where H-alpha and H-beta are.
-
-    Example:
-        >>> reported_ratios(np.array([name == "HALPHA6563" for name in LINES]))
-        ()
-    """
-    seen = {name for name, there in zip(LINES, shown, strict=True) if there}
-    seen |= {total for total, parts in _SUMS.items() if seen.issuperset(parts)}
-    names = tuple(ratio for ratio in RATIOS if seen.issuperset(ratio.split("/")))
-    return (*names, EBV) if {"HALPHA6563", "HBETA4861"} <= seen else names
-
-
-def ratio_columns(
-    fluxes: LineFluxes, *, prior: str = "mixed", network: Pretrained | None = None
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The posterior of every ratio as columns, and flags.
-
-    ``ratio_A_B`` is the posterior's median and ``ratio_A_B_err`` half of its central 68 %
-    interval; ``log_ratio_A_B_q16`` (``q50``, ``q84``) are quantiles of log10; ``ebv`` is the
-    colour excess [mag] for the law CCM89 with R_V 3.1. A line that is not detected gives a
-    limit, in the shape of a wide posterior.
-
-    Args:
-        fluxes: measured.
-        prior: kind of nebulae, one of `nebulines.networks.line_ratios.PRIORS`.
-        network: None = the shipped ``line_ratios``.
-
-    Returns:
-        Name -> (n,), and bits (n,): ``OUT_OF_RANGE`` where a measured ratio is none that the
-        network was trained on.
-
-    Raises:
-        UsageError: an unknown prior.
-    """
-    if prior not in PRIORS:
-        raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
-    network = network or load("line_ratios")
-    names = reported_ratios(fluxes.shown)
-    kind, per_ebv = PRIORS.index(prior), decrement_per_ebv()
-    if not names:
-        return {}, np.zeros(len(fluxes.value), np.int64)
-    levels = reading_levels(network.card, prior, names, halpha_snr(fluxes)).astype(np.float32)
-    data = [np.asarray(part, np.float32) for part in scaled(fluxes)]
-
-    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        kinds, part = np.full(len(rows), kind), as_slice(rows)
-        seen = data[0][part], data[1][part], fluxes.present[part]
-        found = answer(network.network, *seen, kinds, names, per_ebv, levels[part])
-        return tuple(np.asarray(part, float) for part in found[:3])
-
-    low, middle, high = run_tiles(work, len(fluxes.value), TILE_ROWS)
-    columns: dict[str, np.ndarray] = {}
-    ratio, half = _ratios_of(low, middle, high)
-    for k, name in enumerate(names):
-        if name == EBV:
-            columns[EBV] = middle[:, k]
-            columns[f"{EBV}_err"] = 0.5 * (high[:, k] - low[:, k])
-            continue
-        label = name.replace("/", "_")
-        columns[f"ratio_{label}"] = ratio[:, k]
-        columns[f"ratio_{label}_err"] = half[:, k]
-        for level, values in (("q16", low), ("q50", middle), ("q84", high)):
-            columns[f"log_ratio_{label}_{level}"] = values[:, k]
-    strange = out_of_range(fluxes, network.card["trained_ranges"]["log_ratio"][prior])
-    return columns, np.where(strange, int(Flag.OUT_OF_RANGE), 0)
-
-
-def _ratios_of(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Ratios (n, m) and half of their central intervals, of quantiles of their log10."""
-    below, ratio, above = (np.exp(np.log(10.0) * part) for part in (low, middle, high))
-    return ratio, 0.5 * (above - below)
-
-
-def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> np.ndarray:
-    """(n,) bool: a ratio of detected lines lies `OUTSIDE_SIGMAS` beyond what was trained on.
-
-    Args:
-        fluxes: measured.
-        ranges: ratio -> (low, high) of its log10.
-    """
-    strange = np.zeros(len(fluxes.value), bool)
-    parts = list(dict.fromkeys(part for ratio in ranges for part in ratio.split("/")))
-    weights = {name: _weights(name) for name in parts}
-    logs = dict(zip(parts, _logarithms(fluxes, list(weights.values())), strict=True))
-    for ratio, (low, high) in ranges.items():
-        top, bottom = ratio.split("/")
-        there = fluxes.present[:, (weights[top] + weights[bottom]) > 0].all(axis=1)
-        (log_a, error_a), (log_b, error_b) = logs[top], logs[bottom]
-        with np.errstate(invalid="ignore"):
-            sure = there & (error_a < _SURE_DEX) & (error_b < _SURE_DEX)
-            away = OUTSIDE_SIGMAS * np.hypot(error_a, error_b)
-            ratio_log = log_a - log_b
-            strange |= sure & ((ratio_log < low - away) | (ratio_log > high + away))
-    return strange
-
-
-_SURE_DEX = 1.0 / (np.log(10.0) * DETECTED)
-
-
-def _weights(name: str) -> np.ndarray:
-    return np.isin(LINES, _SUMS.get(name, (name,))).astype(float)
-
-
-def _logarithms(
-    fluxes: LineFluxes, weights: Sequence[np.ndarray]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """log10 of weighted sums of fluxes and its error; NaN where the sum is not positive."""
-    total = fluxes.value @ np.stack(weights, axis=1)
-    pairs = np.stack([np.outer(own, own).ravel() for own in weights], axis=1)
-    variance = fluxes.covariance.reshape(len(total), -1) @ pairs
-    good = total > 0
-    safe = np.where(good, total, 1.0)
-    log = np.where(good, np.log10(safe), np.nan)
-    error = np.where(good, np.sqrt(np.maximum(variance, 0.0)) / safe / np.log(10.0), np.nan)
-    return list(zip(log.T, error.T, strict=True))
-
-
-def decrement_per_ebv() -> float:
-    """Change of log10 of Ha/Hb with E(B-V) [1/mag], CCM89 with R_V 3.1."""
-    from nebulines.lines import load_catalogue
-
-    lines = load_catalogue().select(["HALPHA6563", "HBETA4861"]).wavelength_vacuum
-    red, blue = transmission(lines, 1.0)
-    return float(np.log10(red / blue))

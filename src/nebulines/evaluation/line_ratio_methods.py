@@ -99,7 +99,7 @@ class Ours:
         import jax.numpy as jnp
 
         from nebulines.cubes.line_fluxes import halpha_snr, scaled
-        from nebulines.cubes.line_ratios import decrement_per_ebv
+        from nebulines.cubes.ratio_columns import decrement_per_ebv
         from nebulines.networks.line_ratio_answer import cumulative, marginals, read, spread
         from nebulines.networks.line_ratio_levels import reading_levels, stated
         from nebulines.networks.line_ratio_space import LINES

@@ -11,7 +11,7 @@ interpolated in the logarithm of the S/N. Of other priors the posterior is read 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,10 +49,41 @@ def reading_levels(
         >>> reading_levels({}, "hii", ["ebv"], np.array([20.0])).round(2).tolist()
         [[[0.16], [0.5], [0.84]]]
     """
+    return level_nodes(card, prior, names).at(snr)
+
+
+class LevelNodes(NamedTuple):
+    """Levels at which posteriors are read, at some S/N.
+
+    Attributes:
+        log_snr: (node,) natural logarithm of the S/N of the flux of H-alpha.
+        levels: (node, 3, m) of m ratios.
+    """
+
+    log_snr: np.ndarray
+    levels: np.ndarray
+
+    def at(self, snr: np.ndarray) -> np.ndarray:
+        """Levels (n, 3, m) at a S/N (n,)."""
+        return _between(self.log_snr, self.levels, snr)
+
+
+def level_nodes(card: Mapping[str, Any], prior: str, names: Sequence[str]) -> LevelNodes:
+    """What `reading_levels` interpolates, worked out once for any number of sources.
+
+    Args:
+        card, prior, names: as of `reading_levels`.
+
+    Example:
+        >>> level_nodes({}, "hii", ["ebv"]).levels.shape
+        (1, 3, 1)
+    """
     known = _known(card, prior)
-    nodes = _knots(known, names)
-    read = np.apply_along_axis(lambda own: np.interp(LEVELS, _ENDS, own), -1, nodes)
-    return _between(known, read.swapaxes(1, 2), snr)
+    place = np.interp(LEVELS, _ENDS, np.arange(len(_ENDS)))
+    low = place.astype(int)
+    nodes, share = _knots(known, names), place - low
+    read = (1.0 - share) * nodes[:, :, low] + share * nodes[:, :, low + 1]
+    return LevelNodes(_log_snr(known), read.swapaxes(1, 2))
 
 
 def stated(
@@ -75,7 +106,7 @@ def stated(
     known = _known(card, prior)
     nodes, given = _knots(known, names), np.asarray(probability, float)
     found = [
-        _inverse(_between(known, nodes[:, column], snr), given[:, column])
+        _inverse(_between(_log_snr(known), nodes[:, column], snr), given[:, column])
         for column in range(len(names))
     ]
     return np.stack(found, axis=1)
@@ -98,14 +129,17 @@ def _knots(known: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:
                   constant_values=1.0)  # fmt: skip
 
 
-def _between(known: Mapping[str, Any], nodes: np.ndarray, snr: np.ndarray) -> np.ndarray:
-    """Values (n, ...) at a S/N (n,), from those at the nodes (node, ...)."""
-    at = np.log(np.asarray(known.get(SNR, (1.0,)), float))
+def _between(at: np.ndarray, nodes: np.ndarray, snr: np.ndarray) -> np.ndarray:
+    """Values (n, ...) at a S/N (n,), from those at nodes (node, ...) of its logarithm (node,)."""
     place = np.interp(np.log(np.maximum(snr, 1e-3)), at, np.arange(len(at)))
     low = np.minimum(place.astype(int), max(len(at) - 2, 0))
     high = np.minimum(low + 1, len(at) - 1)
     share = (place - low).reshape(-1, *[1] * (nodes.ndim - 1))
     return (1.0 - share) * nodes[low] + share * nodes[high]
+
+
+def _log_snr(known: Mapping[str, Any]) -> np.ndarray:
+    return np.log(np.asarray(known.get(SNR, (1.0,)), float))
 
 
 def _known(card: Mapping[str, Any], prior: str) -> Mapping[str, Any]:

@@ -20,7 +20,8 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
         Stage -> call; `WHOLE` is all of them.
     """
     from nebulines.cubes.line_fluxes import best_answers, line_fluxes_of, measure_at_network
-    from nebulines.cubes.line_ratios import estimate_ratios, ratio_columns
+    from nebulines.cubes.line_ratios import estimate_ratios
+    from nebulines.cubes.ratio_columns import ratio_columns
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.joint_columns import columns_and_fluxes
     from nebulines.fitting.joint_point import measure_jointly

@@ -77,7 +77,7 @@ def _stages(field: Any) -> tuple[list[str], dict[str, float]]:
 
 
 def _posterior(work: Workshop, fluxes: Any) -> Any:
-    from nebulines.cubes.line_ratios import ratio_columns
+    from nebulines.cubes.ratio_columns import ratio_columns
 
     return ratio_columns(fluxes, prior=work.ours.prior, network=work.ours.pretrained)
 

@@ -1,0 +1,218 @@
+"""The posteriors of line ratios as columns, from measured fluxes: the network ``line_ratios``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from nebulines.cubes.line_fluxes import LineFluxes, halpha_snr, scaled
+from nebulines.errors import UsageError
+from nebulines.fitting.tiles import map_tiles, tile_indices
+from nebulines.models.dust import transmission
+from nebulines.networks.line_ratio_answer import EBV, RATIOS, answer
+from nebulines.networks.line_ratio_levels import LevelNodes, level_nodes
+from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios import PRIORS
+from nebulines.networks.weights import Pretrained, load
+from nebulines.spectra import Flag
+
+TILE_ROWS = 512
+"""Objects read at once."""
+DETECTED = 4.0
+"""S/N of both lines from which a ratio can be told to lie outside what was trained on."""
+OUTSIDE_SIGMAS = 4.0
+_SUMS = {"SII": ("SII6716", "SII6731"), "OII": ("OII3726", "OII3729")}
+
+Columns = tuple[dict[str, np.ndarray], np.ndarray]
+"""Name -> (n,), and flag bits (n,)."""
+
+
+def reported_ratios(shown: np.ndarray) -> tuple[str, ...]:
+    """Ratios whose lines are all shown, and E(B-V) where H-alpha and H-beta are.
+
+    Example:
+        >>> reported_ratios(np.array([name == "HALPHA6563" for name in LINES]))
+        ()
+    """
+    seen = {name for name, there in zip(LINES, shown, strict=True) if there}
+    seen |= {total for total, parts in _SUMS.items() if seen.issuperset(parts)}
+    names = tuple(ratio for ratio in RATIOS if seen.issuperset(ratio.split("/")))
+    return (*names, EBV) if {"HALPHA6563", "HBETA4861"} <= seen else names
+
+
+def check_prior(prior: str) -> None:
+    """Refuse a kind of nebulae that the network was not told of.
+
+    Raises:
+        UsageError: it is none of `nebulines.networks.line_ratios.PRIORS`.
+    """
+    if prior not in PRIORS:
+        raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
+
+
+def ratio_columns(
+    fluxes: LineFluxes, *, prior: str = "mixed", network: Pretrained | None = None
+) -> Columns:
+    """The posterior of every ratio as columns, and flags.
+
+    ``ratio_A_B`` is the posterior's median and ``ratio_A_B_err`` half of its central 68 %
+    interval; ``log_ratio_A_B_q16`` (``q50``, ``q84``) are quantiles of log10; ``ebv`` is the
+    colour excess [mag] for the law CCM89 with R_V 3.1. A line that is not detected gives a
+    limit, in the shape of a wide posterior.
+
+    Args:
+        fluxes: measured.
+        prior: kind of nebulae, one of `nebulines.networks.line_ratios.PRIORS`.
+        network: None = the shipped ``line_ratios``.
+
+    Returns:
+        Name -> (n,), and bits (n,): ``OUT_OF_RANGE`` where a measured ratio is none that the
+        network was trained on.
+
+    Raises:
+        UsageError: an unknown prior.
+    """
+    reader = RatioReader.of(fluxes.shown, prior=prior, network=network)
+    n = len(fluxes.value)
+    return joined_columns(
+        map_tiles(lambda rows: reader.read(fluxes.rows(rows)), tile_indices(n, TILE_ROWS)), n
+    )
+
+
+def joined_columns(pieces: Sequence[Columns], n: int) -> Columns:
+    """Columns of tiles one after another, the first n rows."""
+    columns, flags = zip(*pieces, strict=True)
+    whole = {name: np.concatenate([piece[name] for piece in columns])[:n] for name in columns[0]}
+    return whole, np.concatenate(flags)[:n]
+
+
+@dataclass(frozen=True)
+class RatioReader:
+    """The network, told what the objects are, for any number of them.
+
+    Attributes:
+        network: with its card.
+        prior: kind of nebulae.
+        names: ratios that are reported.
+        nodes: levels at which their posteriors are read.
+    """
+
+    network: Pretrained
+    prior: str
+    names: tuple[str, ...]
+    nodes: LevelNodes | None
+
+    @classmethod
+    def of(
+        cls, shown: np.ndarray, *, prior: str = "mixed", network: Pretrained | None = None
+    ) -> RatioReader:
+        """For bands that show some of `LINES`, shown (8,).
+
+        Raises:
+            UsageError: an unknown prior.
+
+        Example:
+            >>> RatioReader.of(np.arange(8) > 4).names[-1]
+            'NII6583/SII'
+        """
+        check_prior(prior)
+        network = network or load("line_ratios")
+        names = reported_ratios(shown)
+        nodes = level_nodes(network.card, prior, names) if names else None
+        return cls(network, prior, names, nodes)
+
+    def read(self, fluxes: LineFluxes) -> Columns:
+        """Columns and flags of n objects, as of `ratio_columns`, in one call."""
+        n = len(fluxes.value)
+        if self.nodes is None:
+            return {}, np.zeros(n, np.int64)
+        value, covariance = (np.asarray(part, np.float32) for part in scaled(fluxes))
+        levels = self.nodes.at(halpha_snr(fluxes)).astype(np.float32)
+        kind = np.full(n, PRIORS.index(self.prior))
+        seen = value, covariance, fluxes.present, kind
+        found = answer(self.network.network, *seen, self.names, decrement_per_ebv(), levels)
+        low, middle, high = (np.asarray(part, float) for part in found[:3])
+        ranges = self.network.card["trained_ranges"]["log_ratio"][self.prior]
+        strange = out_of_range(fluxes, ranges)
+        return self._columns(low, middle, high), np.where(strange, int(Flag.OUT_OF_RANGE), 0)
+
+    def _columns(
+        self, low: np.ndarray, middle: np.ndarray, high: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Columns of quantiles (n, m)."""
+        columns: dict[str, np.ndarray] = {}
+        ratio, half = _ratios_of(low, middle, high)
+        for k, name in enumerate(self.names):
+            if name == EBV:
+                columns[EBV] = middle[:, k]
+                columns[f"{EBV}_err"] = 0.5 * (high[:, k] - low[:, k])
+                continue
+            label = name.replace("/", "_")
+            columns[f"ratio_{label}"] = ratio[:, k]
+            columns[f"ratio_{label}_err"] = half[:, k]
+            for level, values in (("q16", low), ("q50", middle), ("q84", high)):
+                columns[f"log_ratio_{label}_{level}"] = values[:, k]
+        return columns
+
+
+def _ratios_of(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Ratios (n, m) and half of their central intervals, of quantiles of their log10."""
+    below, ratio, above = (np.exp(np.log(10.0) * part) for part in (low, middle, high))
+    return ratio, 0.5 * (above - below)
+
+
+def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> np.ndarray:
+    """(n,) bool: a ratio of detected lines lies `OUTSIDE_SIGMAS` beyond what was trained on.
+
+    Args:
+        fluxes: measured.
+        ranges: ratio -> (low, high) of its log10.
+    """
+    strange = np.zeros(len(fluxes.value), bool)
+    parts = list(dict.fromkeys(part for ratio in ranges for part in ratio.split("/")))
+    weights = {name: _weights(name) for name in parts}
+    logs = dict(zip(parts, _logarithms(fluxes, list(weights.values())), strict=True))
+    for ratio, (low, high) in ranges.items():
+        top, bottom = ratio.split("/")
+        there = fluxes.present[:, (weights[top] + weights[bottom]) > 0].all(axis=1)
+        (log_a, error_a), (log_b, error_b) = logs[top], logs[bottom]
+        with np.errstate(invalid="ignore"):
+            sure = there & (error_a < _SURE_DEX) & (error_b < _SURE_DEX)
+            away = OUTSIDE_SIGMAS * np.hypot(error_a, error_b)
+            ratio_log = log_a - log_b
+            strange |= sure & ((ratio_log < low - away) | (ratio_log > high + away))
+    return strange
+
+
+_SURE_DEX = 1.0 / (np.log(10.0) * DETECTED)
+
+
+def _weights(name: str) -> np.ndarray:
+    return np.isin(LINES, _SUMS.get(name, (name,))).astype(float)
+
+
+def _logarithms(
+    fluxes: LineFluxes, weights: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """log10 of weighted sums of fluxes and its error; NaN where the sum is not positive."""
+    total = fluxes.value @ np.stack(weights, axis=1)
+    pairs = np.stack([np.outer(own, own).ravel() for own in weights], axis=1)
+    variance = fluxes.covariance.reshape(len(total), -1) @ pairs
+    good = total > 0
+    safe = np.where(good, total, 1.0)
+    log = np.where(good, np.log10(safe), np.nan)
+    error = np.where(good, np.sqrt(np.maximum(variance, 0.0)) / safe / np.log(10.0), np.nan)
+    return list(zip(log.T, error.T, strict=True))
+
+
+@lru_cache
+def decrement_per_ebv() -> float:
+    """Change of log10 of Ha/Hb with E(B-V) [1/mag], CCM89 with R_V 3.1."""
+    from nebulines.lines import load_catalogue
+
+    lines = load_catalogue().select(["HALPHA6563", "HBETA4861"]).wavelength_vacuum
+    red, blue = transmission(lines, 1.0)
+    return float(np.log10(red / blue))
