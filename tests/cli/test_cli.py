@@ -112,6 +112,7 @@ def test_a_run_is_repeated_from_its_configuration(table, tmp_path):
     assert invoke("fit", table, "-o", tmp_path / "a.ecsv", *FAST).exit_code == 0
     again = invoke("fit", table, "-o", tmp_path / "b.ecsv", "--config", tmp_path / "a_CONFIG.toml")
     assert again.exit_code == 0, again.stderr
+    assert "NO_DATA: no usable channel" in (tmp_path / "a.ecsv").read_text()
     first, second = Result.read(tmp_path / "a.ecsv"), Result.read(tmp_path / "b.ecsv")
     assert all(np.array_equal(first[name], second[name], equal_nan=True) for name in first)
 
@@ -172,12 +173,14 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
         (["spectra.fits", "-o", "a.fits", "--instrument", "telescope"], "telescope"),
         (["spectra.fits", "-o", "a.fits", "--config", "bad.toml"], "unknown flit"),
         (["spectra.fits", "-o", "a.fits", "--config", "none.toml"], "cannot read"),
+        (["spectra.fits", "-o", "a.fits", "--config", "kind.toml"], "of the wrong kind"),
         (["spectra.fits"], "Missing option"),
     ],
 )
 def test_wrong_use_is_one_message_and_status_2(table, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.toml").write_text("[flit]\nlines = 3\n")
+    (tmp_path / "kind.toml").write_text("[fit]\nlines = 3\n")
     before = files(tmp_path)
     result = invoke("fit", *arguments)
     assert result.exit_code == 2

@@ -44,7 +44,7 @@ def test_evaluate_writes_tables_and_figures(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("evaluate", "magic"), "choose one of fit, both, kinematics, starnet"),
+        (("evaluate", "magic"), "kinematics, starnet, line_ratios, equivalent_width"),
         (("evaluate", "fit", "--n", "10"), "100 or more"),
         (("evaluate", "fit", "--weights", "w"), "no weights"),
         (("evaluate", "fit", "--resolution", "100"), "above 200"),

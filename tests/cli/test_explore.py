@@ -50,6 +50,7 @@ def test_the_page_opens_or_its_address_is_told(maps, monkeypatch):
     ("arguments", "message"),
     [
         (["missing.fits"], "does not exist"),
+        (["."], "is a folder"),
         (["MAPS", "-o", "page.txt"], "must end in .html"),
         (["MAPS", "--port", "0"], "no cube to serve"),
         (["MAPS", "--cube", "nowhere.fits"], "does not exist"),

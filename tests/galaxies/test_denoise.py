@@ -319,6 +319,10 @@ def test_files_through_the_command(galaxies, tmp_path):
     same = CliRunner().invoke(cli, ["denoise", str(source), "-o", str(source)])
     assert same.exit_code == 2
     assert "another name" in same.output
+    for wrong in (["--redshift", "-3"], ["--redshift", "nan"], ["-o", str(tmp_path / "clean.txt")]):
+        refused = CliRunner().invoke(cli, ["denoise", str(source), "-o", str(target), *wrong])
+        assert refused.exit_code == 2, wrong
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean.fits", "noisy.fits"]
     lost = CliRunner().invoke(cli, ["denoise", str(tmp_path / "no.fits"), "-o", str(target)])
     assert lost.exit_code == 2
 

@@ -449,6 +449,18 @@ def test_shapes_that_do_not_agree(tmp_path):
         read(path)
 
 
+def test_no_rows_and_text_for_numbers(tmp_path):
+    wave = ("WAVE", np.arange(1.0, 4.0), {})
+    path = save(tmp_path / "a.fits", ("FLUX", np.zeros((0, 3), np.float32), {}), wave)
+    with pytest.raises(InputError, match=r"no data: its shape is 0 x 3"):
+        read(path)
+    path = save(tmp_path / "b.fits", ("FLUX", np.zeros((2, 3), np.float32), {}), wave)
+    table = fits.BinTableHDU(Table({"redshift": ["near", "far"]}), name="SPECTRA")
+    fits.append(path, table.data, table.header)
+    with pytest.raises(InputError, match="redshift must hold numbers"):
+        read(path)
+
+
 def test_an_image_of_the_sky_is_refused(tmp_path):
     cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0, "CDELT1": 1e-4}
     path = save(tmp_path / "i.fits", ("", np.zeros((5, 6), np.float32), cards))

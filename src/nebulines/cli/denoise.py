@@ -41,6 +41,9 @@ def denoise(
     check_writable(output)
     if output.resolve() == spectra.resolve():
         raise UsageError(f"the output would replace the input {spectra}: choose another name")
+    if output.suffix != ".fits":
+        raise UsageError(f"clean spectra are written as FITS: {output.name} must end in .fits")
+    _check_redshift(options["redshift"])
     from nebulines.galaxies.denoising.denoise import denoise as run
     from nebulines.io import read
 
@@ -50,3 +53,13 @@ def denoise(
         good = int((result.flags == 0).sum())
         click.echo(f"de-noised {len(result.flags)} spectra, {len(result.flags) - good} flagged")
         click.echo(f"wrote {output}")
+
+
+def _check_redshift(redshift: float | None) -> None:
+    """A redshift for all spectra must be one that spectra can have."""
+    import numpy as np
+
+    from nebulines.fitting.problem import usable_redshift
+
+    if redshift is not None and not usable_redshift(np.asarray(redshift)):
+        raise UsageError(f"redshift must lie between -0.1 and 20, not {redshift}")

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from nebulines.errors import UsageError
+
+_PAGES_OF_THEIR_OWN = ("line_ratios", "equivalent_width", "equivalent_width_spectrum", "denoise")
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -53,8 +56,12 @@ def evaluate(
     if name.startswith("equivalent_width"):
         _equivalent_width(name, output or Path(f"nebulines-{name}"), number, seed, weights, quiet)
         return
+    from nebulines.evaluation.methods import method_names
     from nebulines.reports.evaluate import evaluate as run
 
+    if name not in method_names():
+        known = ", ".join([*method_names(), *_PAGES_OF_THEIR_OWN])
+        raise UsageError(f"nothing named {name!r} to judge: choose one of {known}")
     shown = f"nebulines evaluate {name} --n {number} --seed {seed} --resolution {resolution:g}"
     if weights is not None:
         shown += f" --weights {weights.name}"

@@ -111,8 +111,12 @@ def _settings(options: dict[str, Any], path: Path | None) -> tuple[Any, dict[str
     run = {key: given.pop(key, saved.get(key, value)) for key, value in _RUN_DEFAULTS.items()}
     if run["method"] not in ("network", "fit", "both"):
         raise UsageError(f"method must be network, fit or both, not {run['method']!r}")
-    config = FitConfig(**given) if path is None else FitConfig.from_toml(path, **given)
-    return config, run
+    if path is None:
+        return FitConfig(**given), run
+    try:
+        return FitConfig.from_toml(path, **given), run
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: a value in [fit] is of the wrong kind: {error}") from error
 
 
 def _run_table(path: Path | None) -> dict[str, Any]:

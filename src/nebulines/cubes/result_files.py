@@ -10,6 +10,7 @@ import numpy as np
 
 from nebulines.cubes.canvas import Canvas
 from nebulines.cubes.layout import maps_layout, table_layout
+from nebulines.cubes.provenance import flag_bits
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.result import Result
 from nebulines.io.atomic import atomic_path
@@ -39,7 +40,7 @@ def write_table(result: Result, path: Path) -> Path:
     table = result.table()
     with atomic_path(path) as partial:
         if path.suffix == ".ecsv":
-            table.meta.update(_geometry(result))
+            table.meta.update(_geometry(result), **flag_bits())
             table.write(partial, format="ascii.ecsv")
             return path
         layout = table_layout(

@@ -113,8 +113,9 @@ def is_maps(source: str | PathLike[str]) -> bool:
 
     path = Path(source)
     if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(
-            f"{path} does not exist: give a file of spectra, OUT_MAPS.fits of a cube, or the word "
+            f"{path} {what}: give a file of spectra, OUT_MAPS.fits of a cube, or the word "
             f"'{GALAXIES}' for a population of the package"
         )
     try:

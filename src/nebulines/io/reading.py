@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from nebulines.instruments.line_spread import LineSpread
 from nebulines.io.instrument_rows import line_spread_of
 from nebulines.spectra import Cube, Spectra
 
+if TYPE_CHECKING:
+    from nebulines.io.fits_file import FitsFile
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _FITS = b"SIMPLE  ="
 _COMPRESSED = (b"\x1f\x8b", b"BZh")
+_FLUX_NAMES = ("FLUX", "DATA", "SCI")
 
 
 def read(
@@ -115,6 +119,7 @@ def _read_fits(
     from nebulines.io.fits_file import open_fits
 
     file = open_fits(path)
+    _refuse_hollow(file)
     if hdu is not None:
         return generic.read(file, instrument=instrument, hdu=hdu)
     if desi.matches(file):
@@ -128,6 +133,15 @@ def _read_fits(
         f"{path}: no spectra found: expected an image with a spectral axis or a table with "
         f"wavelength and flux; the file has {file.summary()}"
     )
+
+
+def _refuse_hollow(file: FitsFile) -> None:
+    """Say so where the spectra are there by name but have no rows or no channels."""
+    for hdu in file.hdus:
+        sizes = [hdu.header[f"NAXIS{k}"] for k in range(hdu.header.get("NAXIS", 0), 0, -1)]
+        if hdu.kind == "empty" and hdu.name in _FLUX_NAMES and 0 in sizes:
+            shape = " x ".join(map(str, sizes))
+            raise InputError(f"{hdu.label} holds no data: its shape is {shape}; write it again")
 
 
 def _with_choices(

@@ -194,12 +194,19 @@ def _redshift(file: FitsFile, table: dict[str, np.ndarray], n: int) -> np.ndarra
 
 
 def _per_row(values: np.ndarray, n: int, what: str, file: FitsFile) -> np.ndarray:
-    values = np.asarray(values, float).reshape(-1)
+    values = _numbers(values, what, file).reshape(-1)
     if len(values) != n:
         raise InputError(
             f"{file.path}: {len(values)} values of {what} for {n} spectra: give one a spectrum"
         )
     return values
+
+
+def _numbers(values: np.ndarray, what: str, file: FitsFile) -> np.ndarray:
+    try:
+        return np.asarray(values, float)
+    except ValueError as error:
+        raise InputError(f"{file.path}: {what} must hold numbers: {error}") from error
 
 
 def _instrument(file: FitsFile, table: dict[str, np.ndarray]) -> str | None:
@@ -223,9 +230,9 @@ def _line_spread(
 ) -> LineSpread | None:
     image = file.image("SRES", "SPECRES")
     if "FWHM_CM1" in table:
-        return LineSpread("sinc", fwhm_cm1=np.asarray(table["FWHM_CM1"], float))
+        return LineSpread("sinc", fwhm_cm1=_numbers(table["FWHM_CM1"], "fwhm_cm1", file))
     if "RESOLUTION" in table:
-        return line_spread_of(instrument, np.asarray(table["RESOLUTION"], float))
+        return line_spread_of(instrument, _numbers(table["RESOLUTION"], "resolution", file))
     if image is None or found.axis.values.ndim != 1:
         return None
     wavelength = found.axis.wavelength()

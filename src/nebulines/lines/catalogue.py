@@ -78,7 +78,7 @@ class LineCatalogue:
             return folded.index(name.casefold())
         except ValueError:
             close = difflib.get_close_matches(name.upper(), self.names, n=4, cutoff=0.5)
-            hint = f"did you mean {', '.join(close)}?" if close else "see the list of lines"
+            hint = f"did you mean {', '.join(close)}?" if close else "'nebulines lines' lists them"
             raise UsageError(f"unknown line {name!r}: {hint}") from None
 
     def label(self, name: str) -> str:
