@@ -16,6 +16,7 @@ from nebulines.runtime import configure
 if TYPE_CHECKING:
     from nebulines.cubes.measure import estimate as estimate
     from nebulines.cubes.measure import fit as fit
+    from nebulines.cubes.sample import sample as sample
     from nebulines.galaxies import paint as paint
     from nebulines.galaxies.denoising.denoise import denoise as denoise
     from nebulines.io import read as read
@@ -33,6 +34,7 @@ _HOMES = {
     "fit": "nebulines.cubes.measure",
     "paint": "nebulines.galaxies",
     "read": "nebulines.io",
+    "sample": "nebulines.cubes.sample",
     "simulate": "nebulines.synthetic",
     "Spectra": "nebulines.spectra",
     "Cube": "nebulines.spectra",

@@ -61,11 +61,7 @@ def fit(
         UsageError: an option is unknown or wrong, or bands do not belong together.
         InputError: no spectrum, or a mask or region that cannot be read.
     """
-    try:
-        config = replace(config or FitConfig(), **options)
-    except TypeError as error:
-        known = ", ".join(FitConfig.__dataclass_fields__)
-        raise UsageError(f"unknown option: {error}; the options of a fit are {known}") from None
+    config = as_config(config, options)
     if not isinstance(data, Spectra | Cube):
         return _fit_several(
             list(data), config, bin=bin, mask=mask, region=region, keep_model=keep_model,
@@ -86,6 +82,19 @@ def fit(
         raise UsageError("bin, mask and region need a cube; these are spectra without positions")
     keep_model = keep_model is not False
     return _fit_spectra(data, config, keep_model=keep_model, progress=progress, method=method)
+
+
+def as_config(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
+    """A configuration, None being the defaults, with options that replace its fields.
+
+    Raises:
+        UsageError: an option that no fit has, or a value that none takes.
+    """
+    try:
+        return replace(config or FitConfig(), **options)
+    except TypeError as error:
+        known = ", ".join(FitConfig.__dataclass_fields__)
+        raise UsageError(f"unknown option: {error}; the options of a fit are {known}") from None
 
 
 def _fit_several(bands: list[Spectra | Cube], config: FitConfig, **options: Any) -> Result:
