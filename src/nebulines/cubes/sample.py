@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from nebulines.cubes.grid_posterior import At
 
-_KINEMATICS = ("velocity", "velocity_err", "broadening", "broadening_err")
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -147,7 +145,7 @@ def _columns(
     shape = n_draws, len(spectra)
     columns = {name: np.full(shape, np.nan) for name in ("velocity", "broadening", *names)}
     found = (fitted["flags"] & int(Flag.NO_DATA | Flag.LOW_SNR)) == 0
-    for row in np.flatnonzero(found):
+    for row in np.flatnonzero(found).tolist():
         at = _fit_of(fitted, row, config, prepared.data.scale[row])
         if not np.isfinite(at).all():
             continue
@@ -165,7 +163,11 @@ def _fit_of(fitted: Result, row: int, config: FitConfig, scale: float) -> At:
     """The fit of one spectrum in optical velocity and units of the normalised noise."""
     from nebulines.cubes.grid_posterior import At
 
-    velocity, *others = (float(fitted[name][row]) for name in _KINEMATICS)
-    doppler = float(doppler_factor(velocity, config.velocity_convention))
-    noise = float(fitted["noise"][row]) / float(scale)
-    return At(SPEED_OF_LIGHT_KMS * (doppler - 1.0), *others, noise)
+    doppler = float(doppler_factor(fitted["velocity"][row], config.velocity_convention))
+    return At(
+        velocity=SPEED_OF_LIGHT_KMS * (doppler - 1.0),
+        velocity_err=float(fitted["velocity_err"][row]),
+        broadening=float(fitted["broadening"][row]),
+        broadening_err=float(fitted["broadening_err"][row]),
+        noise=float(fitted["noise"][row]) / float(scale),
+    )
