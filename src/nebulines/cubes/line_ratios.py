@@ -24,7 +24,7 @@ from nebulines.cubes.line_fluxes import (
 )
 from nebulines.cubes.provenance import provenance
 from nebulines.cubes.ratio_columns import (
-    TILE_ROWS,
+    CALL_ROWS,
     Columns,
     RatioReader,
     check_prior,
@@ -135,7 +135,7 @@ def _all_columns(at: AtNetwork, plan: JointPlan, prior: str) -> dict[str, np.nda
         return columns, columns["flags"]
 
     n = len(at.flags)
-    return joined_columns(map_tiles(work, tile_indices(n, TILE_ROWS)), n)[0]
+    return joined_columns(map_tiles(work, tile_indices(n, CALL_ROWS)), n)[0]
 
 
 def _joined(

@@ -19,8 +19,8 @@ from nebulines.networks.line_ratios import PRIORS
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag
 
-TILE_ROWS = 512
-"""Objects read at once."""
+CALL_ROWS = 512
+"""Objects read in one call."""
 DETECTED = 4.0
 """S/N of both lines from which a ratio can be told to lie outside what was trained on."""
 OUTSIDE_SIGMAS = 4.0
@@ -77,9 +77,8 @@ def ratio_columns(
     """
     reader = RatioReader.of(fluxes.shown, prior=prior, network=network)
     n = len(fluxes.value)
-    return joined_columns(
-        map_tiles(lambda rows: reader.read(fluxes.rows(rows)), tile_indices(n, TILE_ROWS)), n
-    )
+    tiles = tile_indices(n, CALL_ROWS)
+    return joined_columns(map_tiles(lambda rows: reader.read(fluxes.rows(rows)), tiles), n)
 
 
 def joined_columns(pieces: Sequence[Columns], n: int) -> Columns:

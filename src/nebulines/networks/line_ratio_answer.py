@@ -20,6 +20,7 @@ from nebulines.networks.line_ratio_levels import LEVELS
 from nebulines.networks.line_ratio_space import Centre
 from nebulines.networks.line_ratios import LineRatios, Posterior
 from nebulines.networks.small_matrices import batch_last, total
+from nebulines.small_tiles import map_small_tiles
 
 EBV = "ebv"
 """Name of the colour excess E(B-V) among the ratios."""
@@ -42,6 +43,8 @@ _FORMS: dict[str, tuple[dict[int, float], int | None]] = {
 }
 RATIOS = tuple(_FORMS)
 """Ratios that have a posterior."""
+TILE_ROWS = 128
+"""Sources read at once: what they need on the way stays in the processor's fast memory."""
 _HALVES, _NEWTON = 6, 2
 _LN10 = float(np.log(10.0))
 
@@ -195,7 +198,6 @@ def draw(posterior: Posterior, key: Array, n_draws: int) -> Array:
     return mean + jnp.einsum("nmab,nmb->nma", root, away)
 
 
-# three programs: XLA would compute much of one over and over inside the next
 @keep_programs()
 def _guess(network: LineRatios, flux: Any, covariance: Any, present: Any, kind: Any) -> Centre:
     return network.centre(flux, covariance, present, kind)
@@ -206,16 +208,12 @@ def _posterior(network: LineRatios, guess: Centre, kind: Any) -> Posterior:
     return network.posterior(guess, kind)
 
 
-@keep_programs(static_argnames=("names", "per_ebv"))
-def _said(posterior: Posterior, names: tuple[str, ...], per_ebv: float, levels: Any) -> Spread:
-    return spread(marginals(posterior, names, per_ebv), levels)
-
-
 def read(network: LineRatios, flux: Any, covariance: Any, present: Any, kind: Any) -> Posterior:
     """The posterior of n sources, compiled; arguments as of `LineRatios.centre`."""
     return _posterior(network, _guess(network, flux, covariance, present, kind), kind)
 
 
+@keep_programs(static_argnames=("names", "per_ebv"))
 def answer(
     network: LineRatios,
     flux: Any,
@@ -225,6 +223,7 @@ def answer(
     names: tuple[str, ...],
     per_ebv: float,
     levels: Any = None,
+    n_tiles: Any = None,
 ) -> Spread:
     """`Spread` of named ratios of n sources, compiled.
 
@@ -232,5 +231,18 @@ def answer(
         network, flux, covariance, present, kind: as of `read`.
         names, per_ebv: as of `marginals`.
         levels: as of `spread`.
+        n_tiles: times `TILE_ROWS` sources are read, what is behind them is zero; None = all.
     """
-    return _said(read(network, flux, covariance, present, kind), names, per_ebv, levels)
+    n = len(flux)
+    if levels is None:
+        levels = jnp.broadcast_to(jnp.asarray(LEVELS)[:, None], (n, 3, len(names)))
+
+    def read_tile(part: tuple[Array, ...]) -> Spread:
+        *seen, told, at = part
+        # barriers: XLA would compute much of one step over and over inside the next
+        guess = jax.lax.optimization_barrier(network.centre(*seen, told))
+        posterior = jax.lax.optimization_barrier(network.posterior(guess, told))
+        return spread(marginals(posterior, names, per_ebv), at)
+
+    arrays = tuple(jnp.asarray(part) for part in (flux, covariance, present, kind, levels))
+    return map_small_tiles(read_tile, arrays, n if n % TILE_ROWS else TILE_ROWS, n_tiles)
