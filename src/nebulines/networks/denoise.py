@@ -10,6 +10,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from nebulines.networks.denoise_basis import Basis, Statistics
@@ -188,6 +189,7 @@ def noise_shares(noise: Array) -> Array:
         >>> noise_shares(jnp.array([0.002, 1.0]))[:, [0, -1]].tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    knots = jnp.log(jnp.asarray(NOISE_KNOTS))
-    place = jnp.interp(jnp.log(jnp.maximum(noise, 1e-9)), knots, jnp.arange(len(NOISE_KNOTS)) * 1.0)
-    return jnp.maximum(1.0 - jnp.abs(place[:, None] - jnp.arange(len(NOISE_KNOTS))), 0.0)
+    knots = np.log(NOISE_KNOTS)
+    level = jnp.log(jnp.maximum(noise, 1e-9))[:, None]
+    risen = jnp.clip((level - knots[:-1]) / np.diff(knots), 0.0, 1.0)
+    return jnp.pad(risen, ((0, 0), (1, 0)), constant_values=1.0) - jnp.pad(risen, ((0, 0), (0, 1)))

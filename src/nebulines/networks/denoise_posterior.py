@@ -26,6 +26,7 @@ _RANGE_SIGMAS = 4.0
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 _LARGEST = 20.0
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+_NODE_WEIGHTS /= _NODE_WEIGHTS.sum()
 
 
 class Guess(NamedTuple):
@@ -156,13 +157,18 @@ def line_moments(basis: Basis, posterior: Posterior) -> tuple[Array, Array]:
         inside = _reflected(y + width * (middle + widening * (t - middle)), low, high)
         return softening * _sinh(inside)
 
-    node = jnp.asarray(_NODES, jnp.float32)[:, None, None, None]
-    share = jnp.asarray(_NODE_WEIGHTS / _NODE_WEIGHTS.sum(), jnp.float32)[:, None, None, None]
-    share = share * jnp.exp(posterior.log_weight).T[:, None]
-    central = flux(middle)
-    away = flux(last[0] + jnp.sqrt(variance) * node) - central
-    mean = jnp.sum(share * away, axis=(0, 1))
-    square = jnp.sum(share * jnp.square(away), axis=(0, 1))
+    node, share = (jnp.asarray(part, jnp.float32) for part in (_NODES, _NODE_WEIGHTS))
+    weight = jnp.exp(posterior.log_weight).T
+    deviation, central = jnp.sqrt(variance), flux(middle)
+
+    def add(step: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        part, q = step // len(_NODES), step % len(_NODES)
+        away = flux(last[0][part] + deviation[part] * node[q]) - central
+        weighted = share[q] * weight[part] * away
+        return sums[0] + weighted, sums[1] + weighted * away
+
+    none = jnp.zeros_like(central)
+    mean, square = jax.lax.fori_loop(0, len(_NODES) * len(weight), add, (none, none))
     return (central + mean).T, jnp.maximum(square - jnp.square(mean), 0.0).T
 
 

@@ -182,8 +182,7 @@ def _answer(
 ) -> _Answer:
     """Everything that a block needs, in one program."""
     basis = network.basis
-    weight = jnp.minimum(weight, _largest_weight(basis, flux, weight))
-    found = _found(basis, flux, weight)
+    weight, found, projected = _seen(network, flux, weight)
     posterior = network(found, prior)
     scale = found.scale[:, None]
     mean = scale * posterior.mean
@@ -194,25 +193,32 @@ def _answer(
         mean @ basis.vectors,
         scale * network.errors(posterior, lines[1]),
         drawn,
-        evidence(network, flux, weight, mean, scale * lines[0], found),
+        evidence(network, flux, weight, mean, scale * lines[0], found, projected),
     )
 
 
-def _found(basis: Basis, flux: Array, weight: Array) -> Statistics:
+def _seen(network: Denoise, flux: Array, weight: Array) -> tuple[Array, Statistics, Array]:
+    """Weights that are believed, statistics of the spectra, and their weighted products (n, L) with
+    the profiles of lines."""
+    basis, profiles = network.basis, network.line_profile
     if weight.shape[1] == 1:
-        return white_statistics(basis, weight * (flux @ basis.vectors.T), weight[:, 0])
-    return statistics(basis, *project(basis, flux, weight))
+        both = flux @ jnp.concatenate([basis.vectors, profiles]).T
+        along, norm = both[:, : basis.size], jnp.sum(jnp.square(basis.mean))
+        weight = _believed(weight, along @ basis.mean, norm)
+        found = white_statistics(basis, weight * along, weight[:, 0])
+        return weight, found, weight * both[:, basis.size :]
+    mean = basis.mean @ basis.vectors
+    weight = _believed(weight, (weight * flux) @ mean, weight @ jnp.square(mean))
+    found = statistics(basis, *project(basis, flux, weight))
+    return weight, found, (weight * flux) @ profiles.T
 
 
-def _largest_weight(basis: Basis, flux: Array, weight: Array) -> Array:
-    """Inverse variances (n, 1) of the smallest noise that is believed."""
-    if weight.shape[1] == 1:
-        along, information = flux @ basis.vectors.T @ basis.mean, jnp.sum(jnp.square(basis.mean))
-    else:
-        mean = basis.mean @ basis.vectors
-        along, information = (weight * flux) @ mean, weight @ jnp.square(mean)
+def _believed(weight: Array, along: Array, information: Array) -> Array:
+    """Inverse variances of no smaller a noise than is believed, from the products of the data and
+    of the mean spectrum with the mean spectrum."""
     norm = jnp.abs(along) / jnp.maximum(information, 1e-30)
-    return 1.0 / jnp.maximum(jnp.square(_LEAST_NOISE * norm), 1e-37)[:, None]
+    most = 1.0 / jnp.maximum(jnp.square(_LEAST_NOISE * norm), 1e-37)
+    return jnp.minimum(weight, most[:, None])
 
 
 def fit_in_basis(
