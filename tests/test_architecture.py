@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # a room may import itself, and rooms of the lines above its own
 ROOM_ORDER = """
 constants errors one_pass runtime small_tiles
-kept_programs
+kept_programs quantities
 spectral_axis
 lines instruments
 lineshapes

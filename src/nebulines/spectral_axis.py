@@ -9,6 +9,7 @@ import numpy as np
 
 from nebulines.constants import ANGSTROM_PER_CM, SPEED_OF_LIGHT_KMS
 from nebulines.errors import InputError, UsageError
+from nebulines.quantities import bare
 
 AxisKind = Literal["wavelength", "wavenumber"]
 Medium = Literal["air", "vacuum"]
@@ -100,7 +101,8 @@ class SpectralAxis:
 
     Attributes:
         values: (channel,) for a shared axis or (n, channel), strictly increasing;
-            [Angstrom] for kind ``wavelength``, [cm-1] for kind ``wavenumber``.
+            [Angstrom] for kind ``wavelength``, [cm-1] for kind ``wavenumber``; quantities
+            are converted.
         kind: ``wavelength`` or ``wavenumber``.
         medium: ``air`` or ``vacuum``; a wavenumber x means wavelength 1e8/x in this medium.
         scale: (n,) or None; the axis of spectrum i is ``values * scale[i]`` (SITELLE's
@@ -118,10 +120,11 @@ class SpectralAxis:
     scale: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        values = np.asarray(self.values, float)
-        object.__setattr__(self, "values", values)
         if self.kind not in ("wavelength", "wavenumber"):
             raise InputError(f"axis kind must be wavelength or wavenumber, not {self.kind!r}")
+        unit = "Angstrom" if self.kind == "wavelength" else "cm-1"
+        values = np.asarray(bare(self.values, unit, name=f"a {self.kind} axis"), float)
+        object.__setattr__(self, "values", values)
         if self.medium not in ("air", "vacuum"):
             raise InputError(f"axis medium must be air or vacuum, not {self.medium!r}")
         if values.ndim not in (1, 2) or values.shape[-1] < 1:

@@ -21,6 +21,7 @@ from nebulines.cubes.spaxels import CubePlan, SpectraPlan
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.result import Result
+from nebulines.quantities import bare_range
 from nebulines.spectra import Cube, Spectra
 
 
@@ -85,16 +86,23 @@ def fit(
 
 
 def as_config(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
-    """A configuration, None being the defaults, with options that replace its fields.
+    """A configuration, None being the defaults, with options that replace its fields; ranges
+    may be quantities.
 
     Raises:
         UsageError: an option that no fit has, or a value that none takes.
     """
+    known = FitConfig.__dataclass_fields__
+    if unknown := sorted(set(options) - set(known)):
+        raise UsageError(
+            f"unknown option {', '.join(unknown)}; the options of a fit are {', '.join(known)}"
+        )
+    for name in {"velocity_range", "broadening_range"} & set(options):
+        options = options | {name: bare_range(options[name], "km/s", name=name)}
     try:
         return replace(config or FitConfig(), **options)
-    except TypeError as error:
-        known = ", ".join(FitConfig.__dataclass_fields__)
-        raise UsageError(f"unknown option: {error}; the options of a fit are {known}") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"an option is of the wrong kind: {error}") from error
 
 
 def _fit_several(bands: list[Spectra | Cube], config: FitConfig, **options: Any) -> Result:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nebulines.errors import InputError
 from nebulines.instruments.line_spread import LineSpread
+from nebulines.quantities import bare, fits_unit, unit_text
 from nebulines.spectra.lazy import LazyArray
 from nebulines.spectral_axis import SpectralAxis
 
@@ -25,7 +26,7 @@ class Spectra:
         line_spread: instrument response, or None when unknown.
         redshift: (n,) or None.
         instrument: name of the instrument row, or None.
-        unit: FITS unit string of ``flux``.
+        unit: FITS unit string of ``flux``; that of ``flux`` where it is a quantity.
         meta: whatever a header should carry on: ``SPECSYS``, ``source``, ``OBJECT`` ...
 
     ``flux``, ``variance`` and ``mask`` of a large file may be `LazyArray`: slices of the set
@@ -49,6 +50,7 @@ class Spectra:
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._drop_units()
         flux = _as_array(self.flux)
         if flux.ndim == 1:
             flux = flux[None, :]
@@ -72,6 +74,17 @@ class Spectra:
         if self.redshift is not None:
             redshift = np.broadcast_to(np.asarray(self.redshift, float), (len(flux),))
             object.__setattr__(self, "redshift", redshift)
+
+    def _drop_units(self) -> None:
+        """Quantities as bare arrays in ``unit``."""
+        if not self.unit and hasattr(self.flux, "to_value"):
+            object.__setattr__(self, "unit", unit_text(self.flux.unit))
+        for name, power in (("flux", 1), ("variance", 2)):
+            value = getattr(self, name)
+            if hasattr(value, "to_value"):
+                object.__setattr__(
+                    self, name, bare(value, fits_unit(self.unit) ** power, name=name)
+                )
 
     def __len__(self) -> int:
         return self.flux.shape[0]

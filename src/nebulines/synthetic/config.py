@@ -13,12 +13,17 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
+from nebulines.quantities import bare_range
 from nebulines.spectral_axis import VelocityConvention
 from nebulines.synthetic.priors import Range, check_range
 
 ContinuumShape = Literal["flat", "polynomial", "stellar"]
 Components = Literal[1, 2, "mixed"]
 
+_UNITS = dict.fromkeys(("velocity", "broadening", "separation", "broadening_2"), "km/s") | {
+    "ebv": "mag",
+    "band": "Angstrom",
+}
 # ranges and how they may start: (least value, whether that value itself is allowed)
 _RANGES: dict[str, tuple[float, bool]] = {
     "velocity": (-SPEED_OF_LIGHT_KMS, False),
@@ -100,6 +105,7 @@ class SimulationConfig:
             if name == "resolution" and value is not None and np.ndim(value) == 0:
                 value = (value, value)
             if value is not None:
+                value = bare_range(value, _UNITS.get(name, ""), name=name)
                 limits = check_range(value, name=name, least=least, zero=included)
                 object.__setattr__(self, name, limits)
         self._check_texts()
