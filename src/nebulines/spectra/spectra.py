@@ -77,8 +77,9 @@ class Spectra:
 
     def _drop_units(self) -> None:
         """Quantities as bare arrays in ``unit``."""
-        if not self.unit and hasattr(self.flux, "to_value"):
-            object.__setattr__(self, "unit", unit_text(self.flux.unit))
+        own: Any = self.flux
+        if not self.unit and hasattr(own, "to_value"):
+            object.__setattr__(self, "unit", unit_text(own.unit))
         for name, power in (("flux", 1), ("variance", 2)):
             value = getattr(self, name)
             if hasattr(value, "to_value"):
