@@ -58,6 +58,7 @@ _RUN_DEFAULTS: dict[str, Any] = {
 @click.option("--chunk", type=click.IntRange(1), help="Spectra held in memory at once.")
 @click.option("--model/--no-model", default=None, help="Write the model of a cube [yes].")
 @click.option("--table/--no-table", default=None, help="Write a cube's table as well [no].")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers fit.")
 @click.option("--resume", is_flag=True, help="Go on after an interruption; keep what is done.")
 @click.option("--config", type=_PATH, help="TOML file with [fit] and [run]; options override it.")
 @click.option("--progress/--no-progress", default=None, help="Bar on stderr [on a terminal].")
@@ -66,6 +67,7 @@ def fit(
     inputs: tuple[Path, ...],
     output: Path,
     resume: bool,
+    scheduler: str | None,
     config: Path | None,
     progress: bool | None,
     quiet: bool,
@@ -84,9 +86,9 @@ def fit(
 
     check_writable(output)
     fit_options, run = _settings(options, config)
-    shown = False if quiet else progress
+    how = {"resume": resume, "scheduler": scheduler, "progress": False if quiet else progress}
     try:
-        outputs = _run(inputs, output, fit_options, run, resume=resume, progress=shown)
+        outputs = _run(inputs, output, fit_options, run, how)
     except KeyboardInterrupt:
         if not resume:
             raise
@@ -142,11 +144,9 @@ def _run(
     output: Path,
     config: Any,
     run: dict[str, Any],
-    *,
-    resume: bool,
-    progress: bool | None,
+    how: dict[str, Any],
 ) -> Any:
-    """Read the inputs and fit them into files."""
+    """Read the inputs and fit them into files; ``how`` changes no number."""
     from nebulines.cubes.joint_measure import check_kinds
     from nebulines.cubes.joint_run import fit_band_spectra, fit_cubes
     from nebulines.cubes.run import fit_cube, fit_spectra
@@ -155,7 +155,7 @@ def _run(
     data = _read(sources, run["instrument"])
     check_kinds(data)
     joint = len(data) > 1 or config.reddening != "none"
-    common: dict[str, Any] = {"resume": resume, "progress": progress, "method": run["method"]}
+    common: dict[str, Any] = {**how, "method": run["method"]}
     common["run"] = {key: run[key] for key in ("instrument", "method")}
     if isinstance(data[0], Cube):
         prefix = output.with_suffix("") if output.suffix == ".fits" else output

@@ -50,6 +50,7 @@ def fit_cubes(
     region: str | Path | None = None,
     run: Mapping[str, Any] | None = None,
     method: str = "both",
+    scheduler: str | None = None,
 ) -> Outputs:
     """Fit cubes of one field jointly into ``PREFIX_MAPS.fits`` and its companions.
 
@@ -59,7 +60,7 @@ def fit_cubes(
     Args:
         cubes: one for each band.
         config, prefix, max_spaxels, resume, progress, model, table, bin, mask, region, run,
-            method: as for `nebulines.cubes.run.fit_cube`.
+            method, scheduler: as for `nebulines.cubes.run.fit_cube`.
 
     Returns:
         `Outputs`: the files and what was found.
@@ -98,6 +99,7 @@ def fit_cubes(
         progress=progress,
         total=work.n_spectra,
         fit_block=joint_fit_block(plan, method),
+        scheduler=scheduler,
     )
 
 
@@ -132,12 +134,13 @@ def fit_band_spectra(
     progress: bool | None = None,
     run: Mapping[str, Any] | None = None,
     method: str = "both",
+    scheduler: str | None = None,
 ) -> Outputs:
     """Fit sets of spectra of the same objects jointly, chunk by chunk, into one table.
 
     Args:
         bands: one set for each band, row i of every set being the same object.
-        config, path, chunk, resume, progress, run, method: as for
+        config, path, chunk, resume, progress, run, method, scheduler: as for
             `nebulines.cubes.run.fit_spectra`.
 
     Returns:
@@ -168,4 +171,5 @@ def fit_band_spectra(
         run=run,
         progress=progress,
         fit_block=joint_fit_block(plan, method),
+        scheduler=scheduler,
     )

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nebulines.cubes import engine
+from nebulines.cubes.cluster import fit_on_cluster
 from nebulines.cubes.journal import Journal
 from nebulines.cubes.sinks import FileSink, Piece, Sink, remove
 from nebulines.fitting.config import FitConfig
@@ -52,6 +54,7 @@ def run_blocks(
     total: int = 0,
     method: str = "fit",
     fit_block: Callable[..., Any] | None = None,
+    scheduler: str | None = None,
 ) -> int:
     """Fit every job and write its values.
 
@@ -67,15 +70,20 @@ def run_blocks(
         total: number of spectra, for the bar.
         method: one of `engine.METHODS`.
         fit_block: what fits a block in place of the method's engine.
+        scheduler: address of a Dask scheduler whose workers fit the blocks; None = here.
 
     Returns:
         Number of spectra fitted.
     """
-    fit_block = fit_block or engine.load(method).fit_block
+    fit = partial(_fit, method, fit_block, config, with_model)
+    blocks = (
+        fit_on_cluster(scheduler, jobs, read, fit)
+        if scheduler
+        else ((*block, fit(block[2])) for block in _prefetched(jobs, read))
+    )
     n_fitted = 0
     with _bar(total, progress) as bar:
-        for number, job, spectra in _prefetched(jobs, read):
-            fitted = fit_block(spectra, config, with_model=with_model)
+        for number, job, spectra, fitted in blocks:
             piece = place(job, spectra, fitted)
             for sink in sinks:
                 sink.write(piece)
@@ -85,6 +93,18 @@ def run_blocks(
             bar.update(len(spectra))
             n_fitted += len(spectra)
     return n_fitted
+
+
+def _fit(
+    method: str,
+    fit_block: Callable[..., Any] | None,
+    config: FitConfig,
+    with_model: bool,
+    spectra: Any,
+) -> Any:
+    """Fit a block, on whatever machine this runs."""
+    work = fit_block or engine.load(method).fit_block
+    return work(spectra, config, with_model=with_model)
 
 
 def _bar(total: int, progress: bool | None) -> Any:

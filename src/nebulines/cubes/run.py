@@ -48,6 +48,7 @@ def fit_cube(
     region: str | Path | None = None,
     run: Mapping[str, Any] | None = None,
     method: str = "both",
+    scheduler: str | None = None,
 ) -> Outputs:
     """Fit every spaxel of a cube into ``PREFIX_MAPS.fits`` and its companions.
 
@@ -69,6 +70,7 @@ def fit_cube(
         region: ds9 region file, see `spaxels_to_use`.
         run: more options to write beside ``[fit]`` in ``PREFIX_CONFIG.toml``.
         method: ``network``, ``fit`` or ``both``, as in `nebulines.fit`.
+        scheduler: address of a Dask scheduler whose workers fit the blocks; None = this machine.
 
     Returns:
         `Outputs`: the files and what was found.
@@ -102,6 +104,7 @@ def fit_cube(
         progress=progress,
         total=plan.n_spectra,
         method=method,
+        scheduler=scheduler,
     )
 
 
@@ -134,6 +137,7 @@ def fit_spectra(
     progress: bool | None = None,
     run: Mapping[str, Any] | None = None,
     method: str = "both",
+    scheduler: str | None = None,
 ) -> Outputs:
     """Fit a set of spectra, chunk by chunk, into one table.
 
@@ -147,6 +151,7 @@ def fit_spectra(
         progress: bar on stderr; None = when that is a terminal.
         run: more options to write beside ``[fit]`` in ``PATH_CONFIG.toml``.
         method: ``network``, ``fit`` or ``both``, as in `nebulines.fit`.
+        scheduler: address of a Dask scheduler whose workers fit the blocks; None = this machine.
 
     Returns:
         `Outputs`: the files and what was found.
@@ -169,4 +174,5 @@ def fit_spectra(
         run=run,
         progress=progress,
         method=method,
+        scheduler=scheduler,
     )
