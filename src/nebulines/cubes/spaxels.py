@@ -37,8 +37,8 @@ class CubePlan:
     @classmethod
     def of(cls, cube: Cube, grid: Grid, max_spaxels: int, **options: bool) -> CubePlan:
         """Cut a binned cube into blocks of at most ``max_spaxels`` spaxels of the full grid."""
-        blocks = enumerate(cube.blocks(max(1, max_spaxels // grid.width**2)))
-        jobs = [(i, block) for i, block in blocks if grid.used_bins(block).any()]
+        blocks = cube.blocks(max(1, max_spaxels // grid.width**2), square=cube.axis_varies)
+        jobs = [(i, block) for i, block in enumerate(blocks) if grid.used_bins(block).any()]
         return cls(cube, grid, jobs, **options)
 
     @property

@@ -16,6 +16,7 @@ from nebulines.fitting.bank_tables import (
     Ranges,
     build_tables,
 )
+from nebulines.fitting.bank_window import SAME_WEIGHT, free_margins
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fitted import template_weights
 from nebulines.fitting.normalise import Normalised
@@ -31,8 +32,6 @@ REACH = 1.25
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
-SAME_WEIGHT = 1e-4
-"""Relative difference of weights that share tables."""
 MAX_WEIGHTS = 4
 """Shapes of the noise for which tables are kept."""
 
@@ -55,7 +54,7 @@ class BankKey:
     y_low: float
     rho: tuple[float, float]
     n_channels: int
-    margin: float
+    margins: tuple[float, float]
     window: tuple[float, float] | None
 
 
@@ -105,14 +104,22 @@ class FilterBank:
             self._tables[anchor] = self._build(anchor)
         return self._tables[anchor]
 
+    def read(self, anchor: int) -> slice:
+        """The channels that the tables around an anchor read."""
+        low, high = self._ends(self.position(anchor))
+        axis = np.frombuffer(self.key.axis)
+        return slice(*np.searchsorted(axis, [low, np.nextafter(high, np.inf)]).tolist())
+
+    def _ends(self, position: np.ndarray) -> tuple[float, float]:
+        below, above = self.key.margins
+        ends = position.min() * (1.0 - below), position.max() * (1.0 + above)
+        return self.key.window or ends
+
     def _build(self, anchor: int) -> tuple[int, AnchorTables]:
         key = self.key
         axis = np.frombuffer(key.axis)
         position = self.position(anchor)
-        low, high = key.window or (
-            position.min() * (1.0 - key.margin),
-            position.max() * (1.0 + key.margin),
-        )
+        low, high = self._ends(position)
         first = int(np.clip(np.searchsorted(axis, low), 0, len(axis) - key.n_channels))
         x = axis[first : first + key.n_channels]
         middle = 0.5 * (x[0] + x[-1])
@@ -178,26 +185,10 @@ def spreads_of(geometry: Geometry) -> Spreads:
     return Spreads(value, bins, reference, SPREAD_NODES)
 
 
-def common_weight(data: Normalised) -> np.ndarray:
-    sample = data.weight[:: max(1, len(data.weight) // 64)][:64]
-    weight = np.median(sample, axis=0).astype(np.float32)
-    if np.ptp(weight) <= SAME_WEIGHT * weight.max():
-        return np.full_like(weight, weight.mean())
-    return weight
-
-
-def same_weight_as(weight: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Rows (n,) whose weights are the expected ones."""
-    if expected.min() == expected.max():
-        level = expected[0]
-        low, high = weight.min(axis=1), weight.max(axis=1)
-        return (low >= (1 - SAME_WEIGHT) * level) & (high <= (1 + SAME_WEIGHT) * level)
-    return (np.abs(weight - expected) <= SAME_WEIGHT * expected).all(axis=1)
-
-
 def bank_keys(
-    geometry: Geometry, model: LineModel, config: FitConfig, spreads: Spreads
+    data: Normalised, geometry: Geometry, model: LineModel, config: FitConfig, spreads: Spreads
 ) -> dict[int, BankKey]:
+    """What tables the rows of each bin of the line spread need."""
     plan = plan_windows(geometry, model, config)
     weights, _ = template_weights(model.templates, model.rest, geometry.axis.kind)
     fwhm = float(np.nanmin(geometry.fwhm_kms()))
@@ -234,7 +225,7 @@ def bank_keys(
         y_low=float(1.0 / np.sqrt(1.0 + min(config.broadening_range[1] / scale, WIDEST) ** 2)),
         rho=(float(np.exp(-half)) - 1e-9, float(np.exp(half)) + 1e-9),
         n_channels=plan.n_channels,
-        margin=plan.margin,
+        margins=free_margins(data, geometry, config, plan.margin),
         window=window,
     )
     return {b: replace(base, spread=ref) for b, ref in spreads.reference.items()}

@@ -11,17 +11,15 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.bank_keys import (
-    SAME_WEIGHT,
     BankKey,
     FilterBank,
     Spreads,
     bank_keys,
-    common_weight,
     filter_bank,
-    same_weight_as,
     spreads_of,
 )
 from nebulines.fitting.bank_solution import linear_parts, solution_width, unpack
+from nebulines.fitting.bank_window import SAME_WEIGHT, common_weight, same_weight_as
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.filter_bank import TILE_ROWS, fit_around
 from nebulines.fitting.fitted import Fitted
@@ -36,7 +34,7 @@ MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
 MIN_GROUP = 4
 """A smaller group of rows around one anchor goes the direct path."""
-MIN_GROUP_NEW = 96
+MIN_GROUP_NEW = 32
 """The same where the anchor's tables would have to be built first."""
 N_STEPS = (3, 12)
 """Steps of the first round, and of the second one for rows that need more, or another anchor."""
@@ -169,9 +167,9 @@ def _begin(
 ) -> tuple[_Work, dict[int, FilterBank]]:
     """The rows before the first round, and the bank of each bin of the line spread."""
     n = len(data.data)
-    spreads, weight = spreads_of(geometry), common_weight(data)
+    spreads, weight = spreads_of(geometry), common_weight(data, geometry)
     alike = data.same_weight(weight, SAME_WEIGHT)
-    keys = bank_keys(geometry, model, config, spreads)
+    keys = bank_keys(data, geometry, model, config, spreads)
     banks = {b: filter_bank(key, weight) for b, key in keys.items()}
     now = _Work(
         data=data,
@@ -252,7 +250,8 @@ def _fit_group(job: _Job, banks: dict[int, FilterBank], now: _Work, n_steps: int
     now.packed[rows] = np.asarray(packed)[: len(rows)]
     now.home[rows], now.fitted[rows] = anchor, True
     if not now.alike:
-        now.usual[rows] = same_weight_as(now.data.weight[rows, channels], bank.weight[channels])
+        read = bank.read(anchor)
+        now.usual[rows] = same_weight_as(now.data.weight[rows, read], bank.weight[read])
     if now.model.shape[1]:
         now.model[rows, channels] = np.asarray(model)[: len(rows)]
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
-from nebulines.fitting.bank_keys import FilterBank, same_weight_as
+from nebulines.fitting.bank_keys import FilterBank
 from nebulines.fitting.bank_path import MIN_GROUP, MIN_ROWS, N_STEPS, bank_applies, gather
 from nebulines.fitting.bank_solution import linear_parts
 from nebulines.fitting.bank_tables import AnchorTables
+from nebulines.fitting.bank_window import same_weight_as
 from nebulines.fitting.filter_bank import TILE_ROWS
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.joint_bank import (
@@ -191,12 +192,14 @@ def _fit_group(job: _Job, now: Work, n_steps: int) -> None:
         now.models[0].shape[1] > 0,
     )
     for band, (packed, model) in enumerate(found):
+        bank, place = banks[band], job.places[band]
         now.packed[band][rows] = np.asarray(packed)[: len(rows)]
         if now.models[band].shape[1]:
             now.models[band][rows, cuts[band]] = np.asarray(model)[: len(rows)]
         if not now.bands[band].alike:
-            weight = now.bands[band].own.data.weight[rows, cuts[band]]
-            now.usual[rows] &= same_weight_as(weight, banks[band].weight[cuts[band]])
+            read = bank.read(place.anchor)
+            weight = now.bands[band].own.data.weight[rows, read]
+            now.usual[rows] &= same_weight_as(weight, bank.weight[read])
     now.fitted[rows] = True
 
 

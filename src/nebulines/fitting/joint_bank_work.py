@@ -8,16 +8,15 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.bank_keys import (
-    SAME_WEIGHT,
     WIDEST,
     BankKey,
     FilterBank,
     Spreads,
     bank_keys,
-    common_weight,
     filter_bank,
     spreads_of,
 )
+from nebulines.fitting.bank_window import SAME_WEIGHT, common_weight
 from nebulines.fitting.joint_bank import band_width
 from nebulines.fitting.joint_problem import JointProblem
 from nebulines.fitting.prepared import Prepared
@@ -113,7 +112,7 @@ def _bands(problem: JointProblem) -> list[Band]:
     """The bands with banks of one scale and range of y, those of the sharpest."""
     spreads = [spreads_of(own.geometry) for own in problem.prepared]
     keys = [
-        bank_keys(own.geometry, own.model, own.config, widths)
+        bank_keys(own.data, own.geometry, own.model, own.config, widths)
         for own, widths in zip(problem.prepared, spreads, strict=True)
     ]
     scale = min(key.scale for of_band in keys for key in of_band.values())
@@ -121,7 +120,7 @@ def _bands(problem: JointProblem) -> list[Band]:
     y_low = float(1.0 / np.sqrt(1.0 + widest**2))
     found = []
     for own, widths, of_band in zip(problem.prepared, spreads, keys, strict=True):
-        weight = common_weight(own.data)
+        weight = common_weight(own.data, own.geometry)
         alike = {b: replace(key, scale=scale, y_low=y_low) for b, key in of_band.items()}
         banks = {b: filter_bank(key, weight) for b, key in alike.items()}
         sign = 1.0 if own.geometry.axis.kind == "wavelength" else -1.0

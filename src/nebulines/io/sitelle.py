@@ -162,6 +162,7 @@ def read(path: Path, *, instrument: str | None = None) -> Cube:
         unit=description.unit,
         instrument=description.instrument,
         meta=description.meta,
+        axis_varies="calib_map" in description.maps and not description.scan.calibrated,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ class Cube:
         unit: FITS unit string of the flux.
         instrument: name of the instrument row, or None.
         meta: header facts to carry on.
+        axis_varies: whether the axis changes across the field (`SpectralAxis.scale`): spaxels
+            near one another then have more in common than those of a row.
 
     Example:
         >>> from nebulines.spectral_axis import SpectralAxis
@@ -54,6 +57,8 @@ class Cube:
         >>> cube = Cube((4, 5, 11), read)
         >>> [len(cube.read_block(block)) for block in cube.blocks(10)]
         [10, 10]
+        >>> [block.shape for block in cube.blocks(10, square=True)]
+        [(2, 3), (2, 2), (2, 3), (2, 2)]
     """
 
     shape: tuple[int, int, int]
@@ -62,15 +67,20 @@ class Cube:
     unit: str = ""
     instrument: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    axis_varies: bool = False
 
-    def blocks(self, max_spaxels: int, within: Block | None = None) -> Iterator[Block]:
+    def blocks(
+        self, max_spaxels: int, within: Block | None = None, *, square: bool = False
+    ) -> Iterator[Block]:
         """Cut the cube (or the rectangle ``within``) into blocks of at most ``max_spaxels``:
-        whole rows when a row fits, parts of a row otherwise."""
+        whole rows when a row fits, parts of a row otherwise; or near-squares of even size."""
         if max_spaxels < 1:
             raise UsageError(f"a block needs at least one spaxel, not {max_spaxels}")
         area = within or Block(0, self.shape[0], 0, self.shape[1])
         width = min(area.shape[1], max_spaxels)
         height = max(1, max_spaxels // max(area.shape[1], 1))
+        if square:
+            height, width = (_even_share(size, isqrt(max_spaxels)) for size in area.shape)
         for y0 in range(area.y0, area.y1, height):
             for x0 in range(area.x0, area.x1, width):
                 yield Block(y0, min(y0 + height, area.y1), x0, min(x0 + width, area.x1))
@@ -90,3 +100,8 @@ class Cube:
                 stop = start + 1
             spans += [start, stop]
         return self.read_block(Block(*spans))
+
+
+def _even_share(size: int, most: int) -> int:
+    """The largest of the parts, as even as can be, that are not above ``most``."""
+    return -(-size // -(-max(size, 1) // most))
