@@ -6,11 +6,14 @@ import hashlib
 import json
 import logging
 import os
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 _LOG = logging.getLogger(__name__)
+_COUNT = re.compile(r"([a-z][a-z ]*) \((\d+)\)")
 
 
 def fingerprint(facts: Any) -> str:
@@ -82,8 +85,29 @@ class Journal:
         self.done, self.files, self.notes = set(), {}, {}
 
     def add_notes(self, notes: dict[str, str]) -> None:
-        """Join the notes of one more block; values that differ are listed, comma-separated."""
+        """Join the notes of one more block: how many spectra went which way is summed, other
+        values that differ are listed, comma-separated."""
         for key, value in notes.items():
+            if key == "FITPATH" and (total := _summed(self.notes.get(key, ""), value)):
+                self.notes[key] = total
+                continue
             seen = self.notes.get(key, "").split(",") if key in self.notes else []
             if str(value) not in seen:
                 self.notes[key] = ",".join([*seen, str(value)])[:200]
+
+
+def _summed(first: str, second: str) -> str:
+    """Sums of notes such as ``filter bank (9), direct (1)``; "" where one is not of that form.
+
+    Example:
+        >>> _summed("filter bank (9), direct (1)", "filter bank (5), direct (0)")
+        'filter bank (14), direct (1)'
+    """
+    total: Counter[str] = Counter()
+    for note in (first, second):
+        parts = _COUNT.findall(note)
+        if ", ".join(f"{name} ({count})" for name, count in parts) != note:
+            return ""
+        for name, count in parts:
+            total[name] += int(count)
+    return ", ".join(f"{name} ({count})" for name, count in total.items())

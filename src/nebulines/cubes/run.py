@@ -89,7 +89,7 @@ def fit_cube(
     own = config.redshift is None
     plan = CubePlan.of(bin_cube(cube, grid), grid, size, with_model=model, with_redshift=own)
     meta = {**provenance(cube, config), **binning_meta(grid)}
-    choices = [*selection_facts(grid), size, kinds, method]
+    choices = [*selection_facts(grid), size, len(plan.jobs), kinds, method]
     journal = journal_beside(prefix, prefix.name, meta, choices, resume=resume)
     return into_maps(
         prefix,
