@@ -23,13 +23,7 @@ from nebulines.cubes.line_fluxes import (
     measure_at_network,
 )
 from nebulines.cubes.provenance import provenance
-from nebulines.cubes.ratio_columns import (
-    CALL_ROWS,
-    Columns,
-    RatioReader,
-    check_prior,
-    joined_columns,
-)
+from nebulines.cubes.ratio_columns import Columns, RatioReader, check_prior, map_slabs
 from nebulines.errors import UsageError
 from nebulines.fitting.columns import in_convention
 from nebulines.fitting.config import FitConfig
@@ -38,7 +32,6 @@ from nebulines.fitting.joint import JointBlock, joint_notes
 from nebulines.fitting.joint_columns import columns_and_fluxes
 from nebulines.fitting.joint_problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
-from nebulines.fitting.tiles import as_slice, map_tiles, tile_indices
 from nebulines.lines import load_ties
 from nebulines.networks.answer import Answer
 from nebulines.networks.line_ratio_space import LINES
@@ -119,12 +112,12 @@ def estimate_joint_block(
 
 
 def _all_columns(at: AtNetwork, plan: JointPlan, prior: str) -> dict[str, np.ndarray]:
-    """All columns of the result, a tile of objects after another on each core."""
+    """All columns of the result."""
     names = list(plan.config.lines or ())
     reader = RatioReader.of(np.isin(LINES, names), prior=prior)
 
-    def work(rows: np.ndarray) -> Columns:
-        here = at.rows(as_slice(rows))
+    def work(rows: slice) -> Columns:
+        here = at.rows(rows)
         columns, fluxes = columns_and_fluxes(here.measured, here.flags)
         if plan.config.amplitudes == "tied":
             fluxes = bound_fluxes(fluxes, names)
@@ -134,8 +127,7 @@ def _all_columns(at: AtNetwork, plan: JointPlan, prior: str) -> dict[str, np.nda
         columns = _joined(columns, here.answer, ratios, more, plan.config)
         return columns, columns["flags"]
 
-    n = len(at.flags)
-    return joined_columns(map_tiles(work, tile_indices(n, CALL_ROWS)), n)[0]
+    return map_slabs(work, len(at.flags))[0]
 
 
 def _joined(
@@ -159,14 +151,11 @@ def _joined(
         "broadening": found.broadening, "broadening_err": found.broadening_err,
     }  # fmt: skip
     kept = {name: values for name, values in columns.items() if not name.startswith("ratio_")}
-    fixed = {name: columns[name] for name in columns if _of_fixed_ratio(name)}
+    ties = tuple(f"ratio_{tie.strong}_{tie.weak}" for tie in load_ties())
+    fixed = {name: columns[name] for name in columns if name.startswith(ties)}
     new = {
         name: np.where(empty, np.nan, values).astype(np.float32)
         for name, values in (own | ratios).items()
     }
     last = {name: kept.pop(name) for name in ("n_components", "flags")}
     return kept | fixed | new | last | {"flags": flags.astype(np.int32)}
-
-
-def _of_fixed_ratio(name: str) -> bool:
-    return any(f"ratio_{t.strong}_{t.weak}" in name for t in load_ties())

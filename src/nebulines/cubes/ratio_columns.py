@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from nebulines.cubes.line_fluxes import LineFluxes, halpha_snr, scaled
 from nebulines.errors import UsageError
-from nebulines.fitting.tiles import map_tiles, tile_indices
+from nebulines.fitting.tiles import as_slice, map_tiles, tile_indices
 from nebulines.models.dust import transmission
-from nebulines.networks.line_ratio_answer import EBV, RATIOS, answer
+from nebulines.networks.line_ratio_answer import EBV, RATIOS, TILE_ROWS, answer
 from nebulines.networks.line_ratio_levels import LevelNodes, level_nodes
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.networks.line_ratios import PRIORS
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag
 
-CALL_ROWS = 512
-"""Objects read in one call."""
+CALL_ROWS = 1024
+"""Objects read in one call of the compiled network."""
+SLAB_ROWS = 2048
+"""Objects whose columns are made at once: few enough for all cores, and for their fast memory."""
 DETECTED = 4.0
 """S/N of both lines from which a ratio can be told to lie outside what was trained on."""
 OUTSIDE_SIGMAS = 4.0
@@ -76,16 +78,17 @@ def ratio_columns(
         UsageError: an unknown prior.
     """
     reader = RatioReader.of(fluxes.shown, prior=prior, network=network)
-    n = len(fluxes.value)
-    tiles = tile_indices(n, CALL_ROWS)
-    return joined_columns(map_tiles(lambda rows: reader.read(fluxes.rows(rows)), tiles), n)
+    return map_slabs(lambda rows: reader.read(fluxes.rows(rows)), len(fluxes.value))
 
 
-def joined_columns(pieces: Sequence[Columns], n: int) -> Columns:
-    """Columns of tiles one after another, the first n rows."""
-    columns, flags = zip(*pieces, strict=True)
-    whole = {name: np.concatenate([piece[name] for piece in columns])[:n] for name in columns[0]}
-    return whole, np.concatenate(flags)[:n]
+def map_slabs(work: Callable[[slice], Columns], n: int) -> Columns:
+    """Columns and flags of n objects, `SLAB_ROWS` at a time on each core."""
+    starts = range(0, n, SLAB_ROWS)
+    columns, flags = zip(
+        *map_tiles(work, [slice(at, min(at + SLAB_ROWS, n)) for at in starts]), strict=True
+    )
+    whole = {name: np.concatenate([piece[name] for piece in columns]) for name in columns[0]}
+    return whole, np.concatenate(flags)
 
 
 @dataclass(frozen=True)
@@ -124,19 +127,30 @@ class RatioReader:
         return cls(network, prior, names, nodes)
 
     def read(self, fluxes: LineFluxes) -> Columns:
-        """Columns and flags of n objects, as of `ratio_columns`, in one call."""
+        """Columns and flags of n objects, as of `ratio_columns`, on one core."""
         n = len(fluxes.value)
         if self.nodes is None:
             return {}, np.zeros(n, np.int64)
-        value, covariance = (np.asarray(part, np.float32) for part in scaled(fluxes))
-        levels = self.nodes.at(halpha_snr(fluxes)).astype(np.float32)
-        kind = np.full(n, PRIORS.index(self.prior))
-        seen = value, covariance, fluxes.present, kind
-        found = answer(self.network.network, *seen, self.names, decrement_per_ebv(), levels)
-        low, middle, high = (np.asarray(part, float) for part in found[:3])
+        calls = [
+            self._call(fluxes.rows(as_slice(rows)), min(n - k * CALL_ROWS, CALL_ROWS))
+            for k, rows in enumerate(tile_indices(n, CALL_ROWS))
+        ]
+        low, middle, high = (np.concatenate(part) for part in zip(*calls, strict=True))
         ranges = self.network.card["trained_ranges"]["log_ratio"][self.prior]
         strange = out_of_range(fluxes, ranges)
         return self._columns(low, middle, high), np.where(strange, int(Flag.OUT_OF_RANGE), 0)
+
+    def _call(self, fluxes: LineFluxes, n: int) -> tuple[np.ndarray, ...]:
+        """Quantiles (n, m) of the first n of `CALL_ROWS` objects."""
+        assert self.nodes is not None
+        value, covariance = (np.asarray(part, np.float32) for part in scaled(fluxes))
+        levels = self.nodes.at(halpha_snr(fluxes)).astype(np.float32)
+        kind = np.int32(PRIORS.index(self.prior))
+        found = answer(
+            self.network.network, value, covariance, fluxes.present, kind, self.names,
+            decrement_per_ebv(), levels, -(-n // TILE_ROWS),
+        )  # fmt: skip
+        return tuple(np.asarray(part, float)[:n] for part in found[:3])
 
     def _columns(
         self, low: np.ndarray, middle: np.ndarray, high: np.ndarray
@@ -171,15 +185,12 @@ def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> n
         ranges: ratio -> (low, high) of its log10.
     """
     strange = np.zeros(len(fluxes.value), bool)
-    parts = list(dict.fromkeys(part for ratio in ranges for part in ratio.split("/")))
-    weights = {name: _weights(name) for name in parts}
-    logs = dict(zip(parts, _logarithms(fluxes, list(weights.values())), strict=True))
+    logs = {part: _logarithm(fluxes, _places(part)) for ratio in ranges for part in _halves(ratio)}
     for ratio, (low, high) in ranges.items():
-        top, bottom = ratio.split("/")
-        there = fluxes.present[:, (weights[top] + weights[bottom]) > 0].all(axis=1)
+        top, bottom = _halves(ratio)
         (log_a, error_a), (log_b, error_b) = logs[top], logs[bottom]
         with np.errstate(invalid="ignore"):
-            sure = there & (error_a < _SURE_DEX) & (error_b < _SURE_DEX)
+            sure = (error_a < _SURE_DEX) & (error_b < _SURE_DEX)
             away = OUTSIDE_SIGMAS * np.hypot(error_a, error_b)
             ratio_log = log_a - log_b
             strange |= sure & ((ratio_log < low - away) | (ratio_log > high + away))
@@ -189,25 +200,29 @@ def out_of_range(fluxes: LineFluxes, ranges: Mapping[str, Sequence[float]]) -> n
 _SURE_DEX = 1.0 / (np.log(10.0) * DETECTED)
 
 
-def _weights(name: str) -> np.ndarray:
-    return np.isin(LINES, _SUMS.get(name, (name,))).astype(float)
+def _halves(ratio: str) -> list[str]:
+    return ratio.split("/")
 
 
-def _logarithms(
-    fluxes: LineFluxes, weights: Sequence[np.ndarray]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """log10 of weighted sums of fluxes and its error; NaN where the sum is not positive."""
-    total = fluxes.value @ np.stack(weights, axis=1)
-    pairs = np.stack([np.outer(own, own).ravel() for own in weights], axis=1)
-    variance = fluxes.covariance.reshape(len(total), -1) @ pairs
-    good = total > 0
+def _places(name: str) -> list[int]:
+    """Where the lines of a sum, or a single line, are in `LINES`."""
+    return [LINES.index(line) for line in _SUMS.get(name, (name,))]
+
+
+def _logarithm(fluxes: LineFluxes, lines: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """log10 (n,) of the sum of some lines and its error; NaN where one was not measured or the
+    sum is not positive."""
+    # one term after another: a product of matrices would wake all cores for a few numbers
+    total = functools.reduce(np.add, (fluxes.value[:, i] for i in lines))
+    variance = functools.reduce(np.add, (fluxes.covariance[:, i, j] for i in lines for j in lines))
+    good = (total > 0) & fluxes.present[:, lines].all(axis=1)
     safe = np.where(good, total, 1.0)
     log = np.where(good, np.log10(safe), np.nan)
     error = np.where(good, np.sqrt(np.maximum(variance, 0.0)) / safe / np.log(10.0), np.nan)
-    return list(zip(log.T, error.T, strict=True))
+    return log, error
 
 
-@lru_cache
+@functools.lru_cache
 def decrement_per_ebv() -> float:
     """Change of log10 of Ha/Hb with E(B-V) [1/mag], CCM89 with R_V 3.1."""
     from nebulines.lines import load_catalogue

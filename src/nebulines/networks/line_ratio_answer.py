@@ -228,7 +228,8 @@ def answer(
     """`Spread` of named ratios of n sources, compiled.
 
     Args:
-        network, flux, covariance, present, kind: as of `read`.
+        network, flux, covariance, present: as of `read`.
+        kind: number of `PRIORS`, one for all.
         names, per_ebv: as of `marginals`.
         levels: as of `spread`.
         n_tiles: times `TILE_ROWS` sources are read, what is behind them is zero; None = all.
@@ -238,11 +239,11 @@ def answer(
         levels = jnp.broadcast_to(jnp.asarray(LEVELS)[:, None], (n, 3, len(names)))
 
     def read_tile(part: tuple[Array, ...]) -> Spread:
-        *seen, told, at = part
+        *seen, at = part
         # barriers: XLA would compute much of one step over and over inside the next
-        guess = jax.lax.optimization_barrier(network.centre(*seen, told))
-        posterior = jax.lax.optimization_barrier(network.posterior(guess, told))
+        guess = jax.lax.optimization_barrier(network.centre(*seen, kind))
+        posterior = jax.lax.optimization_barrier(network.posterior(guess, kind))
         return spread(marginals(posterior, names, per_ebv), at)
 
-    arrays = tuple(jnp.asarray(part) for part in (flux, covariance, present, kind, levels))
+    arrays = tuple(jnp.asarray(part) for part in (flux, covariance, present, levels))
     return map_small_tiles(read_tile, arrays, n if n % TILE_ROWS else TILE_ROWS, n_tiles)

@@ -95,8 +95,8 @@ class LineRatios(eqx.Module):
         self.prior = blank if prior is None else prior
 
     def raw(self, features: Array, kind: Array) -> Array:
-        """Outputs (n, 45 K) for features (n, F) and numbers (n,) of `PRIORS`."""
-        told = jax.nn.one_hot(kind, len(PRIORS))
+        """Outputs (n, 45 K) for features (n, F) and numbers (n,) of `PRIORS`, or one for all."""
+        told = jnp.broadcast_to(jax.nn.one_hot(kind, len(PRIORS)), (len(features), len(PRIORS)))
         hidden = _apply(self.inward, jnp.concatenate([features, told], axis=-1))
         for first, second in self.blocks:
             hidden = hidden + _apply(second, jax.nn.silu(_apply(first, hidden)))
