@@ -50,6 +50,20 @@ def test_wrong_use_is_said(fake, cube, axis):
         fit(spectra[:0])
 
 
+@pytest.mark.parametrize("data", [None, "cube.fits", np.ones((2, 12)), ["cube.fits"]])
+def test_what_is_no_spectra_is_said(data):
+    with pytest.raises(UsageError, match=r"as nebulines\.read gives them"):
+        fit(data)
+
+
+def test_a_redshift_may_be_of_any_kind_of_number(fake, axis):
+    spectra = Spectra(np.ones((2, axis.n_channels)), axis)
+    for redshift in (0.01, np.float32(0.01), np.array(0.01), np.array([0.01])):
+        assert fit(spectra, redshift=redshift).meta["REDSHIFT"] == pytest.approx(0.01)
+    with pytest.raises(UsageError, match="one number for all spectra"):
+        fit(spectra, redshift=np.zeros(2))
+
+
 def test_the_real_engine_recovers_a_line():
     """One bright Gaussian line on a flat continuum, through the verb a user calls."""
     axis = SpectralAxis(6500.0 + 1.25 * np.arange(120), "wavelength", "air")

@@ -21,7 +21,7 @@ from nebulines.cubes.spaxels import CubePlan, SpectraPlan
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.result import Result
-from nebulines.quantities import bare_range
+from nebulines.quantities import bare, bare_range
 from nebulines.spectra import Cube, Spectra
 
 
@@ -65,7 +65,7 @@ def fit(
     config = as_config(config, options)
     if not isinstance(data, Spectra | Cube):
         return _fit_several(
-            list(data), config, bin=bin, mask=mask, region=region, keep_model=keep_model,
+            _bands(data), config, bin=bin, mask=mask, region=region, keep_model=keep_model,
             progress=progress, method=method,
         )  # fmt: skip
     if config.reddening != "none":
@@ -97,12 +97,38 @@ def as_config(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
         raise UsageError(
             f"unknown option {', '.join(unknown)}; the options of a fit are {', '.join(known)}"
         )
+    if "redshift" in options:
+        options = options | {"redshift": _one_redshift(options["redshift"])}
     for name in {"velocity_range", "broadening_range"} & set(options):
         options = options | {name: bare_range(options[name], "km/s", name=name)}
     try:
         return replace(config or FitConfig(), **options)
     except (TypeError, ValueError) as error:
         raise UsageError(f"an option is of the wrong kind: {error}") from error
+
+
+def _one_redshift(redshift: Any) -> Any:
+    """A redshift as a plain number, where numpy or astropy gave it."""
+    redshift = bare(redshift, "", name="redshift")
+    if not isinstance(redshift, np.ndarray | np.generic | list | tuple):
+        return redshift
+    if np.size(redshift) != 1:
+        raise UsageError(
+            "redshift is one number for all spectra, or 'auto'; spectra that differ bring theirs: "
+            "nebulines.read(..., redshift=...) or Spectra(redshift=...)"
+        )
+    return np.asarray(redshift).item()
+
+
+def _bands(data: Any) -> list[Spectra | Cube]:
+    bands = list(data) if isinstance(data, list | tuple) else [data]
+    for band in bands:
+        if not isinstance(band, Spectra | Cube):
+            raise UsageError(
+                "spectra to fit are Spectra or a Cube, as nebulines.read gives them, or a list of "
+                f"bands of the same objects; got {type(band).__name__}"
+            )
+    return bands
 
 
 def _fit_several(bands: list[Spectra | Cube], config: FitConfig, **options: Any) -> Result:
