@@ -133,48 +133,73 @@ def statistics(basis: Basis, a: Array, b: Array) -> Statistics:
         a, b = (jnp.pad(x, ((0, missing), *[(0, 0)] * (x.ndim - 1)), "edge") for x in (a, b))
     tiles = (n + missing + AT_ONCE - 1) // AT_ONCE
     parts = tuple(x.reshape(tiles, -1, *x.shape[1:]) for x in (a, b))
-    found = jax.lax.map(lambda part: _tile(basis, *part), parts)
+    free = _free_ways(basis)
+    found = jax.lax.map(lambda part: _tile(basis, free, *part), parts)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n], found)
 
 
 AT_ONCE = 64
 """Spectra whose statistics are worked out together: what the processor keeps near."""
+MOST_FREE = 20
+"""Ways at most in which the loose prior is looser than the usual one."""
 
 
-def _tile(basis: Basis, a: Array, b: Array) -> Statistics:
-    """`statistics` of a few spectra; both priors' matrices are inverted together, for a program
-    half as long."""
+def _free_ways(basis: Basis) -> Array:
+    """F (K, m) of the loose prior S + S^1/2 F F^T S^1/2."""
+    turn, size = basis.loose_vectors, min(MOST_FREE, basis.size)
+    looser = (turn.T * basis.loose_variance) @ turn - jnp.diag(basis.variance)
+    values, ways = jnp.linalg.eigh(looser)
+    values = jnp.where(values > _LEAST_FREE * values[-1], values, 0.0)
+    return (ways * jnp.sqrt(values))[:, -size:] / jnp.sqrt(basis.variance)[:, None]
+
+
+_LEAST_FREE = 1e-6  # of the largest: less is rounding
+
+
+def _tile(basis: Basis, free: Array, a: Array, b: Array) -> Statistics:
+    """`statistics` of a few spectra, in units of the usual prior's standard deviations."""
     mean, root = basis.mean, jnp.sqrt(basis.variance)
     information = a.reshape(len(a), -1) @ jnp.outer(mean, mean).ravel()
     first = _first_scale(basis, information, b)
     safe = _positive(first)
-    both, ways = root[:, None] * root, _loose_ways(basis)
-    half = jnp.swapaxes(jnp.tensordot(a, ways, (2, 1)), 1, 2)
-    seen = jnp.concatenate([a * both, jnp.tensordot(half, ways, (2, 1))])
-    square = jnp.tile(jnp.square(safe), 2)[:, None, None]
-    usual, loose = jnp.split(inverse(jnp.eye(basis.size) + square * seen), 2)
-    covariance = jax.lax.optimization_barrier(usual * both)
-    right = b * safe[:, None] + mean / basis.variance
+    seen = jnp.square(safe)[:, None, None] * (root[:, None] * root) * a
+    covariance = inverse(jnp.eye(basis.size) + seen)
+    right = b * safe[:, None] * root + mean / root
     best = jnp.einsum("nij,nj->ni", covariance, right)
-    spread_u = _variances(covariance, basis.coordinates)
-    spread = jnp.diagonal(covariance, axis1=1, axis2=2), spread_u
+    variance = _variances(covariance, basis.coordinates * root)
+    spread = basis.variance * jnp.diagonal(covariance, axis1=1, axis2=2), variance
     weight = jnp.mean(jnp.diagonal(a, axis1=1, axis2=2), axis=1)
-    return _in_units(basis, first, best, weight, spread, _loose_lines(basis, loose, b, safe))
+    turned = jnp.tensordot(covariance, free, (2, 0)), jnp.tensordot(seen, free, (2, 0))
+    lines = _loose_lines(basis, free, turned, best, variance)
+    return _in_units(basis, first, best * root, weight, spread, lines)
 
 
-def _loose_ways(basis: Basis) -> Array:
-    """Directions (K, K) of the loose prior, in rows, times its standard deviations."""
-    return basis.loose_vectors * jnp.sqrt(basis.loose_variance)[:, None]
+def _loose_lines(
+    basis: Basis, free: Array, turned: tuple[Array, Array], best: Array, variance: Array
+) -> tuple[Array, Array]:
+    """Line fluxes (n, L) under the loose prior and their variances, in units of the scale.
 
+    With C = (1 + B)^-1 under the usual prior, in its units, and c = C (...) the answer, that of
+    F t, t ~ N(0, 1), added to the prior is
 
-def _loose_lines(basis: Basis, covariance: Array, b: Array, scale: Array) -> tuple[Array, Array]:
-    """Line fluxes (n, L) under the loose prior and their variances, in units of the scale (n,),
-    from covariances (n, K, K) along `_loose_ways`."""
-    ways, root = _loose_ways(basis), jnp.sqrt(basis.loose_variance)
-    right = (b * scale[:, None]) @ ways.T + (basis.loose_vectors @ basis.mean) / root
-    rows = basis.coordinates[: basis.n_lines] @ ways.T
-    flux = jnp.einsum("nij,nj->ni", covariance, right) @ rows.T
-    return flux, _variances(covariance, rows)
+        t = Y F^T (c - mean),    Y = (1 + F^T C B F)^-1,    c + C F t,    C + C F Y F^T C.
+
+    Args:
+        basis: of clean spectra.
+        free: F (K, m).
+        turned: C F and B F, each (n, K, m).
+        best: c (n, K); ``variance`` (n, K) of the coordinates, from C.
+    """
+    root, n_lines = jnp.sqrt(basis.variance), basis.n_lines
+    away, seen = turned
+    known = jax.lax.dot_general(away, seen, (((1,), (1,)), ((0,), (0,))))
+    loose = inverse(jnp.eye(free.shape[1]) + 0.5 * (known + jnp.swapaxes(known, 1, 2)))
+    amount = jnp.einsum("nij,nj->ni", loose, (best - basis.mean / root) @ free)
+    rows = basis.coordinates[:n_lines] * root
+    lines = jnp.einsum("nkm,lk->nlm", away, rows)
+    flux = best @ rows.T + jnp.einsum("nlm,nm->nl", lines, amount)
+    added = jnp.sum(jnp.einsum("nlm,nmp->nlp", lines, loose) * lines, axis=2)
+    return flux, variance[:, :n_lines] + jnp.maximum(added, 0.0)
 
 
 def _variances(covariance: Array, rows: Array) -> Array:
