@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nebulines as nl
+from benchmarks.arc_profiles import CHECKED, profile_checks, profile_page
 from benchmarks.reporting import judged, table
 from nebulines.instruments import get_instrument
 from nebulines.instruments.line_spread import LineSpread
@@ -70,12 +71,16 @@ def read_arc(path: Path) -> Arc:
     with np.load(path) as file:
         wave, flux, bare = (file[key] for key in ("wave", "flux_with_continuum", "flux"))
         names, published, error = (file[key] for key in ("lines", "line_flux", "line_err"))
-    stretch = 1.0 + REDSHIFT
-    width = get_instrument("muse").line_spread.fwhm_angstrom(wave * stretch) / stretch
+    width = _fwhm(wave) / (1.0 + REDSHIFT)
     axis = SpectralAxis(wave, "wavelength", "air")
     line_spread = LineSpread("gaussian", fwhm_table=(wave, width))
     spectra = Spectra(flux, axis, line_spread=line_spread, redshift=np.zeros(len(flux)))
     return Arc(spectra, bare, [str(name) for name in names], published, error)
+
+
+def _fwhm(rest: np.ndarray) -> np.ndarray:
+    """Of the instrument, as observed, at rest wavelengths [Angstrom]."""
+    return get_instrument("muse").line_spread.fwhm_angstrom(rest * (1.0 + REDSHIFT))
 
 
 def arc(path: Path, templates: str | None) -> dict[str, dict[str, float]]:
@@ -87,13 +92,18 @@ def arc(path: Path, templates: str | None) -> dict[str, dict[str, float]]:
     result = nl.fit(data.spectra, continuum="stellar", templates=templates, keep_model=False,
                     **options)  # fmt: skip
     bare = replace(data.spectra, flux=data.bare)
-    without = nl.fit(bare, continuum="window", keep_model=False, **options)
+    without = nl.fit(bare, continuum="window", keep_model=True, **options)
     left = starlight_off(data.spectra, {**options, "templates": templates})
     scores = {name: _line(data, name, result, without) for name in SHOWN}
     for name in BALMER:
         for whose, flux in (("ours", left), ("theirs", data.bare)):
             middle, error = rim(data, name, flux)
             scores[name] |= {f"rim, {whose}": middle, f"rim error, {whose}": error}
+    model = np.asarray(without.model)
+    for name, line in CHECKED.items():
+        rest = float(_centres([line])[0])
+        scores[name] |= profile_checks(data.wave, data.bare, model, rest)
+        scores[name]["instrument"] = float(_fwhm(np.array([rest]))[0])
     return scores
 
 
@@ -203,7 +213,8 @@ def arc_page(scores: dict[str, dict[str, float]]) -> str:
     head = ("line", "n", "ours / published", "within 3 %", "NMAD", "<= .06", "stated by errors")
     return "\n\n".join([
         "The arc in Abell 370, bins in which the published line is above 5 sigma. *stated*: both "
-        "sets of errors together.", table(head, rows), _definition_page(scores), _rim_page(scores),
+        "sets of errors together.", table(head, rows), _definition_page(scores),
+        _profile_page(scores), _rim_page(scores),
     ])  # fmt: skip
 
 
@@ -219,6 +230,11 @@ def _definition_page(scores: dict[str, dict[str, float]]) -> str:
         "the published flux. Each free Gaussian has its own place and width, nothing beside it; "
         "the last column is the width that all of them would need.\n\n" + table(head, rows)
     )
+
+
+def _profile_page(scores: dict[str, dict[str, float]]) -> str:
+    checked = {name: scores[name] for name in CHECKED}
+    return profile_page(checked, {name: row["instrument"] for name, row in checked.items()})
 
 
 def _rim_page(scores: dict[str, dict[str, float]]) -> str:

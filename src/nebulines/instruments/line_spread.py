@@ -110,4 +110,17 @@ class LineSpread:
         if fwhm.ndim == 1:
             return np.interp(wavelength, grid, fwhm)
         wavelength = np.broadcast_to(wavelength, (len(fwhm), wavelength.shape[-1]))
-        return np.stack([np.interp(w, grid, f) for w, f in zip(wavelength, fwhm, strict=True)])
+        return _interpolated(grid, fwhm, wavelength)
+
+
+def _interpolated(grid: np.ndarray, table: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Rows (n, m) on a grid (m,), each at its own places (n, k), as by ``np.interp``."""
+    last = len(grid) - 1
+    right = np.clip(np.searchsorted(grid, at), min(1, last), last)
+    left = np.maximum(right - 1, 0)
+    step = grid[right] - grid[left]
+    share = np.clip((at - grid[left]) / np.where(step > 0, step, 1.0), 0.0, 1.0)
+    low, high = (np.take_along_axis(table, index, axis=1) for index in (left, right))
+    between = low + share * (high - low)
+    # an end does not ask for its neighbour, which may be missing
+    return np.asarray(np.where(share == 0.0, low, np.where(share == 1.0, high, between)))

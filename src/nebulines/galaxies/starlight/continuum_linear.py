@@ -6,7 +6,7 @@ Vectors are moved piece by piece and forgotten: all of a tile would not fit the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -144,5 +144,5 @@ def solve_linear(gram: jax.Array, moment: jax.Array, mixing: jax.Array) -> Linea
     """
     mixed = np.asarray(mixing)
     solved = solve_nonnegative(np.asarray(gram), np.asarray(moment), mixed)
-    single = (solved.x, solved.x @ mixed, solved.freedom)
-    return Linear(*(jnp.asarray(part, jnp.float32) for part in single))
+    parts: list[Any] = [solved.x, solved.x @ mixed, solved.freedom]
+    return Linear(*(part.astype(np.float32) for part in parts))

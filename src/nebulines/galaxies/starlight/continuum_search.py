@@ -10,15 +10,20 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.galaxies.denoising.rest_grid import OnGrid
 from nebulines.galaxies.starlight.stellar_basis import StellarBasis
+from nebulines.kept_programs import keep_programs
 
 _REACH = 75
 _VECTORS = 5
 _SIGMA = 2.2
 """Channels (150 km/s) by which the templates of the search are broadened."""
+_ROWS = 16
 CLEAR = 16.0
 """Improvement of chi2 over the given redshift from which another velocity is taken."""
 
@@ -63,12 +68,18 @@ def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int
     ratio = np.where(rises, data.flux / np.where(rises, level, 1.0) - 1.0, 0.0)
     weight = np.where(rises, weight * level**2, 0.0).astype(np.float32)
     shifts = np.arange(-most, most + 1)
-    first, second = _tables(basis, most)
-    m, r = len(shifts), len(_features(basis))
-    moment = ((weight * ratio).astype(np.float32) @ first).reshape(-1, m, r)
-    gram = np.empty((len(weight), m, r, r), np.float32)
+    tables = _tables(basis, most)
+    n, m, r = len(weight), len(shifts), len(_features(basis))
+
+    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        found = _products(weight[rows], ratio[rows].astype(np.float32), *tables)
+        return tuple(np.asarray(part) for part in found)
+
+    products, pairs = run_tiles(work, n, tile_size(n, _ROWS))
+    moment = products.reshape(-1, m, r)
+    gram = np.empty((n, m, r, r), np.float32)
     upper = np.triu_indices(r)
-    gram[:, :, *upper] = (weight @ second).reshape(-1, m, len(upper[0]))
+    gram[:, :, *upper] = pairs.reshape(-1, m, len(upper[0]))
     gram[:, :, upper[1], upper[0]] = gram[:, :, *upper]
     size = np.trace(gram, axis1=2, axis2=3)[..., None, None]
     gram = gram + (1e-4 * size + 1e-20) * np.eye(r)
@@ -80,17 +91,23 @@ def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int
     return Found(np.where(clear, shifts[best], 0), top)
 
 
+@keep_programs()
+def _products(
+    weight: jax.Array, ratio: jax.Array, first: jax.Array, second: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Here and not by numpy, whose threads for large products wait with the processor busy."""
+    return (weight * ratio) @ first, weight @ second
+
+
 @lru_cache(maxsize=4)
-def _tables(basis: StellarBasis, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _tables(basis: StellarBasis, most: int) -> tuple[jax.Array, jax.Array]:
     """Features at every shift, (p, shifts r), and the products of their pairs."""
     vectors = _features(basis)
     moved = np.stack([np.roll(vectors, s, axis=1) for s in range(-most, most + 1)])
     first, second = np.triu_indices(len(vectors))
     pairs = moved[:, first] * moved[:, second]
     p = vectors.shape[1]
-    return np.ascontiguousarray(moved.reshape(-1, p).T), np.ascontiguousarray(
-        pairs.reshape(-1, p).T
-    )
+    return jnp.asarray(moved.reshape(-1, p).T), jnp.asarray(pairs.reshape(-1, p).T)
 
 
 @lru_cache(maxsize=4)

@@ -5,29 +5,33 @@ lines on what is left.
    are fitted to the others (`continuum_fit`).
 2. The gas is fitted to the rest by the engine, which tells where the lines are and how wide.
 3. Starlight and lines are fitted at the same time, the lines with those places and widths.
-4. The engine measures the lines above that starlight, with a low polynomial in each window for
-   what templates cannot describe; what the freedom of the starlight adds to the variance of a
-   flux is added to it.
+4. The engine measures the lines above that starlight, from where the gas was seen, with a low
+   polynomial in each window for what templates cannot describe; what the freedom of the starlight
+   adds to the variance of a flux is added to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
+from nebulines.fitting.tiles import even_rows, map_tiles
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
 from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge, missing
 from nebulines.galaxies.starlight.continuum_fit import (
+    TILE_ROWS,
     Starlight,
     fit_starlight,
     locate,
     no_starlight,
 )
+from nebulines.galaxies.starlight.gas import Gas, look_for_gas
 from nebulines.galaxies.starlight.lines import known_lines, line_places, reached_by
 from nebulines.galaxies.starlight.setup import (
     LEAST_CHANNELS,
@@ -37,24 +41,24 @@ from nebulines.galaxies.starlight.setup import (
     noise_known,
 )
 from nebulines.lines import load_catalogue
-from nebulines.spectra import Flag, Spectra
+from nebulines.spectra import Spectra
 
 SLAB_ROWS = 512
 SEARCH_KMS = 700.0
 NEAR_KMS = 1000.0
 """Reach of the profiles of gas lines beside the starlight."""
-_SURE = ("OII3726", "OII3729", "HBETA4861", "OIII5007", "HALPHA6563", "NII6583", "SII6716")
-_QUIET_BROADENING = 100.0
 
 
 class Stars(NamedTuple):
-    """Starlight of n spectra and how it was found."""
+    """Starlight of n spectra and how it was found; what was seen of the gas, None where no
+    spectrum has starlight."""
 
     data: OnGrid
     light: Starlight
     judged: Judged
     setup: StellarSetup
     on_axis: np.ndarray
+    gas: Gas | None
 
 
 def fit_above_starlight(
@@ -77,11 +81,16 @@ def fit_above_starlight(
         starlight cannot be fitted is measured above a polynomial, and flagged.
     """
     gas_config = replace(config, continuum="window", templates=None)
-    setup, pieces = basis_for(spectra, config), []
-    for start in range(0, len(spectra), SLAB_ROWS):
-        rows = slice(start, start + SLAB_ROWS)
+    setup = basis_for(spectra, config)
+
+    def work(start: int) -> FittedBlock:
+        rows = slice(start, min(start + slab, len(spectra)))
         stars = find_stars(spectra[rows], config, gas_config, setup.rows(rows))
-        pieces.append(_above(stars, spectra[rows], config, gas_config, measure, with_model))
+        return _above(stars, spectra[rows], config, gas_config, measure, with_model)
+
+    # some at the same time: what one does row by row in Python, others spend in compiled code
+    slab = even_rows(len(spectra), SLAB_ROWS, TILE_ROWS)
+    pieces = map_tiles(work, list(range(0, len(spectra), slab)))
     names = pieces[0].columns
     columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
     model = np.concatenate([piece.model for piece in pieces])
@@ -98,6 +107,8 @@ def _above(
 ) -> FittedBlock:
     """The lines of n spectra above their starlight."""
     rest = replace(spectra, flux=(spectra.flux - stars.on_axis).astype(np.float32))
+    if measure is fit_block and stars.gas is not None:
+        measure = partial(fit_block, find=stars.gas.find)
     fitted = measure(rest, gas_config, with_model=with_model)
     columns = add_stellar_columns(fitted.columns, stars, spectra, config)
     model = fitted.model
@@ -128,16 +139,18 @@ def find_stars(
     free = ~(fitted | reached_by(setup.basis.grid, known_lines(spectra.axis.medium)))
     if not (((data.weight > 0) & free).sum(axis=1) >= LEAST_CHANNELS).any():
         dark = no_starlight(data, setup.basis, len(rest))
-        return Stars(data, dark, judge(data, dark, setup), setup, np.zeros(spectra.flux.shape))
+        return Stars(
+            data, dark, judge(data, dark, setup), setup, np.zeros(spectra.flux.shape), None
+        )
     data = locate(data, np.broadcast_to(free, data.flux.shape), setup.basis, most=_most(config))
     free, fitted = (np.stack([np.roll(part, -k) for k in data.moved]) for part in (free, fitted))
     first = fit_starlight(data, free, setup.basis)
     on_axis = _on_axis(first, missing(data, first, setup), data, spectra, setup)
-    gas = _gas(spectra, on_axis, config, gas_config)
+    gas = look_for_gas(spectra, on_axis, config, gas_config)
     places = line_places(
         setup.basis.grid,
         rest,
-        **_kinematics(gas, first, data),
+        **gas.kinematics((first.shape[:, 0] + data.offset) * CHANNEL_KMS),
         spread=line_sigma(spectra, config, setup, catalogue),
         offset=data.offset,
     )
@@ -145,7 +158,8 @@ def find_stars(
     near = np.flatnonzero(reached_by(setup.basis.grid, rest, half_width_kms=NEAR_KMS))
     light = fit_starlight(data, used, setup.basis, start=first.shape, places=places, near=near)
     judged = judge(data, light, setup)
-    return Stars(data, light, judged, setup, _on_axis(light, judged.none, data, spectra, setup))
+    on_axis = _on_axis(light, judged.none, data, spectra, setup)
+    return Stars(data, light, judged, setup, on_axis, gas)
 
 
 def _most(config: FitConfig) -> int:
@@ -160,25 +174,3 @@ def _on_axis(
     """Starlight (n, channel) at the channels of the spectra; 0 where none is believed."""
     stars = np.where(none[:, None], 0.0, light.stars).astype(np.float32)
     return off_grid(stars, data, spectra, setup.redshift)
-
-
-def _gas(
-    spectra: Spectra, on_axis: np.ndarray, config: FitConfig, gas_config: FitConfig
-) -> dict[str, np.ndarray]:
-    """A first measurement of the brightest lines above starlight."""
-    lines = config.lines or ()
-    few = tuple(name for name in lines if name in _SURE) or lines
-    quick = replace(gas_config, lines=few, components=1, ties="all")
-    rest = replace(spectra, flux=(spectra.flux - on_axis).astype(np.float32))
-    return fit_block(rest, quick, with_model=False).columns
-
-
-def _kinematics(
-    gas: dict[str, np.ndarray], stars: Starlight, data: OnGrid
-) -> dict[str, np.ndarray]:
-    """Velocity and broadening (n,) [km/s] of the gas; those of the stars where no line is seen."""
-    seen = (gas["flags"] & int(Flag.LOW_SNR | Flag.NO_DATA)) == 0
-    own = (stars.shape[:, 0] + data.offset) * CHANNEL_KMS
-    velocity = np.where(seen, np.nan_to_num(gas["velocity"]), own)
-    broadening = np.where(seen, np.nan_to_num(gas["broadening"]), _QUIET_BROADENING)
-    return {"velocity_kms": velocity, "broadening_kms": broadening}
