@@ -106,11 +106,12 @@ def test_lines_that_are_all_too_weak_are_seen(galaxies, result):
     found = white_statistics(network.basis, weight * (flux @ network.basis.vectors.T), weight[:, 0])
     mean = flux @ network.basis.vectors.T
     lines = mean @ network.basis.coordinates[: len(LINES)].T
-    right = evidence(network, flux, weight, mean, lines, found)
+    seen = weight * (flux @ network.line_profile.T)
+    right = evidence(network, flux, weight, mean, lines, found, seen)
     shapes = directions(network.basis, network.line_profile).shapes
     share = 4.0 / jnp.sqrt(jnp.sum(jnp.square(lines / right.line_noise), axis=1))
     weak = evidence(network, flux, weight, mean - (share[:, None] * lines) @ shapes.T, lines,
-                    found)  # fmt: skip
+                    found, seen)  # fmt: skip
     assert np.all(np.abs(right.together) < 1.0)
     assert np.all(weak.together > 3.0)
     assert np.median(np.max(np.abs(weak.line_sigmas), axis=1)) < 4.0
@@ -127,9 +128,9 @@ def test_draws_that_leave_the_data_are_stopped(galaxies):
     mean = flux @ network.basis.vectors.T
     lines = found.scale[:, None] * found.line
     low = lines.at[:, HALPHA].add(-5.0 * found.scale * found.sigma_line[:, HALPHA])
-    flags = {}
+    projected, flags = weight * (flux @ network.line_profile.T), {}
     for name, drawn in (("right", lines), ("low", low)):
-        seen = evidence(network, flux, weight, mean, drawn, found)
+        seen = evidence(network, flux, weight, mean, drawn, found, projected)
         flags[name] = judge(Evidence(*map(np.asarray, seen)), 0.15)
     assert flags["right"].refused.mean() < 0.3
     assert flags["low"].refused.all()

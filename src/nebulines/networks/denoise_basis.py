@@ -204,8 +204,8 @@ def _loose_lines(
 
 def _variances(covariance: Array, rows: Array) -> Array:
     """Variances (n, m) of m linear functions of what has covariances (n, K, K)."""
-    turned = jnp.tensordot(covariance, rows, (2, 1))
-    return jnp.maximum(jnp.sum(turned * rows.T, axis=1), 0.0)
+    pairs = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+    return jnp.maximum(covariance.reshape(len(covariance), -1) @ pairs.T, 0.0)
 
 
 def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:
