@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nebulines.cubes.line_fluxes import LineFluxes, line_fluxes_of
+from nebulines.cubes.line_fluxes import LineFluxes, bound_fluxes, line_fluxes_of
 from nebulines.cubes.line_ratios import estimate_ratios
 from nebulines.cubes.ratio_columns import out_of_range, ratio_columns, reported_ratios
 from nebulines.errors import UsageError
 from nebulines.fitting.fluxes import Fluxes
+from nebulines.fitting.joint_links import Link, impose
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.spectra import Flag
 from nebulines.training.line_ratio_ann import true_ratios
@@ -20,6 +21,7 @@ from nebulines.training.line_ratio_spectra import paper_objects
 
 OPTIONS = {"velocity_range": (-300.0, 300.0), "broadening_range": (5.0, 60.0), "prior": "rhea2021"}
 BALMER = "HALPHA6563_HBETA4861"
+ALL = np.ones(8, bool)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,31 @@ def test_free_partners_of_a_doublet_count_with_their_own_error():
     assert found.covariance[0, line, line] < 0.01
     gone = line_fluxes_of(Fluxes(np.full((1, 3), np.nan), covariance, value), names)
     assert not gone.present.any()
+
+
+def test_one_tie_after_another_is_all_ties_at_once():
+    names = ["OIII4959", "OIII5007", "NII6548", "HALPHA6563", "NII6583"]
+    generator = np.random.default_rng(3)
+    root = generator.normal(size=(40, 5, 5))
+    covariance = root @ root.swapaxes(1, 2) + 0.1 * np.eye(5)
+    value = generator.normal(1.0, 1.0, (40, 5))
+    value[0, 0] = value[1, 4] = np.nan
+    links = [Link(1, 0, 2.98), Link(4, 2, 3.05)]
+    expected = impose(value, covariance, links)
+    found = bound_fluxes(Fluxes(value, covariance, value), names)
+    np.testing.assert_allclose(found.value, expected.value, rtol=1e-8)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-7, atol=1e-9)
+
+
+def test_slabs_of_objects_give_the_same_as_all_at_once(monkeypatch):
+    flux = np.random.default_rng(4).uniform(0.1, 1.0, (20, 8))
+    seen = LineFluxes(flux, 0.01 * np.eye(8) * np.ones((20, 1, 1)), np.ones((20, 8), bool), ALL)
+    whole, flags = ratio_columns(seen)
+    monkeypatch.setattr("nebulines.cubes.ratio_columns.SLAB_ROWS", 7)
+    parts, again = ratio_columns(seen)
+    np.testing.assert_array_equal(flags, again)
+    for name, column in whole.items():
+        np.testing.assert_allclose(parts[name], column, rtol=1e-5, atol=1e-6)
 
 
 def test_ratios_of_no_nebula_are_flagged():

@@ -37,6 +37,21 @@ def test_page_has_the_maps_and_six_spectra(fake):
     assert [sum(t.startswith(f"{k}   (y, x)") for t in written) for k in range(1, 7)] == [1] * 6
 
 
+def test_a_classified_result_shows_what_its_lines_mean(fake):
+    n = len(fake.result)
+    classes = np.where(np.arange(n) < 3, 0, 4)
+    more = {"ebv": np.linspace(0.0, 1.0, n), "electron_density": np.full(n, 100.0),
+            "bpt_nii": np.ones(n, int), "region_class": classes}  # fmt: skip
+    figure = plot_result(replace(fake.result, columns={**fake.result.columns, **more}))
+    assert titles(figure) == ["E(B−V)", "electron density", "BPT class, [N II]", "class of nebula"]
+    legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert [[text.get_text() for text in legend.get_texts()] for legend in legends] == [
+        [f"star-forming ({n})"],
+        ["unknown (3)", f"diffuse gas ({n - 3})"],
+    ]
+    figure.draw_without_rendering()
+
+
 def test_residuals_drawn_are_those_of_the_data(fake):
     """The data minus the noise-free model, over the error, are standard normal."""
     figure = plot_result(fake.result, fake.cube, model=fake.model)

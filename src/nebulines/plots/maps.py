@@ -70,6 +70,10 @@ _STYLES = {
     "broadening": MapStyle("velocity dispersion", "km s$^{-1}$", "plasma", "linear", (3.0, 97.0)),
     "snr": MapStyle("signal to noise", "", "cividis", "log", (2.0, 100.0)),
     "chi2": MapStyle("reduced χ²", "", "cividis"),
+    "ebv": MapStyle("E(B−V)", "mag", "cividis", "linear", (3.0, 97.0)),
+    "electron_density": MapStyle("electron density", "cm$^{-3}$", "viridis", "log", (3.0, 97.0)),
+    "oxygen_abundance": MapStyle("12 + log(O/H)", "", "viridis", "linear", (3.0, 97.0)),
+    "log_u": MapStyle("log U", "", "plasma", "linear", (3.0, 97.0)),
 }
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.plots.maps import SkyFrame, draw_map, map_style, mark_spaxels, sky_frame
-from nebulines.plots.quality import draw_flags
+from nebulines.plots.nebular import class_title, nebular_classes
+from nebulines.plots.quality import draw_classes, draw_flags
 from nebulines.plots.spectra import FittedSpectrum, draw_spectrum
 from nebulines.plots.style import RC
 
@@ -161,6 +162,10 @@ def _draw_panel(axes: Any, panel: str, row: _MapRow) -> None:
     values = row.maps[panel]
     if panel == "flags":
         draw_flags(axes, values, extent=row.frame.extent)
+        return
+    if (title := class_title(panel)) is not None:
+        classes = nebular_classes(panel, values)
+        draw_classes(axes, *classes, title=title, extent=row.frame.extent)
         return
     style = map_style(panel, flux_unit=row.flux_unit)
     draw_map(axes, values, style, extent=row.frame.extent, measured=row.measured.get(panel))

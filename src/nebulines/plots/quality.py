@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,16 +72,46 @@ def draw_flags(
     Returns:
         The matplotlib image.
     """
+    return draw_classes(axes, *flag_classes(flags), title="quality flags", extent=extent)
+
+
+def draw_classes(
+    axes: Axes,
+    classes: np.ndarray,
+    names: Sequence[str],
+    colours: Sequence[str],
+    *,
+    title: str,
+    extent: tuple[float, float, float, float] | None = None,
+) -> Any:
+    """Draw a map of classes with its legend, which counts them, beside it.
+
+    Args:
+        axes: matplotlib axes.
+        classes: (ny, nx) integers, places in ``names``.
+        names, colours: of the classes.
+        title: printed above the panel.
+        extent: (left, right, bottom, top) of the map on the axes.
+
+    Returns:
+        The matplotlib image.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> axes = Figure().add_subplot()
+        >>> image = draw_classes(axes, np.eye(2, dtype=int), ["a", "b"], ["k", "w"], title="x")
+        >>> [text.get_text() for text in axes.get_legend().get_texts()]
+        ['a (2)', 'b (2)']
+    """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    classes, names, colours = flag_classes(flags)
     image = axes.imshow(
         classes,
         origin="lower",
         interpolation="nearest",
         extent=extent,
-        cmap=ListedColormap(colours),
+        cmap=ListedColormap(list(colours)),
         vmin=-0.5,
         vmax=len(names) - 0.5,
     )
@@ -89,7 +120,7 @@ def draw_flags(
         Patch(facecolor=colour, edgecolor="0.4", lw=0.4, label=f"{name} ({count})")
         for name, colour, count in zip(names, colours, counts, strict=True)
     ]
-    axes.set_title("quality flags", pad=4)
+    axes.set_title(title, pad=4)
     axes.legend(
         handles=handles,
         loc="upper left",

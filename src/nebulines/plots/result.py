@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nebulines.plots.fitted import fitted_spectrum, model_reader
+from nebulines.plots.nebular import NEBULAR_PANELS
 from nebulines.plots.page import DEFAULT_PANELS, PageSpectra, draw_page
 from nebulines.plots.spectra import choose_spaxels
 from nebulines.plots.style import unit_label
@@ -26,7 +27,7 @@ def plot_result(
     data: Spectra | Cube | None = None,
     *,
     model: np.ndarray | str | Path | None = None,
-    panels: Sequence[str] = DEFAULT_PANELS,
+    panels: Sequence[str] | None = None,
     count: int = 6,
     title: str | None = None,
 ) -> Figure:
@@ -40,7 +41,9 @@ def plot_result(
         result: what `nebulines.fit` gave.
         data: the cube or the spectra that were fitted; None = no spectra below.
         model: (n, channel) or the ``*_MODEL.fits`` of a cube; None = ``result.model``.
-        panels: columns of the result, in order; those it lacks are left out.
+        panels: columns of the result, in order; those it lacks are left out. None = the fluxes
+            and kinematics, or dust, density, abundance and classes of maps that
+            `nebulines classify` wrote.
         count: number of spectra.
         title: at the top; None = the object's name.
 
@@ -57,6 +60,9 @@ def plot_result(
         >>> [axes.get_title() for axes in figure.axes if axes.get_title()]
         ['velocity', 'signal to noise', 'quality flags']
     """
+    if panels is None:
+        classified = result.shape is not None and "region_class" in result
+        panels = NEBULAR_PANELS if classified else DEFAULT_PANELS
     title = str(result.meta.get("OBJECT") or "") if title is None else title
     spectra = _page_spectra(result, data, result.model if model is None else model, count)
     if result.shape is None:
