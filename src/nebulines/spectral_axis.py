@@ -123,7 +123,10 @@ class SpectralAxis:
         if self.kind not in ("wavelength", "wavenumber"):
             raise InputError(f"axis kind must be wavelength or wavenumber, not {self.kind!r}")
         unit = "Angstrom" if self.kind == "wavelength" else "cm-1"
-        values = np.asarray(bare(self.values, unit, name=f"a {self.kind} axis"), float)
+        try:
+            values = np.asarray(bare(self.values, unit, name=f"a {self.kind} axis"), float)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"a spectral axis must hold numbers: {error}") from error
         object.__setattr__(self, "values", values)
         if self.medium not in ("air", "vacuum"):
             raise InputError(f"axis medium must be air or vacuum, not {self.medium!r}")

@@ -72,6 +72,14 @@ def test_regions_in_image_coordinates(tmp_path, shape, inside):
 
 
 @needs_regions
+def test_a_region_beside_the_cube_leaves_nothing_and_an_exclusion_all_else(tmp_path):
+    (tmp_path / "a.reg").write_text("image\ncircle(400,300,1.2)\n")
+    assert not spaxels_to_use((6, 8), region=tmp_path / "a.reg").any()
+    (tmp_path / "b.reg").write_text("image\n-circle(4,3,1.2)\n")
+    assert spaxels_to_use((6, 8), region=tmp_path / "b.reg").sum() == 48 - 5
+
+
+@needs_regions
 def test_regions_on_the_sky_and_their_exclusion(tmp_path):
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]

@@ -115,6 +115,8 @@ def sample(
         raise UsageError(f"sample takes Spectra of one band, not {type(spectra).__name__}")
     if n_draws < 1:
         raise UsageError(f"n_draws must be 1 or more, not {n_draws}")
+    if seed < 0:
+        raise UsageError(f"seed must be 0 or more, not {seed}")
     config = engine.load().resolve(spectra, as_config(config, options))
     _check(config)
     fitted = fit(spectra, config, keep_model=False)

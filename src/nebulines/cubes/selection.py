@@ -84,11 +84,14 @@ def _inside(path: Path, shape: tuple[int, int], wcs: WCS | None) -> np.ndarray:
         raise InputError(f"cannot read the ds9 region file {path}: {error}") from error
     if not shapes:
         raise InputError(f"the region file {path} has no region")
-    inside, outside = np.zeros(shape, bool), np.zeros(shape, bool)
+    wanted = [one for one in shapes if one.meta.get("include", True) not in (False, "-")]
+    use = np.full(shape, not wanted)  # where all are exclusions, all the rest is wanted
+    for one in wanted:
+        use |= _footprint(one, shape, wcs, path)
     for one in shapes:
-        target = inside if one.meta.get("include", True) not in (False, "-") else outside
-        target |= _footprint(one, shape, wcs, path)
-    return (inside if inside.any() else ~inside) & ~outside
+        if one not in wanted:
+            use &= ~_footprint(one, shape, wcs, path)
+    return use
 
 
 def _footprint(one: object, shape: tuple[int, int], wcs: WCS | None, path: Path) -> np.ndarray:

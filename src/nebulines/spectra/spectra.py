@@ -71,8 +71,15 @@ class Spectra:
                         f"{name} must have the shape of flux {flux.shape}, got {value.shape}"
                     )
                 object.__setattr__(self, name, value)
+        self._check_kinds()
         if self.redshift is not None:
-            redshift = np.broadcast_to(np.asarray(self.redshift, float), (len(flux),))
+            redshift = np.asarray(self.redshift, float)
+            if redshift.size not in (1, len(flux)):
+                raise InputError(
+                    f"redshift must be one number or one for each of {len(flux)} spectra, "
+                    f"got {redshift.size}"
+                )
+            redshift = np.broadcast_to(redshift.reshape(-1), (len(flux),))
             object.__setattr__(self, "redshift", redshift)
 
     def _drop_units(self) -> None:
@@ -87,12 +94,29 @@ class Spectra:
                     self, name, bare(value, fits_unit(self.unit) ** power, name=name)
                 )
 
+    def _check_kinds(self) -> None:
+        """Numbers must be real, and a line spread that differs from row to row have all rows."""
+        for name in ("flux", "variance"):
+            value = getattr(self, name)
+            if value is not None and value.dtype.kind not in "fiub":
+                raise InputError(f"{name} must be real numbers, not {value.dtype}")
+        spread = self.line_spread
+        for name in ("resolution", "fwhm_cm1"):
+            value = getattr(spread, name, None)
+            if value is not None and np.size(value) not in (1, len(self.flux)):
+                raise InputError(
+                    f"{name} must be one number or one for each of {len(self.flux)} spectra, "
+                    f"got {np.size(value)}"
+                )
+
     def __len__(self) -> int:
         return self.flux.shape[0]
 
     def __getitem__(self, index: Any) -> Spectra:
         """A subset: an integer (kept as a set of one), a slice, an index or boolean array."""
         if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"there is no spectrum {index}; the set has {len(self)}")
             index = slice(index, index + 1 or None)
         return replace(
             self,

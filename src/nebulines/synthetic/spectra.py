@@ -105,6 +105,8 @@ def simulate(
     """
     if n < 1:
         raise UsageError(f"simulate at least one spectrum, not {n}")
+    if np.size(seed) == 0 or np.min(seed) < 0:
+        raise UsageError(f"a seed is a number from 0 up, or several; got {seed!r}")
     if isinstance(instrument, str) and instrument.startswith(GALAXIES):
         from nebulines.galaxies.population.mocks import GalaxyConfig, simulate_galaxies
 
