@@ -88,6 +88,8 @@ def _geometry(result: Result) -> dict[str, Any]:
 
 def read_result(path: Path) -> Result:
     """Read a result table (FITS or ECSV) or a maps file; see `Result.read`."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the name and the folder")
     try:
         if path.suffix == ".ecsv":
             return _read_ecsv(path)
@@ -119,8 +121,8 @@ def _read_fits(path: Path) -> Result:
     from astropy.io import fits
 
     with fits.open(path, memmap=False) as hdus:
-        if "RESULT" in hdus:
-            data, header = hdus["RESULT"].data, hdus["RESULT"].header
+        if (table := _table_in(hdus)) is not None:
+            data, header = table.data, table.header
             columns = {n: _native(data[n]) for n in data.names}
             return _result(columns, dict(header), hdus[0].header)
         columns, shape = {}, hdus["MASK"].data.shape
@@ -128,6 +130,18 @@ def _read_fits(path: Path) -> Result:
             columns.setdefault(hdu.header["COLUMN"], _native(hdu.data).ravel())
         meta = {**hdus[0].header, "CUBENY": shape[0], "CUBENX": shape[1]}
         return _result(columns, meta, hdus["MASK"].header)
+
+
+def _table_in(hdus: Any) -> Any:
+    """The result table, or the first table of a file without maps: a line list of one's own."""
+    if "RESULT" in hdus:
+        return hdus["RESULT"]
+    if "MASK" in hdus:
+        return None
+    tables = [hdu for hdu in hdus if getattr(hdu, "columns", None) is not None]
+    if not tables:
+        raise ValueError("it has neither a table nor maps")
+    return tables[0]
 
 
 def _native(values: np.ndarray) -> np.ndarray:
