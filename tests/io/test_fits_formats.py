@@ -399,6 +399,8 @@ def test_choices_replace_what_the_file_says(tmp_path):
     assert set(spectra.redshift) == {0.05}
     with pytest.raises(UsageError, match="unknown instrument"):
         read(tmp_path / "r.fits", instrument="hubble")
+    with pytest.raises(UsageError, match=r"sitelle-sn1 sees 3\d{3} to 3\d{3} Angstrom"):
+        read(tmp_path / "r.fits", instrument="sitelle-sn1")
     with pytest.raises(UsageError, match="no extension NOPE"):
         read(tmp_path / "r.fits", hdu="NOPE")
 

@@ -13,6 +13,7 @@ from nebulines.errors import InputError, UsageError
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.io.instrument_rows import line_spread_of
 from nebulines.spectra import Cube, Spectra
+from nebulines.spectral_axis import SpectralAxis
 
 if TYPE_CHECKING:
     from nebulines.io.fits_file import FitsFile
@@ -157,7 +158,22 @@ def _with_choices(
             instrument=name,
             read_block=lambda block: _dressed(inner(block), name, resolution, redshift),
         )
+    if instrument is not None:
+        _refuse_another_band(data.axis, instrument)
     return _dressed(data, instrument or data.instrument, resolution, redshift)
+
+
+def _refuse_another_band(axis: SpectralAxis, instrument: str) -> None:
+    """A scan's line spread is stated for its own band. (Dispersed spectra may have been brought to
+    their rest frame.)"""
+    from nebulines.instruments import get_instrument
+
+    row, (low, high) = get_instrument(instrument), axis.wavelength_range()
+    if row.is_scan and (high < row.band[0] or low > row.band[1]):
+        raise UsageError(
+            f"{row.name} sees {row.band[0]:.0f} to {row.band[1]:.0f} Angstrom, and the channels lie "
+            f"at {low:.0f} to {high:.0f}: name the instrument that took the data"
+        )
 
 
 def _refuse_sinc(spread: LineSpread) -> None:
