@@ -7,8 +7,13 @@ import pytest
 
 import nebulines as nl
 from nebulines.errors import InputError
+from nebulines.fitting.config import FitConfig
+from nebulines.fitting.fit import resolve
+from nebulines.fitting.prepared import prepare
+from nebulines.fitting.start import Start
 from nebulines.galaxies.population.drawing import draw_population
 from nebulines.galaxies.population.spectra import render
+from nebulines.galaxies.starlight import gas
 from nebulines.galaxies.starlight.basis import load_starlight
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.spectra import Flag, Spectra
@@ -157,3 +162,24 @@ def test_columns_have_units_and_names_in_maps(result):
     assert str(table["stellar_velocity_err"].unit) == "km / s"
     assert "1-sigma error" in table["stellar_dispersion_err"].description
     assert list(table.colnames)[-1] == "flags"
+
+
+def test_the_last_fit_starts_where_gas_was_seen_and_searches_elsewhere(galaxies, monkeypatch):
+    spectra = galaxies[0][:4]
+    config = resolve(spectra, FitConfig(lines=LINES, continuum="window"))
+    prepared, places = prepare(spectra, config), np.array([10.0, 20.0, 30.0, 40.0])
+    seen = np.array([True, False, True, False])
+    searched = []
+
+    def search(part):
+        searched.append(part.data.data.copy())
+        return Start(*(np.full(len(part.data.data), -1.0) for _ in Start._fields))
+
+    monkeypatch.setattr(gas, "search_start", search)
+    first = gas.Gas(seen, Start(places, places, places, places))
+    start = first.find(prepared)
+    assert start.velocity.tolist() == start.score.tolist() == [10.0, -1.0, 30.0, -1.0]
+    assert len(searched) == 1
+    assert np.array_equal(searched[0], prepared.data.data[~seen])
+    known = first.kinematics(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert known["velocity_kms"].tolist() == [10.0, 2.0, 30.0, 4.0]

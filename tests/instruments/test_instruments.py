@@ -8,6 +8,7 @@ from astropy import units as u
 
 from nebulines.errors import UsageError
 from nebulines.instruments import get_instrument, instrument_names
+from nebulines.instruments.line_spread import LineSpread
 
 NAMES = instrument_names()
 
@@ -155,6 +156,17 @@ def test_every_law_of_the_width(tmp_path, law, expected):
     path = write(tmp_path, GOOD.replace("resolution = 3000", law))
     width = get_instrument("mine", path).line_spread.fwhm_angstrom(np.array([5500.0]))
     np.testing.assert_allclose(width, [expected])
+
+
+def test_a_table_for_each_spectrum_is_interpolated_row_by_row():
+    rng = np.random.default_rng(5)
+    grid, widths = np.sort(rng.uniform(4000.0, 7000.0, 40)), rng.uniform(2.0, 3.0, (3, 40))
+    at = rng.uniform(3900.0, 7100.0, (3, 20))
+    at[1, 4] = grid[9]
+    spread = LineSpread("gaussian", fwhm_table=(grid, widths))
+    expected = [np.interp(places, grid, row) for places, row in zip(at, widths, strict=True)]
+    np.testing.assert_allclose(spread.fwhm_angstrom(at), expected)
+    np.testing.assert_allclose(spread.fwhm_angstrom(at[0])[0], expected[0])
 
 
 @pytest.mark.parametrize(

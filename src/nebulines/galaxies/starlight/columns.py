@@ -17,7 +17,7 @@ from nebulines.galaxies.starlight.continuum_step import (
     LARGEST_SHIFT,
     LARGEST_VARIANCE,
 )
-from nebulines.galaxies.starlight.lines import sides
+from nebulines.galaxies.starlight.lines import sides, sums_beside
 from nebulines.galaxies.starlight.setup import LEAST_CHANNELS, StellarSetup
 from nebulines.lines import load_catalogue, standard_ratios
 from nebulines.spectra import Flag, Spectra
@@ -154,24 +154,13 @@ def _levels(stars: Stars, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     used = (data.weight > 0) & (light.used | stars.judged.none[:, None])
     source = np.where(stars.judged.none[:, None], data.flux, light.stars)
     masked = np.where(stars.judged.none[:, None], used, True)
-    total = _sums(masked, weights)
-    level = _sums(np.where(masked, source, 0.0), weights) / np.where(total > 0, total, np.nan)
+    total = sums_beside(masked, weights)
+    level = sums_beside(np.where(masked, source, 0.0), weights) / np.where(total > 0, total, np.nan)
     level = np.where(weights.sum(axis=1) > 0, level, np.nan)
-    noise = _sums(np.where(used, 1.0 / np.where(used, data.weight, 1.0), 0.0), weights**2)
-    seen = _sums(used, weights)
+    noise = sums_beside(np.where(used, 1.0 / np.where(used, data.weight, 1.0), 0.0), weights**2)
+    seen = sums_beside(used, weights)
     error = np.sqrt(noise) / np.where(seen > 0, seen, np.nan)
     return level, error
-
-
-def _sums(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``values @ weights.T`` for weights (L, p) that are 0 nearly everywhere."""
-    sums = np.zeros((len(values), len(weights)))
-    for i, row in enumerate(weights):
-        some = np.flatnonzero(row)
-        if len(some):
-            here = slice(some[0], some[-1] + 1)
-            sums[:, i] = np.einsum("np,p->n", values[:, here], row[here])
-    return sums
 
 
 def _equivalent_width(

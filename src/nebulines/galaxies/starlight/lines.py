@@ -113,3 +113,19 @@ def sides(grid: RestGrid, rest: np.ndarray) -> np.ndarray:
     both = parts[0] + parts[1]
     total = both.sum(axis=1, keepdims=True)
     return np.asarray(both / np.where(total > 0, total, 1.0))
+
+
+def sums_beside(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``values @ weights.T`` for values (n, p) and weights (L, p) that are 0 nearly everywhere.
+
+    Example:
+        >>> sums_beside(np.array([[1.0, 2.0, 4.0]]), np.array([[0.0, 1.0, 0.5]])).tolist()
+        [[4.0]]
+    """
+    sums = np.zeros((len(values), len(weights)))
+    for i, row in enumerate(weights):
+        some = np.flatnonzero(row)
+        if len(some):
+            here = slice(some[0], some[-1] + 1)
+            sums[:, i] = np.einsum("np,p->n", values[:, here], row[here])
+    return sums
