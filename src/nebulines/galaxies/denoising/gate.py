@@ -3,8 +3,6 @@ range of the training, and what of the bins was seen."""
 
 from __future__ import annotations
 
-import math
-from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.galaxies.denoising.residuals import look_at_residuals
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Statistics
 from nebulines.networks.denoise_grid import N_BINS
@@ -54,9 +53,6 @@ LEAST_BINS, FEW_BINS = 0.3, 0.7
 """NO_DATA below the first share of the bins, OUT_OF_RANGE below the second."""
 _NOISE_MARGIN = 1.05
 _NEAR = 2
-_LINE_SHAPE = (0.2, 0.6, 0.2)  # of a line, bin by bin
-_ROWS, _COLUMNS = 128, 96
-"""Spectra and bins that the residuals are looked at by, which stay near the processor."""
 
 
 class Evidence(NamedTuple):
@@ -137,14 +133,16 @@ def evidence(
     basis, n_lines = network.basis, network.basis.n_lines
     fit, white = mean @ basis.vectors, weight.shape[1] == 1
     share = jnp.ones(len(flux)) if white else jnp.mean(weight > 0, axis=1)
-    power, feature = _residuals(flux, fit, weight)
+    power, feature = look_at_residuals(flux, fit, weight)
     chi2 = power / jnp.maximum(share * flux.shape[1], 1.0)
     profiles = network.line_profile
     information = _projected(weight, jnp.square(profiles))
     line_noise = jnp.where(information > 0, jax.lax.rsqrt(jnp.maximum(information, 1e-30)), jnp.inf)
     information = jnp.maximum(information, 1e-30)
-    known = weight * (mean @ (basis.vectors @ profiles.T)) if white else (weight * fit) @ profiles.T
-    left = projected - known
+    explained = (
+        weight * (mean @ (basis.vectors @ profiles.T)) if white else (weight * fit) @ profiles.T
+    )
+    left = projected - explained
     line_flux = mean @ basis.coordinates[:n_lines].T
     expected = jnp.sum(jnp.square(line_flux) * information, axis=1)
     together = jnp.sum(line_flux * left, axis=1) / jnp.sqrt(jnp.maximum(expected, 1e-30))
@@ -238,47 +236,6 @@ def _unusual(found: Evidence, kind: Unusual) -> np.ndarray:
 def _projected(weight: Array, rows: Array) -> Array:
     """weight (n, 825) or (n, 1) times rows (m, 825)^T."""
     return weight * jnp.sum(rows, axis=1) if weight.shape[1] == 1 else weight @ rows.T
-
-
-def _residuals(flux: Array, fit: Array, weight: Array) -> tuple[Array, Array]:
-    """Of what the fit leaves: the weighted sum of squares (n,), and the largest line-like residual
-    (n,) anywhere, in sigmas."""
-    rows = math.gcd(len(flux), _ROWS)
-
-    def look(start: Array) -> tuple[Array, Array]:
-        return _folded(*(jax.lax.dynamic_slice_in_dim(x, start, rows) for x in (flux, fit, weight)))
-
-    found = jax.lax.map(look, jnp.arange(0, len(flux), rows))
-    power, highest = (part.reshape(len(flux), *part.shape[2:]) for part in found)
-    return power, jnp.sqrt(jnp.max(highest, axis=1))
-
-
-def _folded(flux: Array, fit: Array, weight: Array) -> tuple[Array, Array]:
-    """Weighted sums of squares (m,), and the largest squares (m, 96) of line-like residuals in
-    sigmas of bins so many columns apart: reduced along rows of all bins, they take six times as
-    long."""
-    residual = flux - fit
-    likeness, unit = _likeness(residual, weight)
-    last = likeness.shape[1] - _COLUMNS
-    starts = [min(start, last) for start in range(0, likeness.shape[1], _COLUMNS)]
-    highest = reduce(jnp.maximum, [likeness[:, k : k + _COLUMNS] for k in starts])
-    return jnp.sum(weight * jnp.square(residual), axis=1), unit * highest
-
-
-def _likeness(residual: Array, weight: Array) -> tuple[Array, Array | float]:
-    """Squares of the residual fluxes of lines at every bin but the ends, and what makes them those
-    in sigmas."""
-    squares = tuple(value**2 for value in _LINE_SHAPE)
-    if weight.shape[1] == 1:
-        return jnp.square(_smoothed(residual, _LINE_SHAPE)), weight / sum(squares)
-    signal = jnp.square(_smoothed(weight * residual, _LINE_SHAPE))
-    return signal / jnp.maximum(_smoothed(weight, squares), 1e-30), 1.0
-
-
-def _smoothed(values: Array, shape: tuple[float, ...]) -> Array:
-    """Weighted sums of neighbouring bins, where these are all there."""
-    count = values.shape[1] - len(shape) + 1
-    return sum(share * values[:, k : k + count] for k, share in enumerate(shape))  # type: ignore
 
 
 def _outside(network: Denoise, found: Statistics) -> Array:
