@@ -66,6 +66,24 @@ def test_a_table(table, tmp_path, name):
     assert found.meta["NBIT0"].startswith("NO_HALPHA")
 
 
+def test_a_line_list_of_ones_own(tmp_path):
+    """A table that nebulines did not write, with fluxes that say nothing."""
+    from astropy.table import Table
+
+    columns = dict(measured(4).columns)
+    columns["HALPHA6563_flux"] = np.array([330.0, 0.0, -20.0, 330.0])
+    columns["HBETA4861_flux"] = np.array([100.0, 100.0, 100.0, -50.0])
+    Table(columns).write(tmp_path / "mine.fits")
+    done = invoke("classify", tmp_path / "mine.fits", "-o", tmp_path / "out.fits")
+    assert done.exit_code == 0, done.stderr
+    found = Result.read(tmp_path / "out.fits")
+    assert found["region_class"][:3].tolist() == [Region.HII, Region.UNKNOWN, Region.UNKNOWN]
+    quality = found["nebular_quality"]
+    assert (quality[1:3] & NebularFlag.NO_HALPHA != 0).all()
+    assert quality[3] & NebularFlag.NO_EXTINCTION
+    assert np.isnan(found["ebv"][1:]).all()
+
+
 def test_maps(maps, tmp_path):
     done = invoke("classify", maps, "-o", tmp_path / "classes", "--law", "Calzetti00", "-q")
     assert done.exit_code == 0, done.stderr
@@ -117,6 +135,7 @@ def test_wrong_files(table, maps, tmp_path):
     assert "is not a result" in invoke("classify", other, "-o", tmp_path / "out.fits").stderr
     missing = invoke("classify", tmp_path / "no.fits", "-o", tmp_path / "out.fits")
     assert missing.exit_code == 2
+    assert "does not exist" in missing.stderr
     assert "must end in" in invoke("classify", table, "-o", tmp_path / "out.txt").stderr
     assert "would replace the input" in invoke("classify", table, "-o", table).stderr
     assert "would replace" in invoke("classify", maps, "-o", tmp_path / "field").stderr
