@@ -11,6 +11,7 @@ from nebulines.galaxies.population.ionising_photons import halpha_luminosity, ol
 from nebulines.galaxies.population.numbers import table
 from nebulines.galaxies.population.star_formation import (
     AGE_EDGES,
+    RECENT,
     History,
     mass_formed,
     metallicities,
@@ -19,7 +20,6 @@ from nebulines.galaxies.population.star_formation import (
 from nebulines.galaxies.starlight.basis import load_starlight
 
 _GIGAYEAR = 1e9
-_RECENT = 1e7
 _REFERENCE_SFR = (-10.1, -0.2)  # log10 of the specific rate at 10^10 solar masses, and its slope
 
 
@@ -75,7 +75,7 @@ def draw_galaxies(n: int, rng: np.random.Generator) -> Galaxies:
     log_mass = _inside(rng.normal(row["mean"], row["spread"], n), row["range"], rng)
     kinds = _draw_kinds(log_mass, rng)
     mass = mass_formed(_draw_history(log_mass, kinds, rng))
-    log_ssfr = np.log10(_recent_share(mass) / _RECENT)
+    log_ssfr = np.log10(_recent_share(mass) / RECENT)
     gas = _draw_gas(log_mass, log_ssfr, rng)
     metals = metallicities(
         mass,
@@ -150,7 +150,7 @@ def _draw_history(log_mass: np.ndarray, kinds: _Kinds, rng: np.random.Generator)
 
 def _recent_share(mass: np.ndarray) -> np.ndarray:
     """Share of all stars that formed in the last 10 Myr, never quite nothing."""
-    part = np.clip((_RECENT - AGE_EDGES[:-1]) / np.diff(AGE_EDGES), 0.0, 1.0)
+    part = np.clip((RECENT - AGE_EDGES[:-1]) / np.diff(AGE_EDGES), 0.0, 1.0)
     return np.maximum(mass @ part, 1e-8)
 
 

@@ -17,7 +17,8 @@ AGE_EDGES = np.concatenate([[0.0], np.geomspace(1e6, 1.32e10, 46)])
 """Edges (47,) of the bins of lookback time [yr]."""
 AGES = np.concatenate([[5e5], np.sqrt(AGE_EDGES[1:-1] * AGE_EDGES[2:])])
 """Middle (46,) of each bin [yr]."""
-_RECENT = 1e7
+RECENT = 1e7
+"""Stars younger than this [yr] are recent: their photons ionise."""
 _SLOW = 7e8
 
 
@@ -66,7 +67,7 @@ def mass_formed(history: History) -> np.ndarray:
     after = np.clip(history.quenched[:, None] - AGES, 0.0, None)
     mass = mass * np.exp(-after / history.quenching_time[:, None])
     mass = mass * 10.0 ** (history.slow[:, None] * np.exp(-((AGES / _SLOW) ** 2)))
-    mass = mass * np.where(AGES < _RECENT, 10.0 ** history.fast[:, None], 1.0)
+    mass = mass * np.where(AGES < RECENT, 10.0 ** history.fast[:, None], 1.0)
     mass = mass / mass.sum(axis=1, keepdims=True)
     total = (1.0 - history.burst)[:, None] * mass + history.burst[:, None] * _burst(history)
     return total
