@@ -11,7 +11,7 @@ from nebulines.evaluation.published import published
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
 
-_TARGETS = "What was asked for, and what was reached"
+TARGETS = "What was asked for, and what was reached"
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def _write(plan: RatioPlan, command: str, note: str, found: dict[str, Section]) 
     from nebulines.reports.line_ratios_targets import targets
 
     numbers = {title: section.numbers for title, section in found.items()}
-    reached = made(_TARGETS, targets, numbers)
-    numbers[_TARGETS] = reached.numbers
+    reached = made(TARGETS, targets, numbers)
+    numbers[TARGETS] = reached.numbers
     parts = [_introduction(plan), note, *reached.parts]
     parts += [part for section in found.values() for part in section.parts]
     title = "Line ratios: the paper and here"
