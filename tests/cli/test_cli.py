@@ -174,6 +174,7 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
         (["spectra.fits", "-o", "a.fits", "--config", "bad.toml"], "unknown flit"),
         (["spectra.fits", "-o", "a.fits", "--config", "none.toml"], "cannot read"),
         (["spectra.fits", "-o", "a.fits", "--config", "kind.toml"], "of the wrong kind"),
+        (["spectra.fits", "-o", "a.fits", "--templates", "mastar"], "--continuum stellar"),
         (["spectra.fits"], "Missing option"),
     ],
 )

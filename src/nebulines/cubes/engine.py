@@ -61,13 +61,17 @@ def _above_starlight(engine: Engine) -> Engine:
 
     def resolve(data: Any, config: FitConfig) -> FitConfig:
         resolved = engine.resolve(data, config)
-        if resolved.continuum != "auto":
-            return resolved
-        from nebulines.galaxies.starlight.setup import stellar_applies
+        if resolved.continuum == "auto":
+            from nebulines.galaxies.starlight.setup import stellar_applies
 
-        return (
-            replace(resolved, continuum="stellar") if stellar_applies(data, resolved) else resolved
-        )
+            if stellar_applies(data, resolved):
+                resolved = replace(resolved, continuum="stellar")
+        if resolved.templates is not None and resolved.continuum != "stellar":
+            raise UsageError(
+                "templates are fitted where the continuum is stellar, and here it is a polynomial: "
+                "add --continuum stellar (continuum='stellar'), or leave templates out"
+            )
+        return resolved
 
     def fit_block(spectra: Any, config: FitConfig, *, with_model: bool = True) -> Any:
         if config.continuum != "stellar":
