@@ -34,7 +34,7 @@ from nebulines.fitting.tiles import map_tiles
 
 CALL_ROWS = 16 * TILE_ROWS
 """Objects given to one call."""
-MIN_GROUP_NEW = 64
+MIN_GROUP_NEW = 32
 """A smaller group of objects goes the direct path when tables of a band would have to be built
 for it."""
 MAX_SCORE = 8100.0
