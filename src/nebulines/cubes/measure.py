@@ -61,6 +61,14 @@ def fit(
     Raises:
         UsageError: an option is unknown or wrong, or bands do not belong together.
         InputError: no spectrum, or a mask or region that cannot be read.
+
+    Example:
+        >>> from nebulines.synthetic import simulate
+        >>> truth, spectra = simulate("sitelle-sn3", n=4, seed=1, snr=(20.0, 30.0))
+        >>> result = fit(spectra)
+        >>> pull = (result["velocity"] - truth["velocity"]) / result["velocity_err"]
+        >>> bool((abs(pull) < 5.0).all()), str(result.table()["velocity"].unit)
+        (True, 'km / s')
     """
     config = as_config(config, options)
     if not isinstance(data, Spectra | Cube):
