@@ -12,6 +12,7 @@ import pytest
 import nebulines as nl
 from nebulines.constants import ANGSTROM_PER_CM
 from nebulines.fitting import fit as fit_module
+from nebulines.fitting.bank_keys import FilterBank
 from nebulines.fitting.bank_window import LEAST_MARGIN, common_weight, free_margins
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.prepared import prepare
@@ -89,3 +90,11 @@ def test_spectra_on_one_axis_keep_all_of_their_margin():
     geometry: Any = SimpleNamespace(axis=SimpleNamespace(scale=None))
     assert free_margins(data, geometry, FitConfig(), 0.01) == (0.01, 0.01)
     np.testing.assert_array_equal(common_weight(data, geometry), weight[0])
+
+
+def test_tables_are_made_once_enough_rows_have_asked_for_them():
+    key: Any = None
+    bank = FilterBank(key, np.ones(3))
+    asked = [bank.serves(5, rows) for rows in (20, 11, 5, 1)]
+    assert asked == [False, False, True, False]
+    assert not bank.serves(6, 20)

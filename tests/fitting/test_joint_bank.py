@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nebulines.fitting import bank_path, joint_bank_path
+from nebulines.fitting import bank_keys, bank_path, joint_bank_path
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.joint import fit_objects, without_unusable
 from nebulines.fitting.joint_columns import joint_columns
@@ -35,7 +35,7 @@ def small_groups():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bank_path, "MIN_ROWS", 16)
         patch.setattr(joint_bank_path, "MIN_ROWS", 16)
-        patch.setattr(joint_bank_path, "MIN_GROUP_NEW", 16)
+        patch.setattr(bank_keys, "MIN_GROUP_NEW", 16)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,6 +33,10 @@ REACH = 1.25
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
+MIN_GROUP = 4
+"""A smaller group of rows around one anchor goes the direct path."""
+MIN_GROUP_NEW = 32
+"""The same where the anchor's tables would have to be built first."""
 MAX_WEIGHTS = 4
 """Shapes of the noise for which tables are kept."""
 
@@ -65,6 +70,7 @@ class FilterBank:
     key: BankKey
     weight: np.ndarray
     _tables: dict[int, tuple[int, AnchorTables]] = field(default_factory=dict)
+    _refused: Counter[int] = field(default_factory=Counter)
 
     @property
     def ranges(self) -> Ranges:
@@ -77,6 +83,14 @@ class FilterBank:
     def has(self, anchor: int) -> bool:
         """Whether the tables around an anchor exist already."""
         return anchor in self._tables
+
+    def serves(self, anchor: int, n_rows: int) -> bool:
+        """Whether the tables around an anchor are worth their time for so many rows: they exist,
+        or, with those that came before (of other blocks of a cube), enough rows want them."""
+        if anchor in self._tables or n_rows + self._refused[anchor] >= MIN_GROUP_NEW:
+            return n_rows >= MIN_GROUP
+        self._refused[anchor] += n_rows
+        return False
 
     def position(self, anchor: int) -> np.ndarray:
         """(L,) line positions at an anchor [axis unit]."""

@@ -32,10 +32,6 @@ CALL_ROWS = 16 * TILE_ROWS
 """Spectra given to one call."""
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
-MIN_GROUP = 4
-"""A smaller group of rows around one anchor goes the direct path."""
-MIN_GROUP_NEW = 32
-"""The same where the anchor's tables would have to be built first."""
 N_STEPS = (3, 12)
 """Steps of the first round, and of the second one for rows that need more, or another anchor."""
 MAX_SCORE = 2500.0
@@ -215,8 +211,7 @@ def _jobs(
     order = rows[np.lexsort((spread_bin[rows], anchor[rows]))]
     change = np.flatnonzero((np.diff(anchor[order]) != 0) | (np.diff(spread_bin[order]) != 0)) + 1
     for group in np.split(order, change) if len(order) else ():
-        known = banks[int(spread_bin[group[0]])].has(int(anchor[group[0]]))
-        if len(group) < (MIN_GROUP if known else MIN_GROUP_NEW):
+        if not banks[int(spread_bin[group[0]])].serves(int(anchor[group[0]]), len(group)):
             continue
         for first in range(0, len(group), CALL_ROWS):
             tile = group[first : first + CALL_ROWS]

@@ -11,7 +11,7 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.bank_keys import FilterBank
-from nebulines.fitting.bank_path import MIN_GROUP, MIN_ROWS, N_STEPS, bank_applies, gather
+from nebulines.fitting.bank_path import MIN_ROWS, N_STEPS, bank_applies, gather
 from nebulines.fitting.bank_solution import linear_parts
 from nebulines.fitting.bank_tables import AnchorTables
 from nebulines.fitting.bank_window import same_weight_as
@@ -34,9 +34,6 @@ from nebulines.fitting.tiles import map_tiles
 
 CALL_ROWS = 16 * TILE_ROWS
 """Objects given to one call."""
-MIN_GROUP_NEW = 32
-"""A smaller group of objects goes the direct path when tables of a band would have to be built
-for it."""
 MAX_SCORE = 8100.0
 """Brighter objects (S/N 90 in all) go the direct path, which has no tables whose accuracy shows:
 up to here velocity and broadening differ by 0.02 and 0.03 sigma in the median, by 0.14 and 0.22 for
@@ -141,11 +138,11 @@ def _jobs(now: Work, rows: np.ndarray) -> Iterator[_Job]:
     change = np.flatnonzero((np.diff(places, axis=0) != 0).any(axis=1)) + 1
     for group in np.split(np.arange(len(rows)), change) if len(rows) else ():
         at = tuple(_Place(*map(int, pair)) for pair in places[group[0]].reshape(-1, 2))
-        known = all(
-            band.banks[place.spread_bin].has(place.anchor)
+        served = [
+            band.banks[place.spread_bin].serves(place.anchor, len(group))
             for band, place in zip(now.bands, at, strict=True)
-        )
-        if len(group) < (MIN_GROUP if known else MIN_GROUP_NEW):
+        ]
+        if not all(served):
             continue
         for first in range(0, len(group), CALL_ROWS):
             yield _Job(rows[group[first : first + CALL_ROWS]], at)
