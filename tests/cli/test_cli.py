@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -88,6 +89,14 @@ def test_every_command_has_help(name):
     result = invoke(name, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(set(_COMMANDS) - {"info", "lines", "instruments"}))
+def test_every_command_that_writes_takes_output(name):
+    module, function, _ = _COMMANDS[name]
+    command = getattr(importlib.import_module(module), function)
+    names = {option for parameter in command.params for option in parameter.opts}
+    assert {"-o", "--output"} <= names
 
 
 def test_spectra_give_a_table_and_its_configuration(table, tmp_path):

@@ -14,7 +14,9 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--out", type=_PATH, help="Folder for weights and checkpoints [NAME-run].")
+@click.option(
+    "-o", "--out", "--output", type=_PATH, help="Folder for weights and checkpoints [NAME-run]."
+)
 @click.option("--steps", type=click.IntRange(1), help="Gradient steps.")
 @click.option("--seed", type=click.IntRange(0), help="Of weights, examples and validation [0].")
 @click.option("--batch", type=click.IntRange(1), help="Spectra in a step.")
