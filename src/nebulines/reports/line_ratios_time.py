@@ -54,9 +54,9 @@ def timing(work: Workshop) -> Section:
     text = (
         f"{n:,} objects of 171 + 219 + 842 channels in memory, the fastest of {_CALLS} calls after "
         "the first. Processor time is that of all cores together, and hardly depends on what else "
-        "the machine does: two free cores do 2,000,000 / (processor time) objects/s. **One field**: "
-        f"{len(field[0]):,} objects with one R in each band, as many as are read at once, which "
-        "tables serve (see `docs/joint.md`); the paper's objects have an R each."
+        "the machine does: two free cores do 2,000,000 / (processor time) objects/s. **One "
+        f"field**: {len(field[0]):,} objects with one R in each band, as many as are read at once, "
+        "which tables serve (see `docs/joint.md`); the paper's objects have an R each."
     )
     parts, numbers["stages"] = _stages(field)
     return Section([text, markdown(header, rows), *parts], numbers)
