@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.galaxies.denoising.rest_grid import OnGrid
 from nebulines.galaxies.starlight.continuum_linear import Shape, Tables
 from nebulines.galaxies.starlight.continuum_search import find_shift
@@ -20,6 +19,7 @@ from nebulines.galaxies.starlight.continuum_step import (
     Stepped,
     take_step,
 )
+from nebulines.galaxies.starlight.in_turn import in_turn
 from nebulines.galaxies.starlight.lines import LinePlaces, line_profiles
 from nebulines.galaxies.starlight.stellar_basis import StellarBasis
 from nebulines.galaxies.starlight.velocity_kernel import shift_table, taps_for
@@ -140,7 +140,7 @@ def fit_starlight(
 
     # spectra that need kernels of the same width share tiles
     order = np.argsort(start[:, 1], kind="stable")
-    parts = run_tiles(lambda rows: work(order[rows]), n, tile_size(n, TILE_ROWS))
+    parts = in_turn(lambda rows: work(order[rows]), n, TILE_ROWS)
     light = _in_units([part[np.argsort(order)] for part in parts], scale)
     return light._replace(weights=_of_all(light.weights, basis)) if first else light
 

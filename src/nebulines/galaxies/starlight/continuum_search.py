@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.fitting.tiles import run_tiles, tile_size
 from nebulines.galaxies.denoising.rest_grid import OnGrid
+from nebulines.galaxies.starlight.in_turn import in_turn
 from nebulines.galaxies.starlight.stellar_basis import StellarBasis
 from nebulines.kept_programs import keep_programs
 
@@ -75,7 +75,7 @@ def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int
         found = _products(weight[rows], ratio[rows].astype(np.float32), *tables)
         return tuple(np.asarray(part) for part in found)
 
-    products, pairs = run_tiles(work, n, tile_size(n, _ROWS))
+    products, pairs = in_turn(work, n, _ROWS)
     moment = products.reshape(-1, m, r)
     gram = np.empty((n, m, r, r), np.float32)
     upper = np.triu_indices(r)

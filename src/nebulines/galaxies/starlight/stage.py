@@ -88,7 +88,7 @@ def fit_above_starlight(
         stars = find_stars(spectra[rows], config, gas_config, setup.rows(rows))
         return _above(stars, spectra[rows], config, gas_config, measure, with_model)
 
-    # some at the same time: what one does row by row in Python, others spend in compiled code
+    # a part for each core: what one does in Python, another spends in compiled code
     slab = even_rows(len(spectra), SLAB_ROWS, TILE_ROWS)
     pieces = map_tiles(work, list(range(0, len(spectra), slab)))
     names = pieces[0].columns
