@@ -11,6 +11,7 @@ fluxes published there. Writes ``benchmarks/results/galaxy_lines/``.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,9 +134,11 @@ def main(n: int, snr: float, templates: str | None, arc_file: Path | None, name:
     """Run and write the page."""
     truth = mock(n, snr)
     result, wall, busy = timed(truth.spectra, lines=LINES, templates=templates, method="fit")
+    load = os.getloadavg()[0]
     lines, stars = line_scores(result, truth), star_scores(result, truth)
     facts: dict[str, Any] = {"lines": lines, "stars": stars, "wall_per_s": n / wall, "cpu_ms": busy}
-    body = [_line_page(lines, snr), _star_page(stars), _speed_page(n, wall, busy)]
+    facts["load"] = load
+    body = [_line_page(lines, snr), _star_page(stars), _speed_page(n, wall, busy, load)]
     if arc_file is not None:
         facts["arc"] = arc(arc_file, templates)
         body.append(arc_page(facts["arc"]))
@@ -181,11 +184,13 @@ def _star_page(stars: dict[str, float]) -> str:
     )
 
 
-def _speed_page(n: int, wall: float, busy: float) -> str:
+def _speed_page(n: int, wall: float, busy: float, load: float) -> str:
     return (
         f"Speed (the best of {RUNS} runs over {n} spectra of 4000 channels): {n / wall:.0f} "
         f"spectra/s by the clock (target 400/s: {judged(n / wall, least=400.0)}); {busy:.2f} ms of "
-        f"processor time a spectrum, {2e3 / busy:.0f}/s if two cores were used to the full."
+        f"processor time a spectrum, {2e3 / busy:.0f}/s if two cores were used to the full. "
+        f"The machine's load in the last minute was {load:.1f}: what of it is above 2 was other "
+        "work, which slows the clock in proportion and makes processor time longer too."
     )
 
 
