@@ -171,8 +171,8 @@ def _refuse_another_band(axis: SpectralAxis, instrument: str) -> None:
     row, (low, high) = get_instrument(instrument), axis.wavelength_range()
     if row.is_scan and (high < row.band[0] or low > row.band[1]):
         raise UsageError(
-            f"{row.name} sees {row.band[0]:.0f} to {row.band[1]:.0f} Angstrom, and the channels lie "
-            f"at {low:.0f} to {high:.0f}: name the instrument that took the data"
+            f"{row.name} sees {row.band[0]:.0f} to {row.band[1]:.0f} Angstrom, and the channels "
+            f"lie at {low:.0f} to {high:.0f}: name the instrument that took the data"
         )
 
 
