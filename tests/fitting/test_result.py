@@ -158,7 +158,7 @@ def test_wrong_use_is_said(tmp_path):
         Result({"velocity": np.ones(3), "flags": np.ones(2)})
     fits.PrimaryHDU(np.ones((2, 2))).writeto(tmp_path / "image.fits")
     for name in ("image.fits", "missing.fits", "missing.ecsv"):
-        with pytest.raises(InputError, match="not a result|does not exist"):
+        with pytest.raises(InputError, match=r"not a result|does not exist"):
             Result.read(tmp_path / name)
 
 
