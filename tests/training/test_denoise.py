@@ -12,13 +12,15 @@ import pytest
 
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.scores import covered
+from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.networks.denoise import NOISE_KNOTS
 from nebulines.networks.denoise_autoencoder import Autoencoder
+from nebulines.networks.denoise_basis import MOST_FREE
 from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
 from nebulines.networks.denoise_posterior import draw_lines
 from nebulines.training import TrainConfig, train
 from nebulines.training.denoise import CleanGalaxies, denoise_task, found, noise_shapes, sample
-from nebulines.training.denoise_basis import learn_basis, line_profiles
+from nebulines.training.denoise_basis import learn_basis, line_profiles, line_shapes
 from nebulines.training.denoise_paper import (
     Pairs,
     Plateau,
@@ -203,3 +205,7 @@ def test_the_random_search_follows_the_paper(monkeypatch):
         assert all(a >= b for a, b in zip(row["layers"], row["layers"][1:], strict=False))
         assert all(100 <= units <= 1000 and units % 100 == 0 for units in row["layers"])
         assert 0.0 <= row["dropout"] <= 0.9
+
+
+def test_the_loose_prior_has_no_more_shapes_than_are_looked_for():
+    assert len(line_shapes(LINES)) <= MOST_FREE
