@@ -15,7 +15,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("nebulines", "jax", "numpy", "scipy", "astropy", "h5py")
-_PRIVATE = ("--arc", "--luci", "--data", "--output", "--scratch", "--lists", "--teacher")
+_PRIVATE = ("--arc", "--luci", "--data", "--output", "--scratch", "--lists", "--teacher", "--cube")
 """Options whose values are places on this machine."""
 
 

@@ -95,6 +95,5 @@ def test_spectra_on_one_axis_keep_all_of_their_margin():
 def test_tables_are_made_once_enough_rows_have_asked_for_them():
     key: Any = None
     bank = FilterBank(key, np.ones(3))
-    asked = [bank.serves(5, rows) for rows in (20, 11, 5, 1)]
-    assert asked == [False, False, True, False]
-    assert not bank.serves(6, 20)
+    assert [bank.wanted(5, rows) for rows in (20, 11, 5, 1)] == [False, False, True, True]
+    assert not bank.wanted(6, 20)

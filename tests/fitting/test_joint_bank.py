@@ -36,6 +36,7 @@ def small_groups():
         patch.setattr(bank_path, "MIN_ROWS", 16)
         patch.setattr(joint_bank_path, "MIN_ROWS", 16)
         patch.setattr(bank_keys, "MIN_GROUP_NEW", 16)
+        patch.setattr(joint_bank_path, "MIN_GROUP", 8)
         yield
 
 

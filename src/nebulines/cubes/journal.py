@@ -91,9 +91,11 @@ class Journal:
             if key == "FITPATH" and (total := _summed(self.notes.get(key, ""), value)):
                 self.notes[key] = total
                 continue
-            seen = self.notes.get(key, "").split(",") if key in self.notes else []
-            if str(value) not in seen:
-                self.notes[key] = ",".join([*seen, str(value)])[:200]
+            seen = self.notes.get(key)
+            if seen is None:
+                self.notes[key] = str(value)
+            elif str(value) not in seen:
+                self.notes[key] = f"{seen},{value}"[:200]
 
 
 def _summed(first: str, second: str) -> str:

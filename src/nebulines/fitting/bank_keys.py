@@ -33,10 +33,8 @@ REACH = 1.25
 WIDEST = 3.5
 """Largest broadening in the tables, in units of the line spread's scale s0; wider lines go the
 direct path."""
-MIN_GROUP = 4
-"""A smaller group of rows around one anchor goes the direct path."""
 MIN_GROUP_NEW = 32
-"""The same where the anchor's tables would have to be built first."""
+"""Rows that have asked for the tables around an anchor before they are built."""
 MAX_WEIGHTS = 4
 """Shapes of the noise for which tables are kept."""
 
@@ -70,7 +68,7 @@ class FilterBank:
     key: BankKey
     weight: np.ndarray
     _tables: dict[int, tuple[int, AnchorTables]] = field(default_factory=dict)
-    _refused: Counter[int] = field(default_factory=Counter)
+    _asked: Counter[int] = field(default_factory=Counter)
 
     @property
     def ranges(self) -> Ranges:
@@ -84,13 +82,11 @@ class FilterBank:
         """Whether the tables around an anchor exist already."""
         return anchor in self._tables
 
-    def serves(self, anchor: int, n_rows: int) -> bool:
-        """Whether the tables around an anchor are worth their time for so many rows: they exist,
-        or, with those that came before (of other blocks of a cube), enough rows want them."""
-        if anchor in self._tables or n_rows + self._refused[anchor] >= MIN_GROUP_NEW:
-            return n_rows >= MIN_GROUP
-        self._refused[anchor] += n_rows
-        return False
+    def wanted(self, anchor: int, n_rows: int) -> bool:
+        """Whether the tables around an anchor are worth their time: they exist, or, with those
+        that asked before (of other blocks of a cube), enough rows want them."""
+        self._asked[anchor] += n_rows
+        return anchor in self._tables or self._asked[anchor] >= MIN_GROUP_NEW
 
     def position(self, anchor: int) -> np.ndarray:
         """(L,) line positions at an anchor [axis unit]."""

@@ -32,6 +32,8 @@ CALL_ROWS = 16 * TILE_ROWS
 """Spectra given to one call."""
 MIN_ROWS = 1500
 """Below this many spectra the tables cost more than they save."""
+MIN_GROUP = 8
+"""A smaller group of rows around one anchor goes the direct path."""
 N_STEPS = (3, 12)
 """Steps of the first round, and of the second one for rows that need more, or another anchor."""
 MAX_SCORE = 2500.0
@@ -211,7 +213,8 @@ def _jobs(
     order = rows[np.lexsort((spread_bin[rows], anchor[rows]))]
     change = np.flatnonzero((np.diff(anchor[order]) != 0) | (np.diff(spread_bin[order]) != 0)) + 1
     for group in np.split(order, change) if len(order) else ():
-        if not banks[int(spread_bin[group[0]])].serves(int(anchor[group[0]]), len(group)):
+        wanted = banks[int(spread_bin[group[0]])].wanted(int(anchor[group[0]]), len(group))
+        if not wanted or len(group) < MIN_GROUP:
             continue
         for first in range(0, len(group), CALL_ROWS):
             tile = group[first : first + CALL_ROWS]
