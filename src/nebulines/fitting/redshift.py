@@ -26,6 +26,7 @@ from nebulines.fitting.config import FitConfig
 from nebulines.fitting.line_spread import line_spread_of
 from nebulines.fitting.normalise import normalise
 from nebulines.fitting.sample import line_contrast
+from nebulines.fitting.start import BOX_HALF_WIDTH_SIGMA, CONTINUUM_KMS
 from nebulines.lines import LineCatalogue
 from nebulines.lines.strengths import LineStrengths, line_strengths
 from nebulines.spectra import Spectra
@@ -33,11 +34,8 @@ from nebulines.spectra import Spectra
 MAX_REDSHIFT = 1.6
 MIN_REDSHIFT = -0.003
 MAX_SPECTRA = 32
-CONTINUUM_KMS = 3000.0
-"""Half length of the running median."""
 BROADENINGS_KMS = (0.0, 100.0, 300.0)
 """Trial broadenings of the lines."""
-BOX_HALF_WIDTH_SIGMA = 1.3
 SCATTER = 0.5
 """Relative spread of line strengths about those of their class."""
 LARGEST_SNR = 25.0

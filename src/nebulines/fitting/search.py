@@ -20,7 +20,6 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -216,21 +215,6 @@ def scores_of(
         )
         found.append(_class_scores(lines, noise, strengths, rarity))
     return jnp.stack(found)
-
-
-@partial(jax.jit, static_argnames=("half", "half_widths"))
-def comb_score(
-    data: Array,
-    weight: Array,
-    place: Array,
-    strengths: Array,
-    rarity: Array,
-    half: int,
-    half_widths: tuple[int, ...],
-) -> Array:
-    """Score of every trial velocity (n, velocity), best over widths (arguments of `search`)."""
-    sums = excess_and_weight(data, weight, half, half_widths)
-    return jnp.max(scores_of(*sums, half_widths, place, strengths, rarity), axis=0)
 
 
 TILE_ROWS = 64

@@ -19,7 +19,7 @@ from nebulines.lines.strengths import line_strengths
 BOX_HALF_WIDTH_SIGMA = 1.3
 """Half width of the search's box in sigma of the line: near the best S/N for a Gaussian."""
 CONTINUUM_KMS = 3000.0
-"""Half length of the running mean under the search."""
+"""Half length of the running mean, or median, under a search."""
 
 
 class Start(NamedTuple):

@@ -239,9 +239,9 @@ def answer(
         levels = jnp.broadcast_to(jnp.asarray(LEVELS)[:, None], (n, 3, len(names)))
 
     def read_tile(part: tuple[Array, ...]) -> Spread:
-        *seen, at = part
+        measured, errors, there, at = part
         # barriers: XLA would compute much of one step over and over inside the next
-        guess = jax.lax.optimization_barrier(network.centre(*seen, kind))
+        guess = jax.lax.optimization_barrier(network.centre(measured, errors, there, kind))
         posterior = jax.lax.optimization_barrier(network.posterior(guess, kind))
         return spread(marginals(posterior, names, per_ebv), at)
 

@@ -212,8 +212,3 @@ def _introduction(bench: Bench) -> str:
             "FOLDER` makes each; `--weights FOLDER` shows it here)."
         )
     return text
-
-
-def unit_noise(bench: Bench) -> np.ndarray:
-    """The noise-added test spectra, float32."""
-    return np.asarray(bench.pairs.noisy, np.float32)
