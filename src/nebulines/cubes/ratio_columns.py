@@ -118,7 +118,7 @@ class RatioReader:
 
         Example:
             >>> RatioReader.of(np.arange(8) > 4).names[-1]
-            'NII6583/SII'
+            'SII6731/HALPHA6563'
         """
         check_prior(prior)
         network = network or load("line_ratios")
