@@ -28,7 +28,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Weights of the paper's network where none are shipped [trained anew].",
+    help="Weights of the paper's network [shipped, or trained anew].",
 )
 @click.option("--spectra", type=_FOLDER, help="Folder of real spectra, for denoising.")
 @click.option("-q", "--quiet", is_flag=True, help="No bar, no summary.")
@@ -46,9 +46,9 @@ def reproduce(
     """Make a paper's tables and figures, ours beside theirs.
 
     PAPER is kinematics (Rhea et al. 2020), line-ratios (Rhea et al. 2021), lines-from-continuum
-    (Khederlarian et al. 2024) or denoising (Scourfield et al. 2023; --weights is the folder of its
-    autoencoders). Everything is measured anew, on spectra that no network was
-    trained on, and written to a folder with the command that made it.
+    (Khederlarian et al. 2024) or denoising (Scourfield et al. 2023; --weights is a folder of its
+    autoencoders). Everything is measured anew, on spectra that no network was trained on, and
+    written to a folder with the command that made it.
     """
     given = {"method": methods, "truth-maps": truth_maps, "weights": weights, "spectra": spectra}
     _check(paper, {name for name, value in given.items() if value})

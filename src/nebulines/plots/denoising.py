@@ -36,15 +36,15 @@ def components_figure(components: np.ndarray) -> Figure:
     return figure
 
 
-def history_figure(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+def history_figure(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Losses against epochs, solid in training, dashed in validation (Figure 5)."""
     figure, axes = new_figure(7.1, 2.6, 1, 2, left=0.09, right=0.99, top=0.9, bottom=0.16)
     for panel, kind in zip(axes[0], ("ae", "vae"), strict=True):
         chosen = [name for name in histories if name.startswith(f"{kind}-")]
         for colour, name in zip(PALETTE, chosen, strict=False):
-            epoch = np.arange(1, len(histories[name]) + 1)
             for key, style in (("loss", "-"), ("validation", "--")):
-                values = [row[key] for row in histories[name]]
+                values = histories[name][key]
+                epoch = np.arange(1, len(values) + 1)
                 label = name if key == "loss" else None
                 panel.plot(epoch, values, style, color=colour, lw=1.0, label=label)
         panel.set(yscale="log", xlabel="epoch", title=kind.upper())

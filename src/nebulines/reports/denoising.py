@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from nebulines.galaxies.denoising.scores import mean_of, white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE, PAPER_SIZES, noise_added
 from nebulines.galaxies.denoising.training_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
 from nebulines.networks.denoise_pca import fit_pca
-from nebulines.networks.weights import load
+from nebulines.networks.weights import FOLDER, load
 from nebulines.reports.denoising_targets import target_table, targets
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
-from nebulines.training.denoise_paper import LATENT, Pairs
+from nebulines.training.denoise_paper import LATENT, LAYERS, Pairs
 
+AUTOENCODERS = tuple(f"{kind}-{latent}" for kind in LAYERS for latent in LATENT)
 CITATION = "Scourfield, Saintonge, de Mijolla, Viti 2023, MNRAS 526, 3037"
 
 
@@ -37,9 +38,8 @@ class Bench:
         training: the paper's training set with noise.
         library: galaxies of the Bayes bound.
         models: networks of the paper by name (``pca-4``, ``vae-6`` ...).
-        missing: names of those that nobody trained.
         spectra: folder of real spectra, or None.
-        weights: folder of the autoencoders, or None.
+        cards: those of the autoencoders.
     """
 
     folder: Path
@@ -52,9 +52,8 @@ class Bench:
     training: Pairs
     library: CleanSet
     models: dict[str, Any]
-    missing: tuple[str, ...]
     spectra: Path | None = None
-    weights: Path | None = None
+    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -75,7 +74,7 @@ class Bench:
             seed: of the galaxies that judge.
             quick: half of the test set and two fifths of the library.
             n: galaxies of the test set, in place of the usual number.
-            weights: folder with ``vae-6.safetensors`` and so on, made by ``nebulines train``.
+            weights: folder with ``vae-6.safetensors`` and so on; None = that of the package.
             spectra: folder of real spectra.
             network: name or path of ours.
         """
@@ -89,18 +88,13 @@ class Bench:
         }
         pairs = noise_added(test.spectra, [seed, TEST, 7])
         library = clean_set(n_library, seed, LIBRARY)
-        missing = []
-        for kind in ("ae", "vae"):
-            for latent in LATENT:
-                name = f"{kind}-{latent}"
-                path = None if weights is None else weights / f"{name}.safetensors"
-                if path is not None and path.is_file():
-                    models[name] = load(str(path)).network
-                else:
-                    missing.append(name)
+        paths = {name: (weights or FOLDER) / f"{name}.safetensors" for name in AUTOENCODERS}
+        found = {name: load(str(path)) for name, path in paths.items() if path.is_file()}
+        models |= {name: autoencoder.network for name, autoencoder in found.items()}
+        cards = {name: autoencoder.card for name, autoencoder in found.items()}
         wide = load("denoise-wide").network
         return cls(folder, seed, ours, card, wide, pairs, test, training, library, models,
-                   tuple(missing), spectra, weights)  # fmt: skip
+                   spectra, cards)  # fmt: skip
 
     @cached_property
     def bound(self) -> Bound:
@@ -206,9 +200,10 @@ def _introduction(bench: Bench) -> str:
         f"`population` (`{steps.get('command', '')}`), and `denoise-wide` for lines stronger than "
         "any and for real spectra."
     )
-    if bench.missing:
+    missing = [name for name in AUTOENCODERS if name not in bench.cards]
+    if missing:
         text += (
-            f" Not trained for this page: {', '.join(bench.missing)} (`nebulines train NAME -o "
+            f" Not trained for this page: {', '.join(missing)} (`nebulines train NAME -o "
             "FOLDER` makes each; `--weights FOLDER` shows it here)."
         )
     return text

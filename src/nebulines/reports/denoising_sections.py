@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from nebulines.galaxies.denoising.scores import white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.galaxies.population.drawing import CLASSES
-from nebulines.networks.weights import load
 from nebulines.reports.denoising import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
@@ -68,12 +66,12 @@ def autoencoders(bench: Bench) -> Section:
         for latent, (dropout, layers) in by_latent.items():
             name = f"{kind}-{latent}"
             row: list[Any] = [name, str(dropout), ", ".join(map(str, layers))]
-            if name in bench.models:
-                size, history = _card(bench, name)["size"], _history(bench, name)
-                histories.update({name: history} if history else {})
-                loss = f"{history[-1]['validation']:.0f}" if history else ""
+            if name in bench.cards:
+                size, history = bench.cards[name]["size"], bench.cards[name]["epochs"]
+                histories[name] = history
+                loss = f"{history['validation'][-1]:.0f}"
                 units = ", ".join(map(str, size["layers"]))
-                row += [str(size["dropout"]), units, str(len(history)), loss]
+                row += [str(size["dropout"]), units, str(len(history["validation"])), loss]
             rows.append(row + ["not trained", "", "", ""][: 7 - len(row)])
     text = (
         "The paper's dropout and layers were found by its random search, which "
@@ -87,17 +85,8 @@ def autoencoders(bench: Bench) -> Section:
     if histories:
         figure = history_figure(histories)
         paths = save_figure(figure, bench.folder / "history", formats=("png",))
-    return Section([text, markdown(header, rows), pictures(paths)],
-                   {"epochs": {n: len(h) for n, h in histories.items()}}, paths)  # fmt: skip
-
-
-def _card(bench: Bench, name: str) -> dict[str, Any]:
-    return load(str(bench.weights / f"{name}.safetensors")).card if bench.weights else {}
-
-
-def _history(bench: Bench, name: str) -> list[dict[str, float]]:
-    path = None if bench.weights is None else bench.weights / f"{name}.history.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else []
+    epochs = {name: len(history["validation"]) for name, history in histories.items()}
+    return Section([text, markdown(header, rows), pictures(paths)], {"epochs": epochs}, paths)
 
 
 def latent_space(bench: Bench) -> Section:

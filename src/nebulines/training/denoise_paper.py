@@ -11,11 +11,9 @@ tenth in five epochs the rate is divided by ten, and after five more without the
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,7 +24,6 @@ import optax
 from jax import Array
 
 from nebulines.errors import UsageError
-from nebulines.io.atomic import atomic_path
 from nebulines.networks.denoise_autoencoder import Autoencoder
 from nebulines.networks.denoise_pca import PCA, fit_pca
 from nebulines.training.config import TrainConfig
@@ -153,12 +150,11 @@ def _recipe(
     training: Pairs,
     validation: Pairs,
     size: dict[str, Any],
-    out: Path | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    **_: Any,
 ) -> Trained:
-    """Train epoch by epoch with the paper's rule of the learning rate; ``out`` takes the losses as
-    ``NAME.history.json``."""
+    """Train epoch by epoch with the paper's rule of the learning rate."""
     if resume:
         raise UsageError(f"{task.name} follows the paper's recipe, which cannot be resumed")
     from nebulines.training.loop import progress_bar
@@ -180,9 +176,6 @@ def _recipe(
             bar.update(per_epoch)
             if not rule.goes_on(loss):
                 break
-    if out is not None:
-        with atomic_path(out / f"{task.name}.history.json") as path:
-            path.write_text(json.dumps(history), encoding="utf-8")
     return Trained(learner.network, history, min(row["validation"] for row in history))
 
 

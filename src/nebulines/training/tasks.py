@@ -200,7 +200,14 @@ def card(task: Task, config: TrainConfig, size: dict[str, Any], trained: Trained
         },
         "trained_ranges": trained_ranges(task),
         "scores": task.score(trained.network) if task.score else {},
+        **({"epochs": _losses(trained)} if task.recipe else {}),
     }
+
+
+def _losses(trained: Trained) -> dict[str, list[float]]:
+    """The loss of the training and of the validation set after every epoch, to six digits."""
+    kinds = [kind for kind in ("loss", "validation") if kind in trained.history[-1]]
+    return {kind: [float(f"{row[kind]:.6g}") for row in trained.history] for kind in kinds}
 
 
 def write_network(
