@@ -25,7 +25,7 @@ SECTIONS = ("Calibration", "Dust", "Layers and widths", "Cross-validation", "Tim
 
 def main() -> None:
     """Make the sections that were named."""
-    from nebulines.reports.line_ratios import RatioPlan
+    from nebulines.reports.line_ratios_workshop import RatioPlan
     from nebulines.reports.page import prepare_folder
     from nebulines.runtime import configure
 
@@ -52,11 +52,11 @@ def write(plan: Any, names: list[str]) -> None:
     """Make sections one after another, and write all that is there after each."""
     from nebulines.evaluation.line_ratio_methods import Ours
     from nebulines.reports.line_ratios import _sections
-    from nebulines.reports.line_ratios_sections import Workshop, _loaded
+    from nebulines.reports.line_ratios_workshop import Workshop, loaded
     from nebulines.reports.page import write_numbers, write_page
     from nebulines.reports.section import made
 
-    dense = _loaded(plan.ann)[0] if "Time" in names else None
+    dense = loaded(plan.ann)[0] if "Time" in names else None
     nothing: Any = None  # held-out objects, of which these sections draw their own
     work = Workshop(plan, nothing, dense, Ours(), {}, "")
     command = f"python -m benchmarks.line_ratio_sections FOLDER {' '.join(map(repr, names))}"

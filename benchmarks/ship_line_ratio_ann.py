@@ -27,7 +27,7 @@ def main() -> None:
     """Trim, judge, write."""
     from nebulines.networks.line_ratio_ann import trimmed
     from nebulines.networks.weights import FOLDER, load, save
-    from nebulines.reports.line_ratios_sections import members_of
+    from nebulines.reports.line_ratios_workshop import members_of
     from nebulines.runtime import configure
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -24,7 +24,7 @@ def main() -> None:
     from nebulines.runtime import configure
 
     configure()
-    from nebulines.reports.kinematics import Plan
+    from nebulines.reports.kinematics_plan import Plan
     from nebulines.reports.kinematics_sections import blends
     from nebulines.reports.page import write_numbers, write_page
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from nebulines.cli.main import cli
 from nebulines.errors import UsageError
 from nebulines.reports import kinematics, kinematics_sections
-from nebulines.reports.kinematics import Plan, reproduce_kinematics
+from nebulines.reports.kinematics import reproduce_kinematics
+from nebulines.reports.kinematics_plan import Plan
 
 
 def invoke(*arguments):

@@ -163,8 +163,9 @@ def test_a_limit_stays_a_limit():
 
 
 def test_evaluate_and_reproduce_say_what_they_need(tmp_path):
-    from nebulines.reports.line_ratios import RatioPlan, reproduce_line_ratios
+    from nebulines.reports.line_ratios import reproduce_line_ratios
     from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
+    from nebulines.reports.line_ratios_workshop import RatioPlan
 
     with pytest.raises(UsageError, match="100 or more"):
         evaluate_line_ratios(tmp_path, n=5)

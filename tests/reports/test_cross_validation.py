@@ -17,7 +17,7 @@ def test_folds_learn_and_are_scored_in_kms():
 
 
 def test_the_section_gives_every_fold_and_the_paper(monkeypatch, tmp_path):
-    from nebulines.reports.kinematics import Plan
+    from nebulines.reports.kinematics_plan import Plan
 
     made = np.array([[5.0, 6.0], [7.0, 8.0]])
     monkeypatch.setattr(cross_validation, "fold_scores", lambda recipe, seed: made)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from nebulines.reports.kinematics import Plan
 from nebulines.reports.kinematics_bounds import bounds
+from nebulines.reports.kinematics_plan import Plan
 from nebulines.reports.kinematics_targets import targets
 
 

@@ -9,8 +9,8 @@ from nebulines.errors import UsageError
 from nebulines.networks.line_ratio_ann import RATIOS, LineRatioAnn
 from nebulines.networks.weights import save
 from nebulines.reports.line_ratios_checks import dust_section
-from nebulines.reports.line_ratios_sections import _loaded
 from nebulines.reports.line_ratios_targets import targets
+from nebulines.reports.line_ratios_workshop import loaded
 
 
 def table_rows(over_bound, scatter=10.0):
@@ -79,7 +79,7 @@ def test_sections_that_are_missing_are_left_out(numbers):
 
 def test_weights_are_a_file_or_a_folder_of_members(tmp_path):
     with pytest.raises(UsageError, match="no line_ratio_ann"):
-        _loaded(tmp_path)
+        loaded(tmp_path)
     size = {"channels": 12, "hidden": [4], "members": 1}
     for k in range(2):
         path = tmp_path / f"member-{k}" / "line_ratio_ann.safetensors"
@@ -88,12 +88,12 @@ def test_weights_are_a_file_or_a_folder_of_members(tmp_path):
         trained = {"command": "nebulines train line_ratio_ann", "seconds": 3.0,
                    "config": {"steps": 10, "batch": 2}}  # fmt: skip
         save(path, made, {"architecture": "line_ratio_ann", "size": size, "trained_with": trained})
-    network, note = _loaded(tmp_path)
+    network, note = loaded(tmp_path)
     assert network.weight[0].shape == (2, 4, 12)
     assert "2 members" in note
     assert "6 s in all" in note
-    assert _loaded(path)[0].weight[0].shape == (1, 4, 12)
-    assert _loaded(path.parent)[0].weight[0].shape == (1, 4, 12)
-    shipped, origin = _loaded(None)
+    assert loaded(path)[0].weight[0].shape == (1, 4, 12)
+    assert loaded(path.parent)[0].weight[0].shape == (1, 4, 12)
+    shipped, origin = loaded(None)
     assert shipped.weight[-1].shape[1] == len(RATIOS)
     assert "as shipped" in origin

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from nebulines.evaluation.methods import from_columns
 from nebulines.reports import mock_field
-from nebulines.reports.kinematics import Plan
+from nebulines.reports.kinematics_plan import Plan
 from nebulines.reports.mock_field import measure_cube
 
 

@@ -85,7 +85,8 @@ def _kinematics(
     truth_maps: Path | None,
     quiet: bool,
 ) -> list[Path]:
-    from nebulines.reports.kinematics import Plan, reproduce_kinematics
+    from nebulines.reports.kinematics import reproduce_kinematics
+    from nebulines.reports.kinematics_plan import Plan
 
     shown += "".join(f" --method {name}" for name in methods)
     if truth_maps is not None:
@@ -97,7 +98,8 @@ def _kinematics(
 def _line_ratios(
     output: Path, shown: str, *, quick: bool, seed: int, weights: Path | None, quiet: bool
 ) -> list[Path]:
-    from nebulines.reports.line_ratios import RatioPlan, reproduce_line_ratios
+    from nebulines.reports.line_ratios import reproduce_line_ratios
+    from nebulines.reports.line_ratios_workshop import RatioPlan
 
     if weights is not None:
         shown += f" --weights {weights.name}"
@@ -124,7 +126,8 @@ def _denoising(
     folders: tuple[Path | None, Path | None],
     quiet: bool,
 ) -> list[Path]:
-    from nebulines.reports.denoising import Bench, reproduce_denoising
+    from nebulines.reports.denoising import reproduce_denoising
+    from nebulines.reports.denoising_bench import Bench
 
     weights, spectra = folders
     for option, folder in (("weights", weights), ("spectra", spectra)):

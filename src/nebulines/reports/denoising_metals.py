@@ -19,7 +19,7 @@ from nebulines.galaxies.denoising.training_sets import LIBRARY, LINES, TEST, Cle
 from nebulines.galaxies.population.surveys import get_survey
 from nebulines.networks.denoise import POPULATION
 from nebulines.networks.denoise_basis import Basis, Statistics, project, statistics
-from nebulines.reports.denoising import Bench
+from nebulines.reports.denoising_bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 

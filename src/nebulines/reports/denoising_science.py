@@ -16,7 +16,7 @@ from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.networks.denoise import POPULATION, WIDE
 from nebulines.networks.denoise_grid import unit_norm
-from nebulines.reports.denoising import Bench
+from nebulines.reports.denoising_bench import Bench
 from nebulines.reports.denoising_metals import HALPHA, in_chunks
 from nebulines.reports.denoising_targets import ANY_NOISE, PRODUCTS
 from nebulines.reports.section import Section

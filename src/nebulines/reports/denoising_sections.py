@@ -14,7 +14,7 @@ from nebulines.galaxies.denoising.scores import white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.galaxies.population.drawing import CLASSES
-from nebulines.reports.denoising import Bench
+from nebulines.reports.denoising_bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 from nebulines.training.denoise_paper import LATENT, LAYERS

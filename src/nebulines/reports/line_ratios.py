@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nebulines.evaluation.published import published
+from nebulines.reports import line_ratios_checks as checks
+from nebulines.reports import line_ratios_sections as judged
+from nebulines.reports.line_ratios_layers import layers
+from nebulines.reports.line_ratios_noise import noise_classifier
+from nebulines.reports.line_ratios_table import table_two
+from nebulines.reports.line_ratios_time import timing
+from nebulines.reports.line_ratios_workshop import RatioPlan, Workshop
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
 
 TARGETS = "What was asked for, and what was reached"
-
-
-@dataclass(frozen=True)
-class RatioPlan:
-    """What a reproduction is made of.
-
-    Attributes:
-        folder: for the report.
-        seed: of the held-out stream.
-        n: held-out objects.
-        n_calibration: held-out objects that the posterior's calibration is judged on.
-        n_timing: objects that the rate is measured on.
-        k_spectra, folds, k_epochs: of the cross-validation, and of the search for layers.
-        n_noise: objects of the noise classifier.
-        ann: weights of ``line_ratio_ann``; None = those shipped.
-
-    Example:
-        >>> RatioPlan.of(Path("out"), quick=True).n
-        1000
-    """
-
-    folder: Path
-    seed: int
-    n: int
-    n_calibration: int
-    n_timing: int
-    k_spectra: int
-    folds: int
-    k_epochs: int
-    n_noise: int
-    ann: Path | None = None
-
-    @classmethod
-    def of(
-        cls, folder: Path, *, seed: int = 1, quick: bool = False, ann: Path | None = None
-    ) -> RatioPlan:
-        """The plan with its usual numbers, or small ones."""
-        if quick:
-            return cls(folder, seed, 1000, 2000, 1000, 1000, 2, 2, 2000, ann)
-        return cls(folder, seed, 3000, 120_000, 2048, 4000, 5, 12, 12_000, ann)
 
 
 def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = False) -> list[Path]:
@@ -69,8 +35,6 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
         UsageError: a folder that cannot be made, weights of another network.
     """
     from tqdm import tqdm
-
-    from nebulines.reports.line_ratios_sections import Workshop
 
     prepare_folder(plan.folder)
     work = Workshop.open(plan)
@@ -97,19 +61,13 @@ def _write(plan: RatioPlan, command: str, note: str, found: dict[str, Section]) 
 
 
 def _sections() -> dict[str, Callable[[Any], Section]]:
-    from nebulines.reports import line_ratios_checks as checks
-    from nebulines.reports import line_ratios_sections as made
-    from nebulines.reports.line_ratios_layers import layers
-    from nebulines.reports.line_ratios_noise import noise_classifier
-    from nebulines.reports.line_ratios_table import table_two
-    from nebulines.reports.line_ratios_time import timing
 
     return {
         "Table 2": table_two,
-        "Calibration": made.calibration,
-        "Errors against the S/N": made.against_snr,
+        "Calibration": judged.calibration,
+        "Errors against the S/N": judged.against_snr,
         "The fixed ratio": checks.doublet,
-        "Activation maps": made.activation,
+        "Activation maps": judged.activation,
         "Dust": checks.dust,
         "Noise classifier": noise_classifier,
         "Layers and widths": layers,

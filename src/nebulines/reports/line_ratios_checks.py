@@ -17,7 +17,7 @@ from nebulines.lines import load_catalogue
 from nebulines.models.dust import transmission
 from nebulines.networks.line_ratio_ann import RATIOS
 from nebulines.networks.line_ratio_space import LINES
-from nebulines.reports.line_ratios_sections import Workshop
+from nebulines.reports.line_ratios_workshop import Workshop
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_ann import true_ratios
 from nebulines.training.line_ratio_priors import EBV

@@ -13,7 +13,7 @@ from nebulines.evaluation.tables import markdown
 from nebulines.networks.line_ratio_ann import RATIOS
 from nebulines.plots.line_ratios import density_figure
 from nebulines.plots.style import save_figure
-from nebulines.reports.line_ratios_sections import Workshop
+from nebulines.reports.line_ratios_workshop import Workshop
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 

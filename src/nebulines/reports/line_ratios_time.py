@@ -10,8 +10,8 @@ from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_methods import dense_ensemble, joint_fit
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.reports.line_ratios_sections import Workshop
 from nebulines.reports.line_ratios_stages import stage_rows, stages
+from nebulines.reports.line_ratios_workshop import Workshop
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_spectra import paper_objects
 
