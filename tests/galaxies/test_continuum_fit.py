@@ -20,7 +20,8 @@ from nebulines.galaxies.starlight.indices import lick_index
 from nebulines.galaxies.starlight.lines import line_places, line_profiles
 from nebulines.galaxies.starlight.nnls import solve_nonnegative
 from nebulines.galaxies.starlight.stellar_basis import grid_for, prepare_basis
-from nebulines.galaxies.starlight.templates import Templates, load_templates
+from nebulines.galaxies.starlight.template_sources import load_templates
+from nebulines.galaxies.starlight.templates import Templates
 from nebulines.galaxies.starlight.velocity_kernel import (
     FEW_TAPS,
     TAPS,

@@ -10,7 +10,8 @@ from astropy.io import fits
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.starlight.indices import lick_index
 from nebulines.galaxies.starlight.template_files import find_templates
-from nebulines.galaxies.starlight.templates import Templates, load_templates, thinned
+from nebulines.galaxies.starlight.template_sources import load_templates, thinned
+from nebulines.galaxies.starlight.templates import Templates
 from nebulines.spectral_axis import air_to_vacuum
 
 WAVE = np.linspace(3500.0, 7500.0, 4001)

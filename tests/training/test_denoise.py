@@ -18,7 +18,7 @@ from nebulines.networks.denoise_basis import MOST_FREE
 from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
 from nebulines.networks.denoise_posterior import draw_lines
 from nebulines.training import TrainConfig, train
-from nebulines.training.denoise import CleanGalaxies, denoise_task, found, noise_shapes, sample
+from nebulines.training.denoise import CleanGalaxies, found, noise_shapes, sample
 from nebulines.training.denoise_basis import learn_basis, line_profiles, line_shapes
 from nebulines.training.denoise_paper import (
     Pairs,
@@ -29,6 +29,7 @@ from nebulines.training.denoise_paper import (
     pca_task,
     pixel_weights,
 )
+from nebulines.training.denoise_task import denoise_task
 from nebulines.training.tasks import card
 
 NAMES = ("HALPHA6563", "OIII5007")

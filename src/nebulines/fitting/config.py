@@ -38,7 +38,7 @@ class FitConfig:
             (stellar for a galaxy survey, else band for a sinc instrument, else window), ``stellar``
             (stellar templates below the lines).
         templates: stellar templates: None = the package's own, or what
-            `nebulines.galaxies.starlight.templates.load_templates` takes.
+            `nebulines.galaxies.starlight.template_sources.load_templates` takes.
         continuum_order: polynomial order; None = 0 for a sinc instrument, 1 otherwise.
         noise: ``file``, ``estimate`` (line-free residuals), ``auto`` (file when it has one).
         shape: ``auto`` from the instrument, or ``gaussian``, ``sinc``, ``sincgauss``.

@@ -7,11 +7,13 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
+from nebulines.lines.user_table import LineRow, read_rows
 from nebulines.spectral_axis import Medium
 
 
@@ -166,9 +168,39 @@ def load_catalogue(path: str | Path | None = None) -> LineCatalogue:
     builtin = _builtin()
     if path is None:
         return builtin
-    from nebulines.lines.user_table import merge, read_rows
+    return merged(builtin, read_rows(path))
 
-    return merge(builtin, read_rows(path))
+
+def merged(catalogue: LineCatalogue, rows: list[LineRow]) -> LineCatalogue:
+    """Replace the lines of the same name (any case), add the others, sort by air wavelength."""
+    known = {name.casefold(): i for i, name in enumerate(catalogue.names)}
+    records: dict[str, tuple[Any, ...]] = {
+        name: _record(catalogue, i) for i, name in enumerate(catalogue.names)
+    }
+    for row in rows:
+        index = known.get(row.name.casefold())
+        if index is None:
+            old: tuple[Any, ...] = (row.name, 0.0, 0.0, "", row.name, True, "user")
+        else:
+            old = _record(catalogue, index)
+        new = (old[0], row.wavelength_air, row.wavelength_vacuum)
+        told = (row.species, row.label, row.default, row.group)
+        records[old[0]] = new + tuple(
+            o if t is None else t for o, t in zip(old[3:], told, strict=True)
+        )
+    return LineCatalogue(*map(_column, zip(*sorted(records.values(), key=_air), strict=True)))
+
+
+def _air(record: tuple[Any, ...]) -> float:
+    return record[1]
+
+
+def _record(catalogue: LineCatalogue, index: int) -> tuple[Any, ...]:
+    return tuple(getattr(catalogue, name)[index] for name in catalogue.__dataclass_fields__)
+
+
+def _column(values: tuple[Any, ...]) -> Any:
+    return values if isinstance(values[0], str) else np.array(values)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""A user's own lines: read from a table, checked, and merged into the catalogue."""
+"""A user's own lines: read from a table and checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nebulines.errors import UsageError
-from nebulines.lines.catalogue import LineCatalogue
 from nebulines.spectral_axis import air_to_vacuum, vacuum_to_air
 
 if TYPE_CHECKING:
@@ -55,38 +54,6 @@ def read_rows(path: str | Path) -> list[LineRow]:
     if repeated:
         raise UsageError(f"{path}: each line may appear once; repeated: {', '.join(repeated)}")
     return rows
-
-
-def merge(catalogue: LineCatalogue, rows: list[LineRow]) -> LineCatalogue:
-    """Replace the lines of the same name (any case), add the others, sort by air wavelength."""
-    known = {name.casefold(): i for i, name in enumerate(catalogue.names)}
-    merged: dict[str, tuple[Any, ...]] = {
-        name: _record(catalogue, i) for i, name in enumerate(catalogue.names)
-    }
-    for row in rows:
-        index = known.get(row.name.casefold())
-        if index is None:
-            old: tuple[Any, ...] = (row.name, 0.0, 0.0, "", row.name, True, "user")
-        else:
-            old = _record(catalogue, index)
-        new = (old[0], row.wavelength_air, row.wavelength_vacuum)
-        told = (row.species, row.label, row.default, row.group)
-        merged[old[0]] = new + tuple(
-            o if t is None else t for o, t in zip(old[3:], told, strict=True)
-        )
-    return LineCatalogue(*map(_column, zip(*sorted(merged.values(), key=_air), strict=True)))
-
-
-def _air(record: tuple[Any, ...]) -> float:
-    return record[1]
-
-
-def _record(catalogue: LineCatalogue, index: int) -> tuple[Any, ...]:
-    return tuple(getattr(catalogue, name)[index] for name in catalogue.__dataclass_fields__)
-
-
-def _column(values: tuple[Any, ...]) -> Any:
-    return values if isinstance(values[0], str) else np.array(values)
 
 
 def _read_table(path: str | Path) -> Table:

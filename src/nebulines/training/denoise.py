@@ -8,8 +8,6 @@ changes along the spectrum, gaps, or an end that is missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,7 +20,6 @@ from nebulines.networks.denoise import NOISE_KNOTS, Denoise
 from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
 from nebulines.networks.denoise_grid import N_BINS
 from nebulines.networks.denoise_posterior import log_prob, warp
-from nebulines.training.task import Task
 
 NOISE_RANGE = (0.002, 0.15)
 """Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""
@@ -177,42 +174,3 @@ def fitted_to(
              np.ones((2, knots, basis.size)))  # fmt: skip
     as_arrays = jax.tree.map(lambda part: jnp.asarray(part, jnp.float32), parts)
     return eqx.tree_at(fixed_parts, network, as_arrays)
-
-
-def denoise_task(
-    basis: Basis,
-    profiles: np.ndarray,
-    sets: Sequence[CleanGalaxies],
-    seed: int,
-    *,
-    name: str = "denoise",
-) -> Task:
-    """The task of learning the posterior from coefficients of clean spectra.
-
-    Args:
-        basis: learned from the training set.
-        profiles: (L, 825) of its lines.
-        sets: the training and the validation set.
-        seed: of the noise shapes; those that judge are others.
-        name: of the network.
-    """
-    from nebulines.training.denoise_widths import calibrated
-
-    training, validation = sets
-    shapes = [noise_shapes(basis, N_SHAPES, [seed, stream]) for stream in (0, 1)]
-
-    def build(key: Array, **size: Any) -> Denoise:
-        return fitted_to(Denoise(key=key, **size), basis, profiles, training)
-
-    return Task(
-        name,
-        build,
-        partial(sample, training, shapes[0]),
-        loss,
-        {"steps": 6000, "batch": 512, "learning_rate": 2e-3, "validation": 2048,
-         "validate_every": 250, "weight_decay": 0.0},
-        partial(sample, validation, shapes[1]),
-        {"basis": basis.size, "lines": basis.n_lines, "width": 192, "depth": 3, "components": 4,
-         "channels": basis.vectors.shape[1]},
-        partial(calibrated, draw=partial(sample, validation, shapes[1], jax.random.key(seed))),
-    )  # fmt: skip

@@ -20,7 +20,7 @@ from nebulines.galaxies.denoising.training_sets import (
     CleanSet,
     clean_set,
 )
-from nebulines.training.denoise import NOISE_RANGE, CleanGalaxies, denoise_task
+from nebulines.training.denoise import NOISE_RANGE, CleanGalaxies
 from nebulines.training.denoise_basis import learn_basis, line_profiles
 from nebulines.training.denoise_paper import (
     Pairs,
@@ -29,6 +29,7 @@ from nebulines.training.denoise_paper import (
     pca_task,
     pixel_weights,
 )
+from nebulines.training.denoise_task import denoise_task
 from nebulines.training.task import Task
 
 PAPER_SIZES = (6000, 2000, 2000)

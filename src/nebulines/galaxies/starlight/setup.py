@@ -19,7 +19,8 @@ from nebulines.galaxies.starlight.stellar_basis import (
     prepare_basis,
     sigma_channels,
 )
-from nebulines.galaxies.starlight.templates import Templates, load_templates
+from nebulines.galaxies.starlight.template_sources import load_templates
+from nebulines.galaxies.starlight.templates import Templates
 from nebulines.instruments import get_instrument
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.lines import LineCatalogue
