@@ -14,11 +14,22 @@ from nebulines.galaxies.denoising.scores import mean_of, white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE, PAPER_SIZES, noise_added
 from nebulines.galaxies.denoising.training_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
 from nebulines.networks.denoise_pca import fit_pca
-from nebulines.networks.weights import FOLDER, load
+from nebulines.networks.weights import FOLDER, Pretrained, load
 from nebulines.training.denoise_paper import LATENT, LAYERS, Pairs
 
 AUTOENCODERS = tuple(f"{kind}-{latent}" for kind in LAYERS for latent in LATENT)
 """The paper's networks but PCA."""
+
+
+def autoencoders(folder: Path | None = None) -> dict[str, Pretrained]:
+    """Those of `AUTOENCODERS` that lie in a folder; None = that of the package.
+
+    Example:
+        >>> sorted(autoencoders()) == sorted(AUTOENCODERS)
+        True
+    """
+    paths = {name: (folder or FOLDER) / f"{name}.safetensors" for name in AUTOENCODERS}
+    return {name: load(str(path)) for name, path in paths.items() if path.is_file()}
 
 
 @dataclass(frozen=True)
@@ -84,8 +95,7 @@ class Bench:
         }
         pairs = noise_added(test.spectra, [seed, TEST, 7])
         library = clean_set(n_library, seed, LIBRARY)
-        paths = {name: (weights or FOLDER) / f"{name}.safetensors" for name in AUTOENCODERS}
-        found = {name: load(str(path)) for name, path in paths.items() if path.is_file()}
+        found = autoencoders(weights)
         models |= {name: autoencoder.network for name, autoencoder in found.items()}
         cards = {name: autoencoder.card for name, autoencoder in found.items()}
         wide = load("denoise-wide").network
