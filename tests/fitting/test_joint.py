@@ -136,6 +136,27 @@ def test_a_missing_band_is_flagged_and_the_other_is_fitted(objects):
     assert rest.std() < 1.3 * np.sqrt(red.variance[30, 0])
 
 
+def test_a_band_of_zeros_is_missing(objects):
+    truth, (blue, red) = objects
+    blue, red = (replace(band[:24], variance=None) for band in (blue, red))
+    flux = np.array(blue.flux)
+    flux[:8], flux[8:12] = 0.0, 3.0e5
+    dark = np.array(red.flux)
+    dark[6:8] = 0.0
+    bands = [replace(blue, flux=flux), replace(red, flux=dark)]
+    found = fit_joint_block(bands, resolve_bands(bands, CONFIG)).columns
+    flags = found["flags"]
+    one, none = np.r_[0:6, 8:12], np.arange(6, 8)
+    assert np.all(flags[one] & Flag.MISSING_BAND)
+    assert not np.any(flags[one] & (Flag.LOW_SNR | Flag.NO_DATA))
+    assert np.isnan(found["HBETA4861_flux"][:12]).all()
+    miss = np.abs(found["velocity"] - truth["velocity"][:24]) / found["velocity_err"]
+    assert miss[one].max() < 6
+    assert np.all(flags[none] & Flag.NO_DATA)
+    assert np.isnan(found["velocity"][none]).all()
+    assert not np.any(flags[12:] & (Flag.MISSING_BAND | Flag.NO_DATA))
+
+
 def test_a_line_in_two_bands_is_measured_once_and_better(objects):
     _, (_, red) = objects
     red = red[:48]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -219,3 +221,20 @@ def test_a_resolution_needs_the_band_it_refers_to(tmp_path):
         read(path, resolution=3000.0)[0, 0]
     spectra = read(path, instrument="sitelle-sn3", resolution=3000.0)[0, 0]
     assert float(spectra.line_spread.sinc_fwhm_cm1()) == pytest.approx(1e8 / 6562.80 / 3000.0)
+
+
+def test_another_band_than_the_axis_is_refused(tmp_path):
+    path = tmp_path / "cube.hdf5"
+    write_sitelle(path, flux_cube(), scan=SCAN, calib_map=calibration())
+    for wrong in ("sitelle-sn2", "sitelle-c1"):
+        with pytest.raises(UsageError, match="the channels lie at .* name the instrument"):
+            read(path, instrument=wrong)
+    with pytest.raises(UsageError, match="muse is no band of SITELLE"):
+        read(path, instrument="muse")
+    assert read(path, instrument="sitelle-sn4").instrument == "sitelle-sn4"  # inside the axis
+    misnamed = tmp_path / "misnamed.hdf5"
+    scan = replace(SCAN, filter_name="SN2")
+    write_sitelle(misnamed, flux_cube(), scan=scan, calib_map=calibration())
+    with pytest.raises(UsageError, match="sitelle-sn2 sees"):
+        read(misnamed)
+    assert read(misnamed, instrument="sitelle-sn3").instrument == "sitelle-sn3"

@@ -234,6 +234,7 @@ def input_flags(spectra: Spectra, data: Normalised, config: FitConfig) -> np.nda
     """(n,) flags that do not depend on the fit."""
     flags = np.zeros(len(spectra), np.int64)
     flags[data.bad_variance] |= int(Flag.BAD_VARIANCE)
+    flags[data.constant()] |= int(Flag.NO_DATA)
     if spectra.redshift is not None and not isinstance(config.redshift, int | float):
         flags[~usable_redshift(spectra.redshift)] |= int(Flag.BAD_REDSHIFT | Flag.NO_DATA)
     flags[~usable_line_spread(spectra, config)] |= int(Flag.NO_DATA)

@@ -87,8 +87,8 @@ def fit_objects(problem: JointProblem, start: Start) -> tuple[Joint, str]:
 def without_unusable(
     problem: JointProblem, bands: Sequence[Spectra], plan: JointPlan
 ) -> tuple[JointProblem, np.ndarray]:
-    """The problem without the rows of a band whose line spread or axis is not known, and the
-    flags (n,) that do not depend on the fit."""
+    """The problem without the rows of a band whose line spread or axis is not known or that are
+    one number throughout, and the flags (n,) that do not depend on the fit."""
     flags = np.zeros(problem.n_rows, np.int64)
     nowhere = np.ones(problem.n_rows, bool)
     unusable = []
@@ -98,7 +98,9 @@ def without_unusable(
         nowhere &= unusable[-1]
         flags |= bits & ~int(Flag.NO_DATA)
     flags[nowhere] |= int(Flag.NO_DATA)
-    return problem.without(unusable), flags
+    # dark in every band: no harm to the others, who may then keep the path of equal weights
+    dark = np.all([own.data.constant() for own in problem.prepared], axis=0)
+    return problem.without([rows & ~dark for rows in unusable]), flags
 
 
 def joint_notes(problem: JointProblem, bands: Sequence[Spectra], plan: JointPlan) -> dict[str, str]:

@@ -19,6 +19,9 @@ missing."""
 MONSTROUS_SNR = 1e9
 """A channel that is this many sigma away from the middle of its spectrum is no measurement."""
 
+CONSTANT = 1e-5
+"""Deviations from the mean [sigma] below which a spectrum is a constant and its rounding."""
+
 
 class Normalised(NamedTuple):
     """n spectra in units of their noise.
@@ -50,6 +53,14 @@ class Normalised(NamedTuple):
             scale=self.scale[index],
             bad_variance=self.bad_variance[index],
         )
+
+    def constant(self) -> np.ndarray:
+        """Rows (n,) that are one number in every channel, zeros mostly, and have no error of
+        their own: filled in where nothing was observed."""
+        few = self.data[:, :: max(self.data.shape[1] // 16, 1)]
+        rows = np.all(np.abs(few) < CONSTANT, axis=1) & self.estimated
+        rows[rows] = np.all(np.abs(self.data[rows]) < CONSTANT, axis=1)
+        return rows
 
     def same_weight(self, expected: np.ndarray, tolerance: float) -> bool:
         """Whether all rows have the weights (m,), to a relative tolerance."""

@@ -153,6 +153,8 @@ def _with_choices(
     if isinstance(data, Cube):
         inner = data.read_block
         name = instrument or data.instrument
+        if name is not None and 0 not in data.shape:
+            _refuse_another_band(data[0, 0].axis, name)
         return replace(
             data,
             instrument=name,
