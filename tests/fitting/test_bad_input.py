@@ -42,6 +42,7 @@ def check(result, n=ROWS):
             assert np.all(values[~lost] >= 0), name
     empty = (flags & Flag.NO_DATA) != 0
     assert np.all(np.isnan(result["velocity"][empty]))
+    assert not np.any(flags[empty] & (Flag.AT_BOUND | Flag.NOT_CONVERGED | Flag.POOR_FIT))
     assert np.all(np.isfinite(result["velocity"][~empty]))
 
 

@@ -144,6 +144,9 @@ def test_maps_file_comes_back(tmp_path, wcs):
     for name in result:
         assert np.array_equal(again[name], result[name], equal_nan=name == "velocity"), name
     assert np.array_equal(again.maps()["NII6583_FLUX"], result.image("NII6583_flux"))
+    other = tmp_path / "b_MAPS.fits"
+    assert np.array_equal(result.maps(other)["NII6583_FLUX"], result.image("NII6583_flux"))
+    assert Result.read(other).shape == (2, 3)
 
 
 def test_wrong_use_is_said(tmp_path):

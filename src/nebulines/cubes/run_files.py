@@ -14,6 +14,7 @@ from nebulines.cubes.grid import Grid
 from nebulines.cubes.journal import Journal, fingerprint
 from nebulines.cubes.loop import run_blocks, run_to_files
 from nebulines.cubes.outputs import Outputs, summarise, write_config
+from nebulines.cubes.provenance import now
 from nebulines.cubes.result_files import check_table_name
 from nebulines.cubes.sinks import FileSink, MemorySink
 from nebulines.errors import UsageError
@@ -166,7 +167,7 @@ def into_table(
     if path.suffix == ".ecsv":
         sink, journal = MemorySink((n,)), Journal()
         n_fitted = run_blocks(plan.jobs, config, sinks=[sink], journal=journal, **todo)
-        Result(sink.columns, unit, {**meta, **journal.notes}).write(path)
+        Result(sink.columns, unit, {**meta, **journal.notes, "DATE": now()}).write(path)
         found: Mapping[str, np.ndarray] = sink.columns
     else:
         journal = journal_beside(path, path.stem, meta, [n, *choices], resume=resume)

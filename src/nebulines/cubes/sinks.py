@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 from nebulines.cubes.canvas import Canvas, Extension
 from nebulines.cubes.journal import Journal
 from nebulines.cubes.layout import fill_value
+from nebulines.cubes.provenance import now
 from nebulines.errors import NebulinesError
 from nebulines.spectral_axis import SpectralAxis
 
@@ -144,8 +144,7 @@ class FileSink:
     def finish(self) -> None:
         """Write the last facts and the checksums."""
         assert self.canvas is not None
-        now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
-        self.canvas.finish({**self.journal.notes, "DATE": now}, into=self._meta_extension)
+        self.canvas.finish({**self.journal.notes, "DATE": now()}, into=self._meta_extension)
 
 
 def remove(paths: Iterable[Path]) -> None:

@@ -136,13 +136,15 @@ def build_columns(
 def finished(
     columns: dict[str, np.ndarray], flags: np.ndarray, components: int
 ) -> dict[str, np.ndarray]:
-    """Float32 columns, NaN where there is no data; a NaN elsewhere has a flag that says why."""
+    """Float32 columns, NaN where there is no data, and no bit there that tells of a fit; a NaN
+    elsewhere has a flag that says why."""
     empty = (flags & Flag.NO_DATA) != 0
     with np.errstate(over="ignore"):
         table = np.array(list(columns.values()), np.float32)
     missing = empty | ~np.isfinite(table)
     table[missing] = np.nan
     gap = missing.any(axis=0)
+    flags = np.where(empty, flags & ~_OF_A_FIT, flags)
     flags = np.where(gap & ~empty & (flags & _EXPLAINS_NAN == 0), flags | Flag.LOW_SNR, flags)
     columns = dict(zip(columns, table, strict=True))
     columns["n_components"] = np.where(empty, 0, components).astype(np.int32)
@@ -156,6 +158,15 @@ def kinematic_suffix(group: int, n_groups: int) -> str:
     return ("_2" if component else "") + (f"_group{group + 1}" if group else "")
 
 
+_OF_A_FIT = int(
+    Flag.AT_BOUND
+    | Flag.NOT_CONVERGED
+    | Flag.POOR_FIT
+    | Flag.OUTLIER_CHANNEL
+    | Flag.SECOND_COMPONENT
+    | Flag.AMBIGUOUS_VELOCITY
+    | Flag.UNRESOLVED
+)
 _EXPLAINS_NAN = int(Flag.LINE_OUTSIDE_BAND | Flag.MASKED_CHANNELS | Flag.LOW_SNR)
 
 

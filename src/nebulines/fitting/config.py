@@ -73,6 +73,10 @@ class FitConfig:
     reddening: str = "none"
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
+                object.__setattr__(self, field.name, value.item())
         for name in ("velocity_range", "broadening_range"):
             low, high = (float(x) for x in getattr(self, name))
             if not (np.isfinite([low, high]).all() and low < high):
@@ -88,7 +92,8 @@ class FitConfig:
             object.__setattr__(self, "lines", tuple(self.lines))
             if not self.lines:
                 raise UsageError("lines is empty: name at least one line, or leave it out")
-        if isinstance(self.redshift, str) and self.redshift != "auto":
+        words = isinstance(self.redshift, str) and self.redshift != "auto"
+        if words or not isinstance(self.redshift, str | int | float | None):
             raise UsageError(f"redshift must be a number or 'auto', not {self.redshift!r}")
         if isinstance(self.redshift, int | float) and not -0.1 < self.redshift < 20:
             raise UsageError(f"redshift must lie between -0.1 and 20, not {self.redshift}")

@@ -94,8 +94,15 @@ class Result:
             raise UsageError("only the result of a cube has images; use result[name]")
         return self[name].reshape(self.shape)
 
-    def maps(self) -> dict[str, np.ndarray]:
-        """Every map (ny, nx) of a cube's result, by the name that it has in a file."""
+    def maps(self, path: str | Path | None = None) -> dict[str, np.ndarray]:
+        """Every map (ny, nx) of a cube's result, by the name that it has in a file; with a path
+        they are written there too, as by `write_maps`.
+
+        Raises:
+            UsageError: the result is not that of a cube, or nothing can be written there.
+        """
+        if path is not None:
+            self.write_maps(path)
         return {name: self.image(c) for name, c in map_columns(self.columns, self.meta).items()}
 
     def table(self) -> Table:

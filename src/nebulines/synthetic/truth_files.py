@@ -58,7 +58,7 @@ def truth_meta(
         "CONFIG": json.dumps(options, default=str),
         "VELCONV": config.convention,
         "REDSHIFT": float(config.redshift),
-        "LSFCORR": True,
+        "LSFCORR": "yes",
         "DEREDDEN": False,
         "FLUXUNIT": unit,
         "LINES": json.dumps(air),

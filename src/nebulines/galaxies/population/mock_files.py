@@ -73,7 +73,7 @@ def _meta(survey: Survey, config: GalaxyConfig, seed: int) -> dict[str, Any]:
         "SEED": seed,
         "CONFIG": json.dumps(vars(config), default=str),
         "VELCONV": "optical",
-        "LSFCORR": True,
+        "LSFCORR": "yes",
         "DEREDDEN": False,
         "FLUXUNIT": survey.unit,
         "CLASSES": json.dumps(list(CLASSES)),
