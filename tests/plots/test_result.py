@@ -101,6 +101,11 @@ def test_grey_is_what_is_not_measured(fake):
         changed = replace(result, columns={**result.columns, "flags": flags})
         columns = ("velocity", "broadening")
         assert [name for name in columns if shown(changed, name)[best]] == kept
+    error = result["velocity_err"].copy()
+    error[best] = np.nan  # a limit
+    limited = replace(result, columns={**result.columns, "velocity_err": error})
+    assert shown(result, "velocity")[best]
+    assert not shown(limited, "velocity")[best]
 
 
 def test_maps_alone(fake):

@@ -30,7 +30,7 @@ def shown(result: Result, column: str) -> np.ndarray:
     """(n,) bool: where a column is worth a colour on a map.
 
     S/N, chi2 and flags always are; fluxes and ratios above `DETECTION` errors; a broadening
-    where the line is resolved.
+    where the line is resolved; a value that has no error is a limit (of a density) and is not.
 
     Example:
         >>> from nebulines.fitting.result import Result
@@ -43,6 +43,8 @@ def shown(result: Result, column: str) -> np.ndarray:
     keep = measured(result)
     if column == "broadening" and "flags" in result:
         keep &= (result["flags"].astype(int) & int(Flag.UNRESOLVED)) == 0
+    if f"{column}_err" in result:
+        keep &= np.isfinite(result[f"{column}_err"])
     if column.startswith("ratio_") or column.endswith("_flux"):
         with np.errstate(invalid="ignore"):
             keep &= result[column] > DETECTION * result[f"{column}_err"]
