@@ -39,19 +39,37 @@ _RUN_DEFAULTS: dict[str, Any] = {
 @click.option("--velocity", **_RANGE, help="Velocities searched around it, km/s [-1000 1000].")
 @click.option("--broadening", **_RANGE, help="Intrinsic 1-sigma widths, km/s [0 500].")
 @click.option("--tie", help="Lines that share kinematics: all, or groups 'A,B;C,D'.")
-@click.option("--amplitudes", type=click.Choice(["free", "tied", "positive"]))
-@click.option("--continuum", type=click.Choice(["auto", "band", "window", "stellar"]))
+@click.option(
+    "--amplitudes",
+    type=click.Choice(["free", "tied", "positive"]),
+    help="tied: ratios that theory fixes are held; positive: no negative flux either [free].",
+)
+@click.option(
+    "--continuum",
+    type=click.Choice(["auto", "band", "window", "stellar"]),
+    help="A polynomial of the band or of each window of lines, or starlight [auto].",
+)
 @click.option("--templates", help="Stellar templates: mastar, miles, bc03, a file or a folder.")
 @click.option("--continuum-order", type=int, help="Order of the continuum's polynomial.")
-@click.option("--noise", type=click.Choice(["auto", "file", "estimate"]))
-@click.option("--shape", type=click.Choice(["auto", "gaussian", "sinc", "sincgauss"]))
+@click.option(
+    "--noise",
+    type=click.Choice(["auto", "file", "estimate"]),
+    help="The file's, or estimated from the residuals [auto: the file's where it has one].",
+)
+@click.option(
+    "--shape",
+    type=click.Choice(["auto", "gaussian", "sinc", "sincgauss"]),
+    help="Of the lines [auto: as the instrument spreads them].",
+)
 @click.option("--resolution", type=float, help="R that replaces the file's or instrument's.")
-@click.option("--velocity-convention", type=click.Choice(["optical", "relativistic"]))
+@click.option(
+    "--velocity-convention", type=click.Choice(["optical", "relativistic"]), help="[optical]"
+)
 @click.option("--components", type=click.Choice(["1", "2", "auto"]), help="Velocity components.")
 @click.option("--detection", type=float, help="S/N of a line that counts as detected [3].")
 @click.option("--reddening", metavar="LAW", help="Link hydrogen lines by case B behind dust.")
 @click.option("--method", type=click.Choice(["network", "fit", "both"]), help="[both]")
-@click.option("--instrument", help="Instrument row that replaces what the file says.")
+@click.option("--instrument", help="Row that replaces the file's; of each input, with commas.")
 @click.option("--bin", type=click.IntRange(1), help="Average N x N spaxels of a cube.")
 @click.option("--mask", help="FITS image; spaxels that are not zero are left out.")
 @click.option("--region", help="ds9 region file; only spaxels inside are fitted.")
