@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,7 +167,8 @@ def test_the_prefix_of_a_cube_may_end_in_fits(cube, tmp_path):
     [
         (["missing.fits", "-o", "a.fits"], "does not exist"),
         (["spectra.fits", "spectra.fits", "-o", "a.fits", "--instrument", "muse"], "for 2 inputs"),
-        (["spectra.fits", "spectra.fits", "-o", "a.fits", "--components", "2"], "one velocity"),
+        (["spectra.fits", "other.fits", "-o", "a.fits", "--components", "2"], "one velocity"),
+        (["spectra.fits", "other.fits", "spectra.fits", "-o", "a.fits"], "given twice"),
         (["spectra.fits", "-o", "a.csv"], ".fits or .ecsv"),
         (["spectra.fits", "-o", "no/where/a.fits"], "output folder"),
         (["spectra.fits", "-o", "."], "is a folder"),
@@ -193,6 +195,7 @@ def test_wrong_use_is_one_message_and_status_2(table, tmp_path, monkeypatch, arg
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.toml").write_text("[flit]\nlines = 3\n")
     (tmp_path / "kind.toml").write_text("[fit]\nlines = 3\n")
+    shutil.copy(table, "other.fits")
     before = files(tmp_path)
     result = invoke("fit", *arguments)
     assert result.exit_code == 2

@@ -205,6 +205,10 @@ def _read(sources: tuple[Path, ...], instruments: str | None) -> list[Any]:
             f"--instrument names {len(names)} rows for {len(sources)} inputs: give one for each, "
             "with commas"
         )
+    if len({path.resolve() for path in sources}) < len(sources):
+        raise UsageError(
+            "an input is given twice, and its noise would count as two: give each band once"
+        )
     return [read(path, instrument=name) for path, name in zip(sources, names, strict=True)]
 
 

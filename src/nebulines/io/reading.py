@@ -11,11 +11,12 @@ import numpy as np
 
 from nebulines.errors import InputError, UsageError
 from nebulines.instruments.line_spread import LineSpread
-from nebulines.io.instrument_rows import line_spread_of
+from nebulines.io.instrument_rows import line_spread_of, row_or_none
 from nebulines.spectra import Cube, Spectra
 from nebulines.spectral_axis import SpectralAxis
 
 if TYPE_CHECKING:
+    from nebulines.instruments.instrument import Instrument
     from nebulines.io.fits_file import FitsFile
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -153,25 +154,24 @@ def _with_choices(
     if isinstance(data, Cube):
         inner = data.read_block
         name = instrument or data.instrument
-        if name is not None and 0 not in data.shape:
-            _refuse_another_band(data[0, 0].axis, name)
+        row = row_or_none(name)
+        if row is not None and row.is_scan and 0 not in data.shape:
+            _refuse_another_band(data[0, 0].axis, row)
         return replace(
             data,
             instrument=name,
             read_block=lambda block: _dressed(inner(block), name, resolution, redshift),
         )
-    if instrument is not None:
-        _refuse_another_band(data.axis, instrument)
+    if (row := row_or_none(instrument)) is not None and row.is_scan:
+        _refuse_another_band(data.axis, row)
     return _dressed(data, instrument or data.instrument, resolution, redshift)
 
 
-def _refuse_another_band(axis: SpectralAxis, instrument: str) -> None:
+def _refuse_another_band(axis: SpectralAxis, row: Instrument) -> None:
     """A scan's line spread is stated for its own band. (Dispersed spectra may have been brought to
     their rest frame.)"""
-    from nebulines.instruments import get_instrument
-
-    row, (low, high) = get_instrument(instrument), axis.wavelength_range()
-    if row.is_scan and (high < row.band[0] or low > row.band[1]):
+    low, high = axis.wavelength_range()
+    if high < row.band[0] or low > row.band[1]:
         raise UsageError(
             f"{row.name} sees {row.band[0]:.0f} to {row.band[1]:.0f} Angstrom, and the channels "
             f"lie at {low:.0f} to {high:.0f}: name the instrument that took the data"
