@@ -57,6 +57,7 @@ def test_blocks_make_one_file(tmp_path, monkeypatch):
         expected = np.concatenate([np.asarray(t[name]) for t, _ in parts])
         np.testing.assert_array_equal(np.ma.filled(truth[name], np.nan), expected)
     assert truth.meta["REGIONS"].startswith('["hii"')
+    assert truth.meta["LSFCORR"] == "yes"
 
 
 def test_one_file_a_spectrum(tmp_path):

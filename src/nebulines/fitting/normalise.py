@@ -57,7 +57,7 @@ class Normalised(NamedTuple):
     def constant(self) -> np.ndarray:
         """Rows (n,) that are one number in every channel, zeros mostly, and have no error of
         their own: filled in where nothing was observed."""
-        few = self.data[:, :: max(self.data.shape[1] // 16, 1)]
+        few = self.data[:, :: max(self.data.shape[1] // 4, 1)]
         rows = np.all(np.abs(few) < CONSTANT, axis=1) & self.estimated
         rows[rows] = np.all(np.abs(self.data[rows]) < CONSTANT, axis=1)
         return rows

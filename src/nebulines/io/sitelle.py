@@ -133,7 +133,7 @@ class SitelleCube:
 def _outside(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Which of the increasing values (m,) lie below low or above high, both (n,): (n, m). Channel
     numbers of two bytes are compared instead of wavenumbers: half the time and more."""
-    number = np.arange(len(values), dtype=np.int16 if len(values) < 2**15 else np.int64)
+    number: Any = np.arange(len(values), dtype=np.int16 if len(values) < 2**15 else np.int64)
     first = np.searchsorted(values, low).astype(number.dtype)[:, None]
     after = np.searchsorted(values, high, side="right").astype(number.dtype)[:, None]
     return (number < first) | (number >= after)
