@@ -232,6 +232,7 @@ def search(
     half_widths: tuple[int, ...],
     exclude: int,
     channels: tuple[int, int] | None = None,
+    n_tiles: Array | int | None = None,
 ) -> SearchResult:
     """Find the best trial velocity of every spectrum.
 
@@ -248,6 +249,8 @@ def search(
         exclude: trials on both sides of the best that cannot be its rival.
         channels: first and last + 1 of those that hold all boxes, from whose first edge places
             are counted; None = all.
+        n_tiles: times `TILE_ROWS` spectra are searched, what is behind them is not read; None =
+            all.
 
     Returns:
         A `SearchResult`.
@@ -269,6 +272,7 @@ def search(
         ),
         rows,
         TILE_ROWS,
+        n_tiles,
     )
 
 

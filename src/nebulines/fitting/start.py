@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from nebulines.constants import (
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.normalise import Normalised
 from nebulines.fitting.problem import Geometry, LineModel, fractional_channel
+from nebulines.fitting.tiles import as_slice, empty_aligned, run_tiles, tile_size
 from nebulines.lines.strengths import line_strengths
 
 BOX_HALF_WIDTH_SIGMA = 1.3
@@ -141,8 +143,7 @@ def find_start(
     Returns:
         `Start` of the n rows.
     """
-    from nebulines.fitting.search import search
-    from nebulines.fitting.tiles import as_slice, run_tiles, tile_size
+    from nebulines.fitting.search import TILE_ROWS, SearchResult, search
 
     axis = geometry.axis
     same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))
@@ -151,6 +152,9 @@ def find_start(
         common = line_places(geometry.rows(slice(0, 1)), plan, axis.values)[0]
         common, channels = _around_lines(common, plan, axis.n_channels)
 
+    n = len(data.data)
+    size = tile_size(n, tile_rows)
+    padded = partial(_padded, size=size, fill=TILE_ROWS)
     # to the percent that a search cares for
     weight = data.weight[:1] if data.same_weight(data.weight[0], 0.01) else None
 
@@ -166,22 +170,34 @@ def find_start(
             )
         rows = as_slice(index)
         found = search(
-            data.data[rows],
-            data.weight[rows] if weight is None else weight,
-            place,
+            padded(data.data[rows]),
+            padded(data.weight[rows]) if weight is None else weight,
+            place if common is not None else padded(place),
             plan.strengths,
             plan.rarity,
             plan.half,
             plan.half_widths,
             plan.exclude,
             channels,
+            -(-len(index) // TILE_ROWS),
         )
+        found = SearchResult(*(np.asarray(part)[: len(index)] for part in found))
         sign = 1.0 if axis.kind == "wavelength" else -1.0
-        velocity = plan.velocities[np.asarray(found.trial)]
-        velocity = velocity + sign * plan.channel_kms * np.asarray(found.shift, float)
+        velocity = plan.velocities[found.trial]
+        velocity = velocity + sign * plan.channel_kms * found.shift.astype(float)
         velocity = np.clip(velocity, plan.velocities[0], plan.velocities[-1])
-        broadening = plan.broadenings[np.asarray(found.width)]
-        return Start(velocity, broadening, np.asarray(found.score), np.asarray(found.rival))
+        broadening = plan.broadenings[found.width]
+        return Start(velocity, broadening, found.score, found.rival)
 
-    n = len(data.data)
-    return Start(*run_tiles(work, n, tile_size(n, tile_rows)))
+    return Start(*run_tiles(work, n, size, padded=False))
+
+
+def _padded(values: np.ndarray, *, size: int, fill: int) -> np.ndarray:
+    """Rows (k, ...) at the head of an array of ``size`` rows, so that one compiled search serves
+    any number; up to ``fill`` more repeat the last, what is behind them is never read."""
+    k = len(values)
+    if k == size:
+        return values
+    whole = empty_aligned((size, *values.shape[1:])).view(values.dtype)
+    whole[:k], whole[k : k + fill] = values, values[-1]
+    return whole
