@@ -28,7 +28,6 @@ from nebulines.models.continuum import legendre_basis
 _SAMPLED = 4  # every so many channels are enough for a median
 START_VARIANCE = 4.0
 START_REDDENING = 0.1
-TILE_ROWS = 16
 PIECE_CHANNELS = 384
 """Channels whose vectors a tile moves at once: they stay in the cache."""
 FIRST_REACH = 7200.0
@@ -140,7 +139,7 @@ def fit_starlight(
 
     # spectra that need kernels of the same width share tiles
     order = np.argsort(start[:, 1], kind="stable")
-    parts = in_turn(lambda rows: work(order[rows]), n, TILE_ROWS)
+    parts = in_turn(lambda rows: work(order[rows]), n)
     light = _in_units([part[np.argsort(order)] for part in parts], scale)
     return light._replace(weights=_of_all(light.weights, basis)) if first else light
 

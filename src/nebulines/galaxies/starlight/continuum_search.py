@@ -23,7 +23,6 @@ _REACH = 75
 _VECTORS = 5
 _SIGMA = 2.2
 """Channels (150 km/s) by which the templates of the search are broadened."""
-_ROWS = 16
 CLEAR = 16.0
 """Improvement of chi2 over the given redshift from which another velocity is taken."""
 
@@ -75,7 +74,7 @@ def find_shift(data: OnGrid, used: np.ndarray, basis: StellarBasis, *, most: int
         found = _products(weight[rows], ratio[rows].astype(np.float32), *tables)
         return tuple(np.asarray(part) for part in found)
 
-    products, pairs = in_turn(work, n, _ROWS)
+    products, pairs = in_turn(work, n)
     moment = products.reshape(-1, m, r)
     gram = np.empty((n, m, r, r), np.float32)
     upper = np.triu_indices(r)

@@ -21,11 +21,10 @@ import numpy as np
 
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
-from nebulines.fitting.tiles import even_rows, map_tiles
+from nebulines.fitting.tiles import SMALL_TILE, even_rows, map_tiles
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
 from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge, missing
 from nebulines.galaxies.starlight.continuum_fit import (
-    TILE_ROWS,
     Starlight,
     fit_starlight,
     locate,
@@ -43,7 +42,7 @@ from nebulines.galaxies.starlight.setup import (
 from nebulines.lines import load_catalogue
 from nebulines.spectra import Spectra
 
-SLAB_ROWS = 512
+SLAB_ROWS = 528
 SEARCH_KMS = 700.0
 NEAR_KMS = 1000.0
 """Reach of the profiles of gas lines beside the starlight."""
@@ -89,7 +88,7 @@ def fit_above_starlight(
         return _above(stars, spectra[rows], config, gas_config, measure, with_model)
 
     # a part for each core: what one does in Python, another spends in compiled code
-    slab = even_rows(len(spectra), SLAB_ROWS, TILE_ROWS)
+    slab = even_rows(len(spectra), SLAB_ROWS, SMALL_TILE)
     pieces = map_tiles(work, list(range(0, len(spectra), slab)))
     names = pieces[0].columns
     columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
