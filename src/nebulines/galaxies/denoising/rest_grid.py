@@ -174,15 +174,19 @@ def _moved(
     flux: np.ndarray, variance: np.ndarray, good: np.ndarray, shift: np.ndarray, grid: RestGrid
 ) -> OnGrid:
     whole = np.round(shift).astype(int)
-    index = np.arange(grid.size) - whole[:, None]
-    inside = (index >= 0) & (index < flux.shape[1])
-    at = np.clip(index, 0, flux.shape[1] - 1)
-    used = inside & np.take_along_axis(good, at, axis=1)
-    moved = np.where(used, np.take_along_axis(flux, at, axis=1), 0.0)
-    weight = np.where(used, 1.0 / np.take_along_axis(variance, at, axis=1), 0.0)
-    none = np.zeros(len(flux), int)
-    parts = moved.astype(np.float32), weight.astype(np.float32)
-    return OnGrid(grid, *parts, shift - whole, none, whole)
+    parts = (
+        _rows_at(part, whole, grid.size) for part in (flux, np.where(good, 1.0 / variance, 0.0))
+    )
+    return OnGrid(grid, *parts, shift - whole, np.zeros(len(flux), int), whole)
+
+
+def _rows_at(values: np.ndarray, first: np.ndarray, size: int) -> np.ndarray:
+    """Rows (n, m) laid into (n, size) float32 from channel ``first`` (n,) on; 0 around them."""
+    laid = np.zeros((len(values), size), np.float32)
+    for row, begin, whole in zip(values, first, laid, strict=True):
+        low, high = np.clip([begin, begin + len(row)], 0, size)
+        whole[low:high] = row[low - begin : high - begin]
+    return laid
 
 
 def _rebinned(
@@ -213,13 +217,22 @@ def off_grid(model: np.ndarray, data: OnGrid, spectra: Spectra, redshift: np.nda
 
     def work(start: int) -> np.ndarray:
         rows = slice(start, start + _SLAB)
-        channel = channels_of(spectra[rows], data.rows(rows), redshift[rows])
         if data.whole is not None:
-            at = np.clip(channel, 0, model.shape[1] - 1)
-            return np.take_along_axis(model[rows], at, axis=1)
-        return _cubic(model[rows], channel)
+            first = (data.whole - data.moved)[rows]
+            return _rows_from(model[rows], first, spectra.axis.n_channels)
+        return _cubic(model[rows], channels_of(spectra[rows], data.rows(rows), redshift[rows]))
 
     return np.concatenate(map_tiles(work, list(range(0, len(spectra), _SLAB))))
+
+
+def _rows_from(values: np.ndarray, first: np.ndarray, size: int) -> np.ndarray:
+    """The channels ``first`` (n,) to first + size of rows (n, p), continued with their ends."""
+    taken = np.empty((len(values), size), values.dtype)
+    for row, begin, part in zip(values, first, taken, strict=True):
+        low, high = np.clip([-begin, len(row) - begin], 0, size)
+        part[low:high] = row[low + begin : high + begin]
+        part[:low], part[high:] = row[0], row[-1]
+    return taken
 
 
 def channels_of(spectra: Spectra, data: OnGrid, redshift: np.ndarray) -> np.ndarray:

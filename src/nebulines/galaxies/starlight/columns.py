@@ -56,7 +56,7 @@ def judge(data: OnGrid, light: Starlight, setup: StellarSetup) -> Judged:
     weight = np.where(light.used, data.weight, 0.0)
     count = (weight > 0).sum(axis=1)
     none = missing(data, light, setup)
-    smooth = running_mean(light.stars, np.where(weight > 0, 1.0, 0.0))
+    smooth = running_mean(light.stars, (weight > 0).astype(np.float32))
     difference = light.stars - smooth
     left = data.flux - light.gas - light.stars
     claim = np.sum(weight * difference**2, axis=1, dtype=float)
@@ -80,12 +80,12 @@ def missing(data: OnGrid, light: Starlight, setup: StellarSetup) -> np.ndarray:
 
 def _median_snr(stars: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(n,) median of the starlight over the noise, in the channels used."""
-    ratio = np.where(weight > 0, stars * np.sqrt(weight), np.nan)
-    some = (weight > 0).any(axis=1)
-    snr = np.zeros(len(ratio))
-    if some.any():
-        snr[some] = np.nanmedian(ratio[some], axis=1)
-    return snr
+    used = weight > 0
+    ordered = np.sort(np.where(used, stars * np.sqrt(weight), np.inf), axis=1)
+    count = used.sum(axis=1)
+    middle = np.maximum(np.stack([count - 1, count], axis=1) // 2, 0)
+    median = np.take_along_axis(ordered, middle, axis=1).mean(axis=1)
+    return np.where(count > 0, median, 0.0)
 
 
 def add_stellar_columns(

@@ -115,8 +115,8 @@ def fit_starlight(
     tables = partial(_tables, basis, reach_p, first)
     weight = np.where(used, data.weight, 0.0)
     scale = _scale(weight)
-    flux = (data.flux[:, :reach_p] / scale[:, None]).astype(np.float32)
-    weight = (weight * scale[:, None] ** 2).astype(np.float32)
+    column = scale[:, None].astype(np.float32)
+    flux, weight = data.flux[:, :reach_p] / column, weight * column * column
     near = np.arange(reach_p) if near is None else near
     reach = [jnp.asarray(x, jnp.float32) for x in (near, np.diff(basis.grid.edges)[near])]
     channels = jnp.asarray(near, jnp.int32)
@@ -217,7 +217,7 @@ def _arrays(step: Stepped, p: int) -> tuple[np.ndarray, ...]:
 
 def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
     shape, stars, gas, variance, added, weights, chi2, kept = parts
-    column = scale[:, None]
+    column = scale[:, None].astype(np.float32)
     used = kept > 0
     freedom = np.maximum(used.sum(axis=1) - 20, 1)
     return Starlight(
@@ -225,7 +225,7 @@ def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
         gas * column,
         shape,
         np.sqrt(np.maximum(variance, 0.0)),
-        added * column**2,
+        added * scale[:, None] ** 2,
         weights * column,
         chi2 / freedom,
         used,
