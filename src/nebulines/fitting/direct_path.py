@@ -17,7 +17,7 @@ from nebulines.fitting.problem import (
 )
 from nebulines.fitting.start import Start
 from nebulines.fitting.tile import FitOptions, Solution, Tile, broadening_of
-from nebulines.fitting.tiles import even_rows, run_tiles
+from nebulines.fitting.tiles import empty_aligned, even_rows, run_tiles
 
 CALL_ROWS = 32 * TILE_ROWS
 """Spectra given to one call."""
@@ -104,7 +104,7 @@ def fit_rows(theta: np.ndarray, tile: Tile, options: FitOptions, n_steps: int) -
     n_tiles = -(-n // TILE_ROWS)
 
     def padded(values: np.ndarray) -> np.ndarray:
-        whole = np.zeros((CALL_ROWS, *values.shape[1:]), np.float32)
+        whole = empty_aligned((CALL_ROWS, *values.shape[1:]))
         whole[:n] = values
         whole[n : n_tiles * TILE_ROWS] = values[-1]
         return whole
