@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from nebulines.cubes.estimate import answers
-from nebulines.fitting.fluxes import Fluxes, flux_columns
+from nebulines.fitting.fluxes import Fluxes
 from nebulines.fitting.joint import without_unusable
 from nebulines.fitting.joint_fluxes import Measured, joint_fluxes
 from nebulines.fitting.joint_point import measure_jointly
@@ -169,19 +169,6 @@ def measure_at_network(bands: Sequence[Spectra], plan: JointPlan, *, with_model:
     joint = measure_jointly(problem, velocity, broadening)
     start = Start(velocity, broadening, score, rival)
     return AtNetwork(framed, Measured(joint, problem, plan, start), found, flags)
-
-
-def bound_flux_columns(bound: Fluxes, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns of fluxes (n, L) whose lines of fixed ratio are bound to each other, and of their
-    ratios.
-
-    Args:
-        bound: as of `bound_fluxes`.
-        names: the L lines.
-    """
-    error = np.sqrt(np.maximum(np.einsum("nll->nl", bound.covariance), 0.0))
-    error = np.where(np.isfinite(bound.value), error, np.nan)
-    return flux_columns(bound, error, names, 1)
 
 
 def bound_fluxes(fluxes: Fluxes, names: Sequence[str]) -> Fluxes:

@@ -17,7 +17,6 @@ from nebulines.cubes.estimate import network_applies
 from nebulines.cubes.line_fluxes import (
     LOST,
     AtNetwork,
-    bound_flux_columns,
     bound_fluxes,
     line_fluxes_of,
     measure_at_network,
@@ -25,14 +24,15 @@ from nebulines.cubes.line_fluxes import (
 from nebulines.cubes.provenance import provenance
 from nebulines.cubes.ratio_columns import Columns, RatioReader, check_prior, map_slabs
 from nebulines.errors import UsageError
-from nebulines.fitting.columns import in_convention
+from nebulines.fitting.columns import finished, in_convention
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import model_flux
+from nebulines.fitting.fluxes import flux_errors, flux_ratio_columns, line_columns
 from nebulines.fitting.joint import JointBlock, joint_notes
-from nebulines.fitting.joint_columns import columns_and_fluxes
+from nebulines.fitting.joint_columns import common_columns, described
 from nebulines.fitting.joint_problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
-from nebulines.lines import load_ties
+from nebulines.lines import load_ties, standard_ratios
 from nebulines.networks.answer import Answer
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.spectra import Flag, Spectra
@@ -115,47 +115,49 @@ def _all_columns(at: AtNetwork, plan: JointPlan, prior: str) -> dict[str, np.nda
     """All columns of the result."""
     names = list(plan.config.lines or ())
     reader = RatioReader.of(np.isin(LINES, names), prior=prior)
+    tied = plan.config.amplitudes == "tied"
+    fixed = _fixed_ratios(names)
 
     def work(rows: slice) -> Columns:
         here = at.rows(rows)
-        columns, fluxes = columns_and_fluxes(here.measured, here.flags)
-        if plan.config.amplitudes == "tied":
-            fluxes = bound_fluxes(fluxes, names)
-            columns |= bound_flux_columns(fluxes, names)
+        found = described(here.measured)
+        common = common_columns(here.measured, found, here.flags)
+        fluxes = bound_fluxes(found.fluxes, names) if tied else found.fluxes
         seen = line_fluxes_of(fluxes, names, tied=plan.config.amplitudes != "free")
         ratios, more = reader.read(seen)
-        columns = _joined(columns, here.answer, ratios, more, plan.config)
-        return columns, columns["flags"]
+        columns = (
+            _kinematics(here.answer, plan.config)
+            | line_columns(fluxes, flux_errors(fluxes), names)
+            | common.columns
+        )
+        flags = _flags(common.flags, here.answer, more)
+        columns = finished(columns | flux_ratio_columns(fluxes, names, fixed) | ratios, flags, 1)
+        return columns | common.of_bands, columns["flags"]
 
     return map_slabs(work, len(at.flags))[0]
 
 
-def _joined(
-    columns: dict[str, np.ndarray],
-    found: Answer,
-    ratios: dict[str, np.ndarray],
-    more: np.ndarray,
-    config: FitConfig,
-) -> dict[str, np.ndarray]:
-    """The columns with the posteriors of kinematics and ratios."""
-    flags = columns["flags"] & ~int(Flag.NOT_CONVERGED | Flag.AT_BOUND | Flag.UNRESOLVED)
-    empty = (flags & int(Flag.NO_DATA)) != 0
-    flags = flags | np.where(empty, 0, more)
-    flags[~empty & (found.lost > LOST)] |= int(Flag.AMBIGUOUS_VELOCITY)
-    flags[~empty & (found.broadening < 2.0 * found.broadening_err)] |= int(Flag.UNRESOLVED)
+def _fixed_ratios(names: list[str]) -> list[tuple[str, str]]:
+    """The ratios that are reported of lines whose ratio is fixed by theory."""
+    ties = {(tie.strong, tie.weak) for tie in load_ties()}
+    return [pair for pair in standard_ratios(names) if pair in ties]
+
+
+def _kinematics(found: Answer, config: FitConfig) -> dict[str, np.ndarray]:
+    """Columns of the network's velocity and broadening."""
     velocity, error = in_convention(
         np.asarray(found.offset, float), np.asarray(found.offset_err, float), config
     )
-    own: dict[str, Any] = {
+    return {
         "velocity": velocity, "velocity_err": error,
         "broadening": found.broadening, "broadening_err": found.broadening_err,
     }  # fmt: skip
-    kept = {name: values for name, values in columns.items() if not name.startswith("ratio_")}
-    ties = tuple(f"ratio_{tie.strong}_{tie.weak}" for tie in load_ties())
-    fixed = {name: columns[name] for name in columns if name.startswith(ties)}
-    new = {
-        name: np.where(empty, np.nan, values).astype(np.float32)
-        for name, values in (own | ratios).items()
-    }
-    last = {name: kept.pop(name) for name in ("n_components", "flags")}
-    return kept | fixed | new | last | {"flags": flags.astype(np.int32)}
+
+
+def _flags(flags: np.ndarray, found: Answer, more: np.ndarray) -> np.ndarray:
+    """Bits (n,) of the data, of the network's kinematics, and ``more`` of its ratios."""
+    flags = flags & ~int(Flag.NOT_CONVERGED | Flag.AT_BOUND)
+    said = more | np.where(found.lost > LOST, int(Flag.AMBIGUOUS_VELOCITY), 0)
+    unresolved = found.broadening < 2.0 * found.broadening_err
+    said |= np.where(unresolved, int(Flag.UNRESOLVED), 0)
+    return np.where((flags & int(Flag.NO_DATA)) != 0, flags, flags | said)

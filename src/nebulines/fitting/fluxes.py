@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -40,10 +40,10 @@ def line_fluxes(
     """Fluxes, their covariance and peak heights of all lines, NaN where not covered."""
     weights, _ = template_weights(model.templates, model.rest, geometry.axis.kind)
     to_flux, relative = template_fluxes(fitted, geometry, model, data)
-    flux = (fitted.area * to_flux) @ relative
+    flux = of_lines((fitted.area * to_flux)[..., None], relative)[..., 0]
     error_scale = to_flux * factor[:, None]
     covariance = fitted.area_covariance * error_scale[:, :, None] * error_scale[:, None, :]
-    if not np.array_equal(relative, np.eye(len(relative))):
+    if not _one_line_each(relative):
         covariance = relative.T @ covariance @ relative
     peak = (fitted.area * data.scale[:, None]) @ weights * _unit_peak(fitted, geometry, model)
     row, line = np.nonzero(fitted.coverage < MIN_COVERAGE)
@@ -67,6 +67,18 @@ def template_fluxes(
     angstrom = unit * (observed**2 / ANGSTROM_PER_CM if geometry.axis.kind == "wavenumber" else 1)
     angstrom = np.broadcast_to(angstrom, observed.shape)[:, strongest]  # (n, T)
     return data.scale[:, None] * angstrom, relative
+
+
+def of_lines(of_templates: np.ndarray, relative: np.ndarray) -> np.ndarray:
+    """What is known of templates (n, T, k), of the lines (n, L, k) that they are made of in the
+    shares ``relative`` (T, L)."""
+    if _one_line_each(relative):
+        return of_templates
+    return np.einsum("ntk,tl->nlk", of_templates, relative)
+
+
+def _one_line_each(relative: np.ndarray) -> bool:
+    return np.array_equal(relative, np.eye(len(relative)))
 
 
 def _unit_peak(fitted: Fitted, geometry: Geometry, model: LineModel) -> np.ndarray:
@@ -101,10 +113,25 @@ def ratio_and_error(fluxes: Fluxes, top: int, bottom: int) -> tuple[np.ndarray, 
     return np.where(bad, np.nan, ratio), np.where(bad, np.nan, error)
 
 
+def flux_errors(fluxes: Fluxes) -> np.ndarray:
+    """1-sigma errors (n, L), NaN where a line was not measured."""
+    error = np.sqrt(np.maximum(np.einsum("nll->nl", fluxes.covariance), 0.0))
+    return np.where(np.isfinite(fluxes.value), error, np.nan)
+
+
 def flux_columns(
     fluxes: Fluxes, error: np.ndarray, names: Sequence[str], components: int
 ) -> dict[str, np.ndarray]:
     """Fluxes, their limits and peaks line by line, then the ratios."""
+    names = list(names)
+    ratios = flux_ratio_columns(fluxes, names, standard_ratios(names))
+    return line_columns(fluxes, error, names, components) | ratios
+
+
+def line_columns(
+    fluxes: Fluxes, error: np.ndarray, names: Sequence[str], components: int = 1
+) -> dict[str, np.ndarray]:
+    """Fluxes, their limits and peaks line by line."""
     columns: dict[str, np.ndarray] = {}
     for line, plain in enumerate(names):
         second = line >= len(names) // components
@@ -114,8 +141,16 @@ def flux_columns(
         limit = np.maximum(fluxes.value[:, line], 0.0) + LIMIT_SIGMA * error[:, line]
         columns[f"{name}_flux_limit"] = limit
         columns[f"{name}_amplitude"] = fluxes.peak[:, line]
+    return columns
+
+
+def flux_ratio_columns(
+    fluxes: Fluxes, names: Sequence[str], pairs: Iterable[tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    """Ratios of pairs of lines, and their errors."""
+    columns: dict[str, np.ndarray] = {}
     at = list(names).index
-    for top, bottom in standard_ratios(list(names)):
+    for top, bottom in pairs:
         ratio, ratio_err = ratio_and_error(fluxes, at(top), at(bottom))
         columns[f"ratio_{top}_{bottom}"] = ratio
         columns[f"ratio_{top}_{bottom}_err"] = ratio_err

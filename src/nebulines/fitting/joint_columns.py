@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nebulines.fitting.columns import (
@@ -17,10 +19,12 @@ from nebulines.fitting.fluxes import (
     MIN_COVERAGE,
     Fluxes,
     flux_columns,
+    flux_errors,
     ratio_and_error,
 )
 from nebulines.fitting.joint_fluxes import (
     Measured,
+    SharedKinematics,
     dead_bands,
     fluxes_at,
     n_linear_parameters,
@@ -45,6 +49,37 @@ BLEND_RATIOS = (
 )
 
 
+class Described(NamedTuple):
+    """What a joint fit says of n objects, before it is laid out in columns.
+
+    Attributes:
+        dead: (band, n) bool, bands that say nothing of an object.
+        noises: of each band.
+        kinematics: covariance of what the bands share.
+        fluxes: of the lines, laws imposed.
+        names: of the lines.
+        laws_chi2: (n,) by which the laws raise chi2.
+        dust: E(B-V) and its error (n,), where a law of reddening was imposed.
+    """
+
+    dead: np.ndarray
+    noises: list[Noise]
+    kinematics: SharedKinematics
+    fluxes: Fluxes
+    names: list[str]
+    laws_chi2: np.ndarray
+    dust: tuple[np.ndarray, np.ndarray] | None
+
+
+def described(measured: Measured) -> Described:
+    """Noise, fluxes and their covariance, which all columns are made of."""
+    dead = dead_bands(measured)
+    noises = noises_of(measured)
+    kinematics = shared_kinematics(measured, noises)
+    found = fluxes_at(measured, noises, kinematics.own, dead)
+    return Described(dead, noises, kinematics, *found)
+
+
 def joint_columns(measured: Measured, flags: np.ndarray) -> dict[str, np.ndarray]:
     """All columns of the result, in order.
 
@@ -56,34 +91,18 @@ def joint_columns(measured: Measured, flags: np.ndarray) -> dict[str, np.ndarray
         Name -> (n,): the columns of a single band's fit with the lines of all bands, and
         ``LABEL_continuum``, ``LABEL_noise``, ``LABEL_chi2`` of each band.
     """
-    return columns_and_fluxes(measured, flags)[0]
-
-
-def columns_and_fluxes(
-    measured: Measured, flags: np.ndarray
-) -> tuple[dict[str, np.ndarray], Fluxes]:
-    """`joint_columns` and `joint_fluxes` at the price of one."""
-    problem, plan, joint = measured.problem, measured.plan, measured.joint
-    dead = dead_bands(measured)
-    noises = noises_of(measured)
-    kinematics = shared_kinematics(measured, noises)
-    fluxes, names, links_chi2, dust = fluxes_at(measured, noises, kinematics.own, dead)
-    error = np.sqrt(np.maximum(np.einsum("nll->nl", fluxes.covariance), 0.0))
-    error = np.where(np.isfinite(fluxes.value), error, np.nan)
-    n_groups = problem.n_groups
-    first = joint.bands[0]._replace(theta_covariance=kinematics.physical)
+    found = described(measured)
+    plan, n_groups = measured.plan, measured.problem.n_groups
+    physical = found.kinematics.physical
+    first = measured.joint.bands[0]._replace(theta_covariance=physical)
     broadening, broadening_err = broadening_and_error(first)
-    variance = np.einsum("npp->np", kinematics.physical)[:, :n_groups]
+    variance = np.einsum("npp->np", physical)[:, :n_groups]
     velocity_err = np.sqrt(np.where(variance > 0, variance, np.nan))
     velocity, velocity_err = in_convention(first.velocity, velocity_err, plan.config)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = fluxes.value / error
-    snr = np.where(np.isfinite(ratio), ratio, -np.inf).max(axis=1)
-    snr = np.where(np.isfinite(snr), snr, 0.0)
-    chi2 = _total_chi2(measured, noises, links_chi2)
-    flags = flags | _flags(measured, noises, chi2, snr, dead, fluxes)
+    common = common_columns(measured, found, flags)
+    flags = common.flags
     unresolved = (broadening < 2.0 * broadening_err).any(axis=1)
-    flags[(snr >= plan.config.detection) & unresolved] |= int(Flag.UNRESOLVED)
+    flags[(common.columns["snr"] >= plan.config.detection) & unresolved] |= int(Flag.UNRESOLVED)
     columns: dict[str, np.ndarray] = {}
     for group in range(n_groups):
         suffix = kinematic_suffix(group, n_groups)
@@ -91,14 +110,37 @@ def columns_and_fluxes(
         columns[f"velocity{suffix}_err"] = velocity_err[:, group]
         columns[f"broadening{suffix}"] = broadening[:, group]
         columns[f"broadening{suffix}_err"] = broadening_err[:, group]
-    columns |= flux_columns(fluxes, error, names, 1)
-    columns |= _blends(fluxes, names)
-    if dust is not None:
-        columns["ebv"], columns["ebv_err"] = dust
-    own, shared = _band_columns(measured, noises, dead)
-    columns |= shared
-    columns |= {"chi2": chi2, "snr": snr}
-    return finished(columns, flags, 1) | own, fluxes
+    columns |= flux_columns(found.fluxes, flux_errors(found.fluxes), found.names, 1)
+    columns |= _blends(found.fluxes, found.names)
+    return finished(columns | common.columns, flags, 1) | common.of_bands
+
+
+class CommonColumns(NamedTuple):
+    """Columns of n objects beside those of kinematics and lines: E(B-V) where it was fitted,
+    continuum, noise, chi2 and S/N; those of each band; and flag bits (n,)."""
+
+    columns: dict[str, np.ndarray]
+    of_bands: dict[str, np.ndarray]
+    flags: np.ndarray
+
+
+def common_columns(measured: Measured, found: Described, flags: np.ndarray) -> CommonColumns:
+    """What every table of several bands says of the data.
+
+    Args:
+        measured: the fit.
+        found: what it says.
+        flags: (n,) bits already known.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = found.fluxes.value / flux_errors(found.fluxes)
+    snr = np.where(np.isfinite(ratio), ratio, -np.inf).max(axis=1)
+    snr = np.where(np.isfinite(snr), snr, 0.0)
+    chi2 = _total_chi2(measured, found.noises, found.laws_chi2)
+    flags = flags | _flags(measured, found.noises, chi2, snr, found.dead, found.fluxes)
+    of_bands, shared = _band_columns(measured, found.noises, found.dead)
+    dust = {} if found.dust is None else dict(zip(("ebv", "ebv_err"), found.dust, strict=True))
+    return CommonColumns(dust | shared | {"chi2": chi2, "snr": snr}, of_bands, flags)
 
 
 def _blends(fluxes: Fluxes, names: list[str]) -> dict[str, np.ndarray]:

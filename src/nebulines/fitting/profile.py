@@ -132,9 +132,12 @@ def _score(
         weighted = jnp.sum(weighted, axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum(scale**2, axis=0, keepdims=True))
     found = zip(bump_scores(u, weighted, scale), split_scores(u, weighted, scale), strict=True)
-    tested = [jnp.concatenate(pair) for pair in found]
-    highest = jnp.max(tested[0], axis=0)
-    best = (jnp.max(jnp.where(tested[0] == highest, part, -jnp.inf), axis=0) for part in tested)
+    deviate, *more = (jnp.concatenate(pair) for pair in found)
+    highest = jnp.max(deviate, axis=0)
+    chosen = jax.lax.optimization_barrier(
+        tuple(jnp.where(deviate == highest, part, -jnp.inf) for part in more)
+    )
+    best = (highest, *(jnp.max(part, axis=0) for part in chosen))
     better = highest > wings.deviate
     z, amplitude, others = (
         jnp.where(better, jnp.maximum(value, 0.0), wing)

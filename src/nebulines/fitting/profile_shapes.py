@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from nebulines.constants import FWHM_PER_SIGMA, SINC_FWHM_PER_WIDTH
-from nebulines.one_pass import sum_together
+from nebulines.one_pass import sum_rows, sum_together
 
 BUMP_OFFSETS = (-6.4, -4.8, -3.6, -2.6, 2.6, 3.6, 4.8, 6.4)
 """Centres of the bumps in sigma of the line."""
@@ -63,7 +63,8 @@ def wing_scores(u: Array, weighted: Array, scale: Array) -> Scores:
 def bump_scores(u: Array, weighted: Array, scale: Array) -> Scores:
     """Scores of a bump at each of `BUMP_OFFSETS`; arguments as of `wing_scores`."""
     bumps = [jnp.maximum(1.0 - jnp.abs(u - at) / BUMP_HALF_WIDTH, 0.0) for at in BUMP_OFFSETS]
-    return _scores(bumps, weighted, scale)
+    every = jax.lax.optimization_barrier(jnp.stack(bumps))
+    return _judged(*sum_together(((scale * every) ** 2, weighted * every), 2))
 
 
 def _scores(shapes: list[Array], weighted: Array, scale: Array) -> Scores:
@@ -78,10 +79,10 @@ def split_scores(u: Array, weighted: Array, scale: Array) -> Scores:
     functions are taken to be orthogonal over the channels, as they are over the line. Arguments
     as of `wing_scores`."""
     made = _splits()
-    functions = _hermite(u, tuple(SPLIT_ORDERS))
-    norm = jnp.stack([jnp.sum((scale * one) ** 2, axis=1) for one in functions])
-    dot = jnp.stack([jnp.sum(weighted * one, axis=1) for one in functions])
-    norm, dot = jax.lax.optimization_barrier((norm, dot))
+    # written out: for every number that is added, all functions would be worked out again
+    each = jax.lax.optimization_barrier(jnp.stack(_hermite(u, tuple(SPLIT_ORDERS))))
+    sums = sum_rows((scale * each) ** 2, 2), sum_rows(weighted * each, 2)
+    norm, dot = jax.lax.optimization_barrier(sums)
     n = norm.shape[-1]
     flat = (made**2 @ norm.reshape(len(norm), -1)), (made @ dot.reshape(len(dot), -1))
     return _judged(*(part.reshape(len(made), -1, n) for part in flat))
@@ -90,6 +91,10 @@ def split_scores(u: Array, weighted: Array, scale: Array) -> Scores:
 def _judged(norm: Array, dot: Array) -> Scores:
     """Scores from the shapes' squares and their products with the residuals,
     both (T, lines, n)."""
+    if norm.shape[1] == 1:
+        total = jnp.where(norm[:, 0] > 0, norm[:, 0], jnp.inf)
+        deviate = dot[:, 0] * jax.lax.rsqrt(total)
+        return Scores(deviate, dot[:, 0] / total, jnp.zeros_like(deviate))
     size = jnp.abs(dot)
     weaker = size < jnp.max(size, axis=1, keepdims=True)
     total, along, rest, other = sum_together(

@@ -88,16 +88,18 @@ def project(
     together = channels_together(n_channels)
 
     # a few channels at a time: a sum over a product of kernels is not vectorised
-    def add(step: Array, signal: Array) -> Array:
+    def add(step: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+        signal, variance = sums
         for c in (step * together + k for k in range(together)):
             seen = kernel(tuple(part[:, c][:, None] for part in channels), nodes)
             signal = signal + seen * rows.value[:, c][:, None]
-        return signal
+            alone = kernel(tuple(part[:, c] for part in channels), central)
+            variance = variance + jnp.square(alone) * rows.weight[:, c]
+        return signal, variance
 
-    zero = jnp.zeros_like(nodes[0])
-    signal = jax.lax.fori_loop(0, n_channels // together, add, zero)
-    central = kernel(channels, tuple(part[:, middle][:, None] for part in nodes))
-    return signal, jnp.sum(jnp.square(central) * rows.weight, axis=1)
+    central = tuple(part[:, middle] for part in nodes)
+    sums = (jnp.zeros_like(nodes[0]), jnp.zeros_like(central[0]))
+    return jax.lax.fori_loop(0, n_channels // together, add, sums)
 
 
 def channels_together(n_channels: int) -> int:

@@ -23,7 +23,7 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
     from nebulines.cubes.line_ratios import estimate_ratios
     from nebulines.cubes.ratio_columns import ratio_columns
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint_columns import columns_and_fluxes
+    from nebulines.fitting.joint_columns import common_columns, described
     from nebulines.fitting.joint_point import measure_jointly
     from nebulines.fitting.joint_problem import resolve_bands
 
@@ -33,13 +33,15 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
     velocity, broadening = (
         np.asarray(part, float) for part in (at.answer.offset, at.answer.broadening)
     )
-    fluxes = line_fluxes_of(columns_and_fluxes(at.measured, flags)[1], plan.config.lines or ())
+    fluxes = line_fluxes_of(described(at.measured).fluxes, plan.config.lines or ())
     return {
         "kinematics, by the network `kinematics`": lambda: best_answers(problem),
         "fluxes there, one linear solution a band": lambda: measure_jointly(
             problem, velocity, broadening
         ),
-        "covariance, columns and flags": lambda: columns_and_fluxes(at.measured, flags),
+        "covariance, columns and flags": lambda: common_columns(
+            at.measured, described(at.measured), flags
+        ),
         "posterior of the ratios, by the network `line_ratios`": lambda: ratio_columns(fluxes),
         WHOLE: lambda: estimate_ratios(bands),
     }
