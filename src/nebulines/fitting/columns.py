@@ -51,7 +51,8 @@ def asks_for_another(fitted: Fitted, geometry: Geometry) -> np.ndarray:
     statistic, amplitude, others, variance = fitted.profile.T
     variance = np.maximum(variance, 1e-12)
     alone = lonely_channel(fitted) & (others < OTHER_LINES_STATISTIC * variance)
-    alone &= channels_tell(geometry)
+    if alone.any():
+        alone &= channels_tell(geometry)
     return (statistic > PROFILE_STATISTIC * variance) & (amplitude > PROFILE_AMPLITUDE) & ~alone
 
 

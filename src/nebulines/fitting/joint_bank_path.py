@@ -11,7 +11,7 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.bank_keys import FilterBank
-from nebulines.fitting.bank_path import MIN_ROWS, N_STEPS, bank_applies, gather
+from nebulines.fitting.bank_path import MIN_GROUP, MIN_ROWS, N_STEPS, bank_applies, gather
 from nebulines.fitting.bank_solution import linear_parts
 from nebulines.fitting.bank_tables import AnchorTables
 from nebulines.fitting.bank_window import same_weight_as
@@ -34,8 +34,6 @@ from nebulines.fitting.tiles import map_tiles
 
 CALL_ROWS = 16 * TILE_ROWS
 """Objects given to one call."""
-MIN_GROUP = 24
-"""A smaller group of objects goes the direct path: a call of several bands costs about 2 ms."""
 MAX_SCORE = 8100.0
 """Brighter objects (S/N 90 in all) go the direct path, which has no tables whose accuracy shows:
 up to here velocity and broadening differ by 0.02 and 0.03 sigma in the median, by 0.14 and 0.22 for
