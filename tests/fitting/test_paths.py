@@ -13,7 +13,7 @@ from nebulines.fitting import point
 from nebulines.fitting.bank_path import measure_with_bank
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.prepared import prepare
-from nebulines.fitting.start import Start
+from nebulines.fitting.start import Start, find_start, plan_search
 from nebulines.spectra import Flag
 
 SN3_LINES = ("NII6548", "HALPHA6563", "NII6583", "SII6716", "SII6731")
@@ -121,6 +121,19 @@ def test_a_batch_is_a_loop(sn3):
             np.testing.assert_allclose(
                 alone[name][0], whole[name][row], rtol=1e-4, atol=1e-5, err_msg=name
             )
+
+
+@pytest.mark.parametrize("redshift", [0.0, np.linspace(0.0, 0.002, 20)], ids=["common", "own"])
+def test_a_search_of_some_rows_is_a_loop(pair_of_lines, redshift):
+    spectra = pair_of_lines(n=20, redshift=redshift).spectra
+    data, geometry, model, config, *_ = prepare(spectra, FitConfig(lines=("HALPHA6563", "NII6583")))
+    plan = plan_search(geometry, model, config)
+    together = find_start(data, geometry, plan)
+    for row in (0, 15, 19):
+        here = slice(row, row + 1)
+        alone = find_start(data.rows(here), geometry.rows(here), plan)
+        for many, one in zip(together, alone, strict=True):
+            np.testing.assert_allclose(many[row], one[0], rtol=1e-4, atol=1e-3)
 
 
 def test_order_and_neighbours_do_not_matter(pair_of_lines, fit_pair):

@@ -120,6 +120,19 @@ def test_a_spectrum_returns_from_the_grid(linear):
     assert np.isclose(np.median(data.weight[0, middle]), 0.25 * share, rtol=0.1)
 
 
+def test_beyond_the_grid_a_model_stays_what_it_is_at_its_end():
+    wave = 10 ** np.arange(3.65, 3.75, 1e-4)
+    axis = SpectralAxis(wave, "wavelength", "vacuum")
+    spectra = Spectra(np.ones((3, len(wave))), axis, variance=np.ones((3, len(wave))))
+    z = np.array([0.0, 0.02, 9.0])
+    data = onto_grid(spectra, z, RestGrid.covering(4600.0, 5000.0))
+    model = np.broadcast_to(data.grid.wavelength, data.flux.shape).astype(np.float32)
+    within = np.clip(wave / (1.0 + z[:, None]), *data.grid.wavelength[[0, -1]])
+    assert np.abs(off_grid(model, data, spectra, z) / within - 1.0).max() < 2e-4
+    assert (data.weight[:2] > 0).any(axis=1).all()
+    assert not data.weight[2].any()
+
+
 def test_masked_channels_have_no_weight_on_the_grid():
     wave = 10 ** np.arange(3.65, 3.75, 1e-4)
     flux = np.ones((1, len(wave)))

@@ -143,7 +143,7 @@ def find_start(
     Returns:
         `Start` of the n rows.
     """
-    from nebulines.fitting.search import TILE_ROWS, SearchResult, search
+    from nebulines.fitting.search import TILE_ROWS, search
 
     axis = geometry.axis
     same = bool(np.ptp(geometry.stretch) <= 1e-9 * abs(geometry.stretch[0]))
@@ -181,13 +181,13 @@ def find_start(
             channels,
             -(-len(index) // TILE_ROWS),
         )
-        found = SearchResult(*(np.asarray(part)[: len(index)] for part in found))
+        trial, width, score, rival, shift = (np.asarray(part)[: len(index)] for part in found)
         sign = 1.0 if axis.kind == "wavelength" else -1.0
-        velocity = plan.velocities[found.trial]
-        velocity = velocity + sign * plan.channel_kms * found.shift.astype(float)
+        velocity = plan.velocities[trial]
+        velocity = velocity + sign * plan.channel_kms * shift.astype(float)
         velocity = np.clip(velocity, plan.velocities[0], plan.velocities[-1])
-        broadening = plan.broadenings[found.width]
-        return Start(velocity, broadening, found.score, found.rival)
+        broadening = plan.broadenings[width]
+        return Start(velocity, broadening, score, rival)
 
     return Start(*run_tiles(work, n, size, padded=False))
 

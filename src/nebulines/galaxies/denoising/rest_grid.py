@@ -174,10 +174,9 @@ def _moved(
     flux: np.ndarray, variance: np.ndarray, good: np.ndarray, shift: np.ndarray, grid: RestGrid
 ) -> OnGrid:
     whole = np.round(shift).astype(int)
-    parts = (
-        _rows_at(part, whole, grid.size) for part in (flux, np.where(good, 1.0 / variance, 0.0))
-    )
-    return OnGrid(grid, *parts, shift - whole, np.zeros(len(flux), int), whole)
+    weight = np.where(good, 1.0 / variance, 0.0)
+    flux, weight = (_rows_at(part, whole, grid.size) for part in (flux, weight))
+    return OnGrid(grid, flux, weight, shift - whole, np.zeros_like(whole), whole)
 
 
 def _rows_at(values: np.ndarray, first: np.ndarray, size: int) -> np.ndarray:
@@ -214,13 +213,12 @@ def off_grid(model: np.ndarray, data: OnGrid, spectra: Spectra, redshift: np.nda
 
     Cubic interpolation; beyond the ends of the grid the value at its end.
     """
+    if data.whole is not None:
+        return _rows_from(model, data.whole - data.moved, spectra.axis.n_channels)
 
     def work(start: int) -> np.ndarray:
         rows = slice(start, start + _SLAB)
-        if data.whole is not None:
-            first = (data.whole - data.moved)[rows]
-            return _rows_from(model[rows], first, spectra.axis.n_channels)
-        return _cubic(model[rows], channels_of(spectra[rows], data.rows(rows), redshift[rows]))
+        return _cubic(model[rows], _channels_of(spectra[rows], data.rows(rows), redshift[rows]))
 
     return np.concatenate(map_tiles(work, list(range(0, len(spectra), _SLAB))))
 
@@ -235,10 +233,8 @@ def _rows_from(values: np.ndarray, first: np.ndarray, size: int) -> np.ndarray:
     return taken
 
 
-def channels_of(spectra: Spectra, data: OnGrid, redshift: np.ndarray) -> np.ndarray:
+def _channels_of(spectra: Spectra, data: OnGrid, redshift: np.ndarray) -> np.ndarray:
     """Where the channels of the spectra lie on the grid: (n, channel), fractional."""
-    if data.whole is not None:
-        return np.arange(spectra.axis.n_channels) + (data.whole - data.moved)[:, None]
     wavelength = spectra.axis.per_spectrum(len(spectra)) / (1.0 + redshift[:, None])
     return data.grid.channel(wavelength) - data.moved[:, None]
 
