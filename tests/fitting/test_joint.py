@@ -136,11 +136,12 @@ def test_a_missing_band_is_flagged_and_the_other_is_fitted(objects):
     assert rest.std() < 1.3 * np.sqrt(red.variance[30, 0])
 
 
-def test_a_band_of_zeros_is_missing(objects):
-    truth, (blue, red) = objects
-    blue, red = (replace(band[:24], variance=None) for band in (blue, red))
+@pytest.mark.parametrize("errors", [False, True])
+def test_a_band_of_zeros_is_missing(objects, errors):
+    truth, bands = objects
+    blue, red = (band[:24] if errors else replace(band[:24], variance=None) for band in bands)
     flux = np.array(blue.flux)
-    flux[:8], flux[8:12] = 0.0, 3.0e5
+    flux[:8], flux[8:12] = 0.0, (0.0 if errors else 3.0e5)
     dark = np.array(red.flux)
     dark[6:8] = 0.0
     bands = [replace(blue, flux=flux), replace(red, flux=dark)]

@@ -55,10 +55,10 @@ class Normalised(NamedTuple):
         )
 
     def constant(self) -> np.ndarray:
-        """Rows (n,) that are one number in every channel, zeros mostly, and have no error of
-        their own: filled in where nothing was observed."""
+        """Rows (n,) that are one number in every channel, with noise that only the data could
+        tell, or that are all zero: filled in where nothing was observed."""
         few = self.data[:, :: max(self.data.shape[1] // 4, 1)]
-        rows = np.all(np.abs(few) < CONSTANT, axis=1) & self.estimated
+        rows = np.all(np.abs(few) < CONSTANT, axis=1) & (self.estimated | (self.level == 0.0))
         rows[rows] = np.all(np.abs(self.data[rows]) < CONSTANT, axis=1)
         return rows
 
