@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nebulines.fitting.profile import profile_score, shared_profile_score
+from nebulines.fitting.profile_shapes import bump_scores, split_scores
 
 CHANNELS = np.arange(64.0, dtype=np.float32)
 CENTER, WIDTH, PEAK = 30.3, 3.0, 10.0
@@ -53,3 +54,18 @@ def test_noise_is_no_component():
     for statistic in scored(noise):
         assert (statistic > 20.0).sum() <= 1
         assert 1.0 < np.median(statistic) < 6.0
+
+
+@pytest.mark.parametrize("scores", [bump_scores, split_scores])
+def test_a_line_that_is_not_there_changes_nothing(scores):
+    rng = np.random.default_rng(4)
+    u = jnp.linspace(-7.0, 7.0, 24)[None, :, None] + jnp.asarray(rng.normal(size=(1, 1, 5)) / 4)
+    scale = jnp.full(u.shape, PEAK)
+    weighted = scale * jnp.asarray(rng.normal(size=u.shape))
+    alone = scores(u, weighted, scale)
+    two = [jnp.concatenate([part, none]) for part, none in
+           ((u, u), (weighted, 0 * weighted), (scale, 0 * scale))]  # fmt: skip
+    beside = scores(*two)
+    for one, same in zip(alone[:2], beside[:2], strict=True):
+        np.testing.assert_allclose(one, same, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(alone.others, 0.0)

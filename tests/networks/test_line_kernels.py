@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH
-from nebulines.networks.line_kernels import kernel, kernel_parts
+from nebulines.networks.line_kernels import Rows, kernel, kernel_parts, project
 from nebulines.networks.line_neighbours import Nodes, others_of, without_neighbours
 from nebulines.networks.line_windows import line_response
 from nebulines.networks.rough_broadening import HALF_NODES, NODES, rough_broadening
@@ -24,6 +24,21 @@ def test_the_kernel_is_the_unbroadened_line(shape):
     parts = (kernel_parts(at, width, shape=shape) for at in (x, y))
     expected = line_response(x - y, FWHM, 0.0, shape=shape)
     np.testing.assert_allclose(kernel(*parts), expected, atol=3e-5)
+
+
+@pytest.mark.parametrize("n_channels", [24, 21])
+def test_sums_under_the_kernel_and_their_variance(n_channels):
+    rng = np.random.default_rng(5)
+    value, weight = rng.uniform(0.5, 1.5, size=(2, 2, n_channels, 3))
+    offset = np.broadcast_to(np.linspace(-300.0, 300.0, n_channels)[:, None], value.shape)
+    nodes, middle = np.array([-50.0, 10.0, 70.0])[None, :, None] * np.ones((2, 1, 3)), 1
+    width = jnp.full((2, 3), FWHM)
+    rows = Rows(*map(jnp.asarray, (value, weight, offset)), width)
+    parts = kernel_parts(jnp.asarray(nodes), width, shape="sinc")
+    signal, variance = project(rows, parts, middle, shape="sinc")
+    seen = np.asarray(line_response(offset[:, None] - nodes[:, :, None], FWHM, 0.0, shape="sinc"))
+    np.testing.assert_allclose(signal, (seen * value[:, None]).sum(axis=2), atol=1e-3)
+    np.testing.assert_allclose(variance, (seen[:, middle] ** 2 * weight).sum(axis=1), atol=1e-3)
 
 
 def seen_at_nodes(distance, broadening):

@@ -132,7 +132,8 @@ def _all_columns(at: AtNetwork, plan: JointPlan, prior: str) -> dict[str, np.nda
         )
         flags = _flags(common.flags, here.answer, more)
         columns = finished(columns | flux_ratio_columns(fluxes, names, fixed) | ratios, flags, 1)
-        return columns | common.of_bands, columns["flags"]
+        last = {name: columns.pop(name) for name in ("n_components", "flags")}
+        return columns | common.of_bands | last, last["flags"]
 
     return map_slabs(work, len(at.flags))[0]
 
@@ -149,9 +150,11 @@ def _kinematics(found: Answer, config: FitConfig) -> dict[str, np.ndarray]:
         np.asarray(found.offset, float), np.asarray(found.offset_err, float), config
     )
     return {
-        "velocity": velocity, "velocity_err": error,
-        "broadening": found.broadening, "broadening_err": found.broadening_err,
-    }  # fmt: skip
+        "velocity": velocity,
+        "velocity_err": error,
+        "broadening": np.asarray(found.broadening),
+        "broadening_err": np.asarray(found.broadening_err),
+    }
 
 
 def _flags(flags: np.ndarray, found: Answer, more: np.ndarray) -> np.ndarray:

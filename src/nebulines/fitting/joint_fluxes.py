@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -141,9 +142,10 @@ def _together(parts: list[Fluxes], follow: np.ndarray, theta: np.ndarray) -> Flu
     """The lines of all bands one after another; ``follow`` (n, L, 2 G) is how they follow theta,
     whose covariance correlates them."""
     value = np.concatenate([part.value for part in parts], axis=1)
-    # one parameter after another: numpy takes ten times as long for many products of small matrices
+    # one parameter after another: numpy is slow at many products of small matrices
     spread = [(follow * theta[:, None, :, k]).sum(axis=2) for k in range(theta.shape[2])]
-    covariance = sum(one[:, :, None] * follow[:, None, :, k] for k, one in enumerate(spread))
+    shares = (one[:, :, None] * follow[:, None, :, k] for k, one in enumerate(spread))
+    covariance = functools.reduce(np.add, shares)
     first = 0
     for part in parts:
         inside = slice(first, first + part.value.shape[1])
