@@ -11,6 +11,7 @@ import pytest
 import nebulines as nl
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.axis import to_bins, to_channels
+from nebulines.galaxies.denoising.engine import fit_in_basis
 from nebulines.galaxies.denoising.gate import Evidence, evidence, judge
 from nebulines.galaxies.denoising.lines import beside_lines, line_rows
 from nebulines.galaxies.denoising.scores import covered, noisy
@@ -257,6 +258,21 @@ def test_gaps_are_told_and_negative_continua_refused(galaxies):
     assert result.flags[3] & Flag.NO_DATA
     lost = np.isnan(result.flux).any(axis=1)
     assert np.all(result.flags[lost] != 0)
+
+
+def test_short_bright_spectra_are_fitted(galaxies):
+    """Most ways of the basis lie where nothing was seen: the fit behind the gate is no less right
+    where it was, and its draws spread as its errors say."""
+    network, seen = load("denoise-wide").network, slice(250, 600)
+    weight = np.zeros((6, 825), np.float32)
+    weight[:, seen] = 0.001**-2
+    flux = np.where(weight > 0, noisy(galaxies.spectra[:6], 0.001, 7), 0.0).astype(np.float32)
+    best, error, drawn = fit_in_basis(network.basis, flux, weight, draws=400, seed=0)
+    vectors = np.asarray(network.basis.vectors)
+    left = (best @ vectors - galaxies.spectra[:6])[:, seen]
+    assert np.sqrt(np.mean(np.square(left))) < 0.001
+    spread = np.std(drawn @ vectors, axis=0)
+    np.testing.assert_allclose(spread, error, rtol=0.25)
 
 
 def test_stronger_lines_than_any_are_flagged_or_fitted(galaxies):

@@ -29,6 +29,9 @@ _CHUNK = 32
 """Spectra that are fitted at once."""
 _FREE = 1e4
 """Factor on the prior variance in the fit behind the gate."""
+_ROUNDING = 1e-5
+"""Of the information of a bin, added in that fit to all of its ways: where most bins are missing
+there are some of which the data say less than rounding makes up."""
 
 
 class Clean(NamedTuple):
@@ -247,7 +250,8 @@ def fit_in_basis(
         return best, np.sqrt(variance @ np.square(vectors)), best + np.sqrt(variance) * normal
     unit = np.mean(weight, axis=1, dtype=float)[:, None]
     information = unit[..., None] * _chunked(partial(_information, basis), weight / unit)
-    covariance = np.linalg.inv(information + np.eye(basis.size) / prior[:, None])
+    known = 1.0 / prior + _ROUNDING * unit
+    covariance = np.linalg.inv(information + np.eye(basis.size) * known[:, None])
     best = np.einsum("nij,nj->ni", covariance, right)
     error = _chunked(partial(_deviations, basis), unit[..., None] * covariance) / np.sqrt(unit)
     if not draws:
