@@ -14,6 +14,7 @@ from nebulines.galaxies.denoising.axis import to_bins, to_channels
 from nebulines.galaxies.denoising.engine import fit_in_basis
 from nebulines.galaxies.denoising.gate import Evidence, evidence, judge
 from nebulines.galaxies.denoising.lines import beside_lines, line_rows
+from nebulines.galaxies.denoising.other_redshifts import moved_galaxies
 from nebulines.galaxies.denoising.scores import covered, noisy
 from nebulines.galaxies.denoising.tasks import half_varied
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, clean_set
@@ -108,11 +109,12 @@ def test_lines_that_are_all_too_weak_are_seen(galaxies, result):
     mean = flux @ network.basis.vectors.T
     lines = mean @ network.basis.coordinates[: len(LINES)].T
     seen = weight * (flux @ network.line_profile.T)
-    right = evidence(network, flux, weight, mean, lines, found, seen)
+    moved = moved_galaxies(network.basis)
+    right = evidence(network, flux, weight, mean, lines, found, seen, moved)
     shapes = directions(network.basis, network.line_profile).shapes
     share = 4.0 / jnp.sqrt(jnp.sum(jnp.square(lines / right.line_noise), axis=1))
     weak = evidence(network, flux, weight, mean - (share[:, None] * lines) @ shapes.T, lines,
-                    found, seen)  # fmt: skip
+                    found, seen, moved)  # fmt: skip
     assert np.all(np.abs(right.together) < 1.0)
     assert np.all(weak.together > 3.0)
     assert np.median(np.max(np.abs(weak.line_sigmas), axis=1)) < 4.0
@@ -131,7 +133,8 @@ def test_draws_that_leave_the_data_are_stopped(galaxies):
     low = lines.at[:, HALPHA].add(-5.0 * found.scale * found.sigma_line[:, HALPHA])
     projected, flags = weight * (flux @ network.line_profile.T), {}
     for name, drawn in (("right", lines), ("low", low)):
-        seen = evidence(network, flux, weight, mean, drawn, found, projected)
+        moved = moved_galaxies(network.basis)
+        seen = evidence(network, flux, weight, mean, drawn, found, projected, moved)
         flags[name] = judge(Evidence(*map(np.asarray, seen)), 0.15)
     assert flags["right"].refused.mean() < 0.3
     assert flags["low"].refused.all()
@@ -142,7 +145,7 @@ def test_unusual_lines_are_flagged_where_posterior_and_data_differ():
     """Lines of 10 sigma, the posterior two sigma below them: usual; one far beyond, also where the
     posterior follows; three beyond; two beyond."""
     lines, row = np.ones((5, len(LINES))), np.ones(5)
-    parts = dict.fromkeys(("feature", "together", "outside", "hidden"), 0.0 * row)
+    parts = dict.fromkeys(("feature", "together", "outside", "hidden", "elsewhere"), 0.0 * row)
     parts |= {"share": row, "chi2": row, "noise": 0.02 * row, "signal": 99.0 * row}
     parts |= {"line_sigmas": 0.0 * lines, "line_noise": lines, "line_flux": 8.0 * lines}
     parts |= {"data_flux": 10.0 * lines, "data_error": lines, "disagreement": -2.0 * lines}

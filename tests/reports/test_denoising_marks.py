@@ -13,7 +13,9 @@ def test_reasons_are_counted_and_judged():
     line right; one passes with a line off; one has no line that compares."""
     row, lines = np.ones(4), np.ones((4, 1))
     names = ("line_sigmas", "strength", "disagreement")
-    parts = dict.fromkeys(("together", "feature"), 0.0 * row) | dict.fromkeys(names, 0.0 * lines)
+    parts = dict.fromkeys(("together", "feature", "elsewhere"), 0.0 * row) | dict.fromkeys(
+        names, 0.0 * lines
+    )
     parts |= {"share": row, "noise": 0.01 * row, "signal": 99.0 * row, "line_noise": lines}
     parts |= {"data_flux": 10.0 * lines, "data_error": lines, "hidden": row < 0}
     parts |= {"chi2": np.array([2.0, 2.0, 1.0, 2.0]), "outside": np.arange(4) == 1}

@@ -13,6 +13,7 @@ from nebulines.reports.denoising_bench import AUTOENCODERS, Bench
 from nebulines.reports.denoising_lines import coverage, line_fluxes
 from nebulines.reports.denoising_metals import metallicity
 from nebulines.reports.denoising_real import real_spectra
+from nebulines.reports.denoising_redshifts import wrong_redshifts
 from nebulines.reports.denoising_targets import target_table, targets
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
@@ -24,6 +25,7 @@ JUDGED = (
     "Mass and metallicity (Figure 10)",
     "Lines stronger than any in training",
     "Noise that changes, and gaps",
+    "Wrong redshifts",
     "Speed",
 )
 """Sections of ``nebulines evaluate denoise``."""
@@ -70,7 +72,6 @@ def reproduce_denoising(
 
 
 def _sections() -> dict[str, Callable[[Bench], Section]]:
-
     return {
         "Principal components (Tables 2 and 3, Figure 2)": networks.components,
         "Autoencoders (Tables 4 and 5, Figure 5)": networks.autoencoders,
@@ -81,6 +82,7 @@ def _sections() -> dict[str, Callable[[Bench], Section]]:
         "Mass and metallicity (Figure 10)": metallicity,
         "Lines stronger than any in training": science.extremes,
         "Noise that changes, and gaps": science.gaps,
+        "Wrong redshifts": wrong_redshifts,
         "Speed": science.speed,
         "Real spectra": real_spectra,
     }

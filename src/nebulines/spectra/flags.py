@@ -54,7 +54,8 @@ _MEANING = {
     Flag.SECOND_COMPONENT: "residuals under the lines ask for another velocity component",
     Flag.AMBIGUOUS_VELOCITY: "another velocity fits nearly as well",
     Flag.UNRESOLVED: "broadening is consistent with zero: its value is an upper limit",
-    Flag.BAD_REDSHIFT: "the redshift is missing, not finite or not usable",
+    Flag.BAD_REDSHIFT: "the redshift is missing, not finite or not usable, or the spectrum "
+    "speaks for another",
     Flag.BAD_VARIANCE: "zero, negative or non-finite variances were left out",
     Flag.OUT_OF_RANGE: "outside the ranges that were asked for or that the network was trained on",
     Flag.MISSING_BAND: "a band of several has no usable data here: the others were fitted",

@@ -98,8 +98,9 @@ def denoise(
 
     Returns:
         `Denoised`. Spectra that the gate refuses (residuals, lines or shapes that the network
-        never met) hold a least-squares fit in its basis and POOR_FIT or OUT_OF_RANGE; rows
-        without an answer are NaN with NO_DATA, LOW_SNR or BAD_REDSHIFT.
+        never met) hold a least-squares fit in its basis and POOR_FIT or OUT_OF_RANGE; rows that
+        speak for another redshift keep their answer and hold BAD_REDSHIFT; rows without an answer
+        are NaN with NO_DATA, LOW_SNR or BAD_REDSHIFT.
 
     Raises:
         UsageError: no redshift, impossible options, an unknown network, a prior that it does not

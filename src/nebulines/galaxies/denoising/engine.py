@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge
+from nebulines.galaxies.denoising.other_redshifts import Moved, moved_galaxies
 from nebulines.networks.denoise import POPULATION, Denoise
 from nebulines.networks.denoise_basis import (
     Basis,
@@ -89,7 +90,7 @@ def denoise_bins(
     """
     if not len(flux):
         raise ValueError("no spectra")
-    gates, key = [], jax.random.key(seed)
+    gates, key, moved = [], jax.random.key(seed), moved_galaxies(network.basis)
     n, size = len(flux), network.basis.size
     shapes = (n, flux.shape[1]), (n, flux.shape[1]), (n, size), (draws, n, size)
     kept = [np.empty(shape, np.float32) for shape in shapes]
@@ -97,7 +98,7 @@ def denoise_bins(
         rows = slice(start, start + BLOCK)
         into = [part[..., rows, :] for part in kept]
         options = draws, jax.random.fold_in(key, number), prior
-        gates.append(_block(network, flux[rows], weight[rows], *options, into=into))
+        gates.append(_block(network, moved, flux[rows], weight[rows], *options, into=into))
     clean, error, mean, drawn = kept
     return Clean(clean, error, mean, drawn if draws else None, _joined(gates))
 
@@ -126,6 +127,7 @@ def _white_means(network: Denoise, flux: Array, weight: Array, prior: Array) -> 
 
 def _block(
     network: Denoise,
+    moved: Moved,
     flux: Any,
     weight: Any,
     draws: int,
@@ -136,7 +138,8 @@ def _block(
 ) -> Gate:
     """De-noise a block ``into`` arrays of spectra, errors, coefficients and draws."""
     n, basis, weight = len(flux), network.basis, _columns(weight)
-    answer = _answer(network, _padded(flux), _padded(weight), key, draws, jnp.asarray(prior))
+    options = key, draws, jnp.asarray(prior)
+    answer = _answer(network, moved, _padded(flux), _padded(weight), *options)
     for kept, part in zip(
         into, (answer.flux, answer.error, answer.mean, answer.drawn), strict=True
     ):
@@ -181,7 +184,7 @@ def _padded(rows: Any, length: int = BLOCK) -> np.ndarray:
 
 @eqx.filter_jit
 def _answer(
-    network: Denoise, flux: Any, weight: Any, key: Array, draws: int, prior: Array
+    network: Denoise, moved: Moved, flux: Any, weight: Any, key: Array, draws: int, prior: Array
 ) -> _Answer:
     """Everything that a block needs, in one program."""
     basis = network.basis
@@ -196,7 +199,7 @@ def _answer(
         mean @ basis.vectors,
         scale * network.errors(posterior, lines[1]),
         drawn,
-        evidence(network, flux, weight, mean, scale * lines[0], found, projected),
+        evidence(network, flux, weight, mean, scale * lines[0], found, projected, moved),
     )
 
 

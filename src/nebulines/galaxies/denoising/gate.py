@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.galaxies.denoising.other_redshifts import Moved, best_other, filled, log_odds
 from nebulines.galaxies.denoising.residuals import look_at_residuals
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Statistics
@@ -47,6 +48,9 @@ UNUSUAL = (Unusual(1, 2.5, 3.0), Unusual(3, 1.85, 2.0))
 NEAR_SHARE = 0.1
 """Of a line's flux: unusual lines are flagged where the posterior of one that is seen differs by
 more than this from what the data alone say."""
+ELSEWHERE = 7.2
+"""BAD_REDSHIFT, the answer stays: log odds of another redshift against the one that was given; of
+galaxies at their own at most one in a hundred has them, at any noise."""
 LEAST_SIGNAL = 3.0
 """LOW_SNR: the whole continuum is fewer sigmas than this."""
 LEAST_BINS, FEW_BINS = 0.3, 0.7
@@ -76,6 +80,7 @@ class Evidence(NamedTuple):
         noise: (n,) relative to the norm of the spectrum.
         signal: (n,) S/N of the whole spectrum along the mean one; negative for negative continua.
         hidden: (n,) whether the bins under a line are missing.
+        elsewhere: (n,) log odds of the best other redshift against the one that was given.
     """
 
     share: Any
@@ -93,6 +98,7 @@ class Evidence(NamedTuple):
     noise: Any
     signal: Any
     hidden: Any
+    elsewhere: Any
 
 
 class Gate(NamedTuple):
@@ -119,6 +125,7 @@ def evidence(
     lines: Array,
     found: Statistics,
     projected: Array,
+    moved: Moved,
 ) -> Evidence:
     """Look at the residuals of n de-noised spectra; compiled.
 
@@ -129,6 +136,7 @@ def evidence(
         lines: (n, L) means of the draws of line fluxes.
         found: statistics of the spectra.
         projected: (n, L) sums of weight times data times profiles of the lines.
+        moved: galaxies at other redshifts.
     """
     basis, n_lines = network.basis, network.basis.n_lines
     fit, white = mean @ basis.vectors, weight.shape[1] == 1
@@ -150,6 +158,7 @@ def evidence(
     data_flux, data_error = scale * found.line, scale * found.sigma_line
     away = jnp.stack([line_flux, lines]) - data_flux
     away = jnp.where(jnp.abs(away[0]) > jnp.abs(away[1]), away[0], away[1]) / data_error
+    even, variance = filled(flux, fit, weight)
     known = basis.mean @ basis.vectors
     strength = jnp.maximum(_projected(weight, jnp.square(known)[None])[:, 0], 1e-30)
     return Evidence(
@@ -168,6 +177,7 @@ def evidence(
         found.noise,
         found.first * jnp.sqrt(strength),
         jnp.zeros(len(flux), bool) if white else _hidden(network, weight > 0),
+        best_other(log_odds(moved, even, found.scale, variance)),
     )
 
 
@@ -190,6 +200,7 @@ def judge(found: Evidence, most_noise: float) -> Gate:
         (found.share < 1.0, Flag.MASKED_CHANNELS),
         (found.hidden, Flag.LINE_OUTSIDE_BAND),
         (poor, Flag.POOR_FIT),
+        (why["another redshift"] & ~lost, Flag.BAD_REDSHIFT),
         (strange | why["unusual lines"] | noisy | (found.share < FEW_BINS), Flag.OUT_OF_RANGE),
     ):
         flags[condition] |= flag
@@ -199,6 +210,8 @@ def judge(found: Evidence, most_noise: float) -> Gate:
 POOR = ("residual of a line", "factor on all lines", "residual anywhere", "chi2")
 STRANGE = ("range of the training", "posterior against data")
 """Reasons for which the fit takes the place of the posterior."""
+MARKED = ("unusual lines", "another redshift")
+"""Reasons for a flag beside the posterior."""
 
 
 def reasons(found: Evidence) -> dict[str, np.ndarray]:
@@ -220,8 +233,9 @@ def reasons(found: Evidence) -> dict[str, np.ndarray]:
         found.outside,
         (np.abs(found.disagreement) > AGREE_SIGMAS).any(axis=1),
         np.any([_unusual(found, kind) for kind in UNUSUAL], axis=0),
+        found.elsewhere > ELSEWHERE,
     )
-    return dict(zip((*POOR, *STRANGE, "unusual lines"), held, strict=True))
+    return dict(zip((*POOR, *STRANGE, *MARKED), held, strict=True))
 
 
 def _unusual(found: Evidence, kind: Unusual) -> np.ndarray:
