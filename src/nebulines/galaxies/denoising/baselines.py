@@ -13,6 +13,7 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.galaxies.denoising.axis import Binned, to_channels
+from nebulines.galaxies.denoising.denoised import Denoised
 from nebulines.networks.denoise_grid import N_BINS
 from nebulines.spectra import Flag, Spectra
 
@@ -27,7 +28,7 @@ def denoise_plainly(
     redshift: np.ndarray,
     binned: Binned,
     draws: int,
-) -> Any:
+) -> Denoised:
     """De-noise with a network that gives a spectrum and no posterior.
 
     Args:
@@ -36,13 +37,11 @@ def denoise_plainly(
         draws: has to be 0.
 
     Returns:
-        `nebulines.galaxies.denoising.denoise.Denoised` with ``bins`` None.
+        `Denoised` with ``bins`` None.
 
     Raises:
         UsageError: draws, or a network that does not de-noise.
     """  # fmt: skip
-    from nebulines.galaxies.denoising.denoise import Denoised
-
     name = card.get("name", "the network")
     if not (hasattr(network, "encode") and hasattr(network, "decode")):
         raise UsageError(f"{name} does not de-noise: choose denoise, or pca, ae or vae weights")
