@@ -70,6 +70,25 @@ def test_sets_are_balanced_and_apart(galaxies):
     assert not np.isin(other.log_mass, galaxies.log_mass).any()
 
 
+@pytest.mark.parametrize("network", ["denoise", "vae-4"])
+@pytest.mark.parametrize("unit", [1e-17, 1e12])
+def test_any_unit_gives_the_same_answer(galaxies, network, unit):
+    """cgs numbers, whose squares single precision does not hold, among them."""
+    flux = noisy(galaxies.spectra[:40], SIGMA, 4).astype(float)
+    axis = SpectralAxis(bin_centres() * np.exp(0.0003), "wavelength", "air")
+    variance = np.full(flux.shape, SIGMA**2) * np.linspace(0.8, 1.2, 825)
+    options = {"redshift": 0.0, "network": network, "draws": 20 if network == "denoise" else 0}
+    plain = nl.denoise(Spectra(flux, axis, variance), **options)
+    tiny = nl.denoise(Spectra(flux * unit, axis, variance * unit**2), **options)
+    np.testing.assert_array_equal(tiny.flags, plain.flags)
+    np.testing.assert_allclose(tiny.flux / unit, plain.flux, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(tiny.err / unit, plain.err, rtol=1e-3)
+    if options["draws"]:
+        ours, theirs = tiny.lines(), plain.lines()
+        for name, factor in (("HALPHA6563_flux", unit), ("HALPHA6563_ew", 1.0)):
+            np.testing.assert_allclose(ours[name] / factor, theirs[name], rtol=0.02, atol=1e-4)
+
+
 def test_noise_is_removed(galaxies, result):
     good = (result.flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) == 0
     assert good.mean() > 0.9

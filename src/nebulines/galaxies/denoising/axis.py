@@ -25,14 +25,17 @@ class Binned(NamedTuple):
     """n spectra on the bins.
 
     Attributes:
-        flux: (n, 825) float32, 0 where not used.
+        flux: (n, 825) float32 in ``unit``, 0 where not used.
         weight: (n, 825) float32 inverse variance, 0 where less than half of a bin is covered.
         bad_variance: (n,) bool, a channel had a zero, negative or missing variance.
+        unit: (n,) power of two near the mean of each spectrum: squares of 1e-17 erg are too small
+            for single precision.
     """
 
     flux: np.ndarray
     weight: np.ndarray
     bad_variance: np.ndarray
+    unit: np.ndarray
 
 
 def rest_wavelength(spectra: Spectra, redshift: np.ndarray) -> tuple[np.ndarray, slice]:
@@ -90,16 +93,18 @@ def to_bins(spectra: Spectra, redshift: np.ndarray) -> Binned:
     good = np.isfinite(variance) & (variance > 0)
     bad_variance = np.any(usable & ~good, axis=1)
     usable &= good
+    unit = _unit(flux, usable)
+    flux, variance = flux / unit[:, None], variance / np.square(unit)[:, None]
     if _is_grid(wavelength):
         weight = np.where(usable, 1.0 / np.where(good, variance, 1.0), 0.0)
         clean = np.where(usable, flux, 0.0)
-        return Binned(clean.astype(np.float32), weight.astype(np.float32), bad_variance)
+        return Binned(clean.astype(np.float32), weight.astype(np.float32), bad_variance, unit)
     out_flux = np.zeros((len(flux), N_BINS), np.float32)
     out_weight = np.zeros((len(flux), N_BINS), np.float32)
     for row in range(len(flux)):
         axis = wavelength[min(row, len(wavelength) - 1)]
         out_flux[row], out_weight[row] = _binned(axis, flux[row], variance[row], usable[row])
-    return Binned(out_flux, out_weight, bad_variance)
+    return Binned(out_flux, out_weight, bad_variance, unit)
 
 
 def to_channels(values: np.ndarray, spectra: Spectra, redshift: np.ndarray) -> np.ndarray:
@@ -142,6 +147,11 @@ def _binned(
     with np.errstate(divide="ignore", invalid="ignore"):
         mean, weight = total / covered, np.square(covered) / spread
     return np.where(good, mean, 0.0), np.where(good & (weight > 0), weight, 0.0)
+
+
+def _unit(flux: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    level = np.sum(np.abs(flux), axis=1, where=usable) / np.maximum(usable.sum(axis=1), 1)
+    return np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
 
 
 def _estimated(flux: np.ndarray, usable: np.ndarray) -> np.ndarray:

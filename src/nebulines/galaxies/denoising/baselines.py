@@ -65,9 +65,9 @@ def denoise_plainly(
     usable = np.isfinite(redshift)
     flags |= np.where(usable, 0, int(Flag.BAD_REDSHIFT))
     flags |= np.where(binned.bad_variance, int(Flag.BAD_VARIANCE), 0)
-    z = np.where(usable, redshift, 0.0)
+    z, unit = np.where(usable, redshift, 0.0), binned.unit[:, None]
     flux, err = (
-        to_channels(np.where(lost[:, None], np.nan, part).astype(np.float32), spectra, z)
+        to_channels(np.where(lost[:, None], np.nan, part * unit).astype(np.float32), spectra, z)
         for part in (clean, error)
     )
     return Denoised(flux, err, flags, None, spectra, redshift, None, card)

@@ -91,14 +91,18 @@ def denoise(
     clean = denoise_bins(found, binned.flux, weight, **options)
     flags = clean.gate.flags | np.where(binned.bad_variance, int(Flag.BAD_VARIANCE), 0)
     flags = flags | np.where(usable, 0, int(Flag.BAD_REDSHIFT))
-    safe = np.where(usable, z, 0.0)
+    safe, unit = np.where(usable, z, 0.0), binned.unit.astype(np.float32)
+
+    def shown(values: np.ndarray) -> np.ndarray:
+        return to_channels(values * unit[:, None], spectra, safe)
+
     sample = None
     if clean.draws is not None:
         vectors = np.asarray(found.basis.vectors)
-        sample = np.stack([to_channels(rows @ vectors, spectra, safe) for rows in clean.draws])
+        sample = np.stack([shown(rows @ vectors) for rows in clean.draws])
     return Denoised(
-        to_channels(clean.flux, spectra, safe),
-        to_channels(clean.error, spectra, safe),
+        shown(clean.flux),
+        shown(clean.error),
         flags,
         sample,
         spectra,
@@ -106,6 +110,7 @@ def denoise(
         clean,
         card,
         found.basis,
+        unit,
     )
 
 

@@ -25,8 +25,10 @@ class Denoised:
         draws: (draw, n, channel) posterior draws, or None.
         spectra: the input.
         redshift: (n,) that was used.
-        bins: the same on the rest-frame bins; None for another network than ``denoise``.
-        card: of the network.
+        bins: the same on the rest-frame bins, in ``unit``; None for another network than
+            ``denoise``.
+        card, basis: of the network.
+        unit: (n,) of ``bins``.
     """
 
     flux: np.ndarray
@@ -38,6 +40,7 @@ class Denoised:
     bins: Clean | None
     card: dict[str, Any] = field(default_factory=dict)
     basis: Any = None
+    unit: Any = 1.0
 
     def lines(self) -> Any:
         """Table of line fluxes [unit times Angstrom, observed frame] and rest-frame equivalent
@@ -53,7 +56,7 @@ class Denoised:
             raise UsageError("line fluxes need posterior draws: denoise(spectra, draws=100)")
         noise = self.bins.gate.evidence.data_error
         table = measure_lines(self.basis, self.bins.coefficients, self.bins.draws, noise)
-        stretch = 1.0 + self.redshift
+        stretch = (1.0 + self.redshift) * self.unit
         columns = {
             name: values * stretch if "_flux" in name else values for name, values in table.items()
         }
