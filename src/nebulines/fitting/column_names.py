@@ -101,12 +101,23 @@ def describe(column: str, flux_unit: str = "") -> tuple[str, str]:
     if name.quantity is None:
         return "", ""
     _, unit, text = _QUANTITIES[name.quantity]
-    if unit in ("FLUX", "LINE"):
+    if follows_flux(column):
         unit = _unit(flux_unit, per_angstrom=unit == "FLUX")
     lines = name.line and (name.line.replace("_", " / ") if name.quantity == "ratio" else name.line)
     parts = [text, lines, f"component {name.component}" if name.component > 1 else None]
     parts.append(f"group {name.group} of tied lines" if name.group > 1 else None)
     return unit, ("1-sigma error: " if name.error else "") + ", ".join(p for p in parts if p)
+
+
+def follows_flux(column: str) -> bool:
+    """Whether a column grows with the fluxes of a spectrum.
+
+    Example:
+        >>> follows_flux("NII6583_flux_err"), follows_flux("continuum"), follows_flux("velocity")
+        (True, True, False)
+    """
+    quantity = parse(column).quantity
+    return quantity is not None and _QUANTITIES[quantity][1] in ("FLUX", "LINE")
 
 
 def _unit(flux_unit: str, *, per_angstrom: bool) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.errors import InputError
+from nebulines.galaxies.flux_units import power_of_two_near
 from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import air_to_vacuum, vacuum_to_air
@@ -93,7 +94,7 @@ def to_bins(spectra: Spectra, redshift: np.ndarray) -> Binned:
     good = np.isfinite(variance) & (variance > 0)
     bad_variance = np.any(usable & ~good, axis=1)
     usable &= good
-    unit = _unit(flux, usable)
+    unit = power_of_two_near(flux, usable)
     flux, variance = flux / unit[:, None], variance / np.square(unit)[:, None]
     if _is_grid(wavelength):
         weight = np.where(usable, 1.0 / np.where(good, variance, 1.0), 0.0)
@@ -147,11 +148,6 @@ def _binned(
     with np.errstate(divide="ignore", invalid="ignore"):
         mean, weight = total / covered, np.square(covered) / spread
     return np.where(good, mean, 0.0), np.where(good & (weight > 0), weight, 0.0)
-
-
-def _unit(flux: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    level = np.sum(np.abs(flux), axis=1, where=usable) / np.maximum(usable.sum(axis=1), 1)
-    return np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
 
 
 def _estimated(flux: np.ndarray, usable: np.ndarray) -> np.ndarray:

@@ -15,14 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nebulines.fitting.column_names import follows_flux
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
 from nebulines.fitting.tiles import SMALL_TILE, even_rows, map_tiles
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
+from nebulines.galaxies.flux_units import far_from_one, in_units
 from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge, missing
 from nebulines.galaxies.starlight.continuum_fit import (
     Starlight,
@@ -80,6 +82,9 @@ def fit_above_starlight(
         starlight cannot be fitted is measured above a polynomial, and flagged.
     """
     gas_config = replace(config, continuum="window", templates=None)
+    if (unit := far_from_one(spectra)) is not None:
+        options: Any = {"with_model": with_model, "measure": measure}
+        return _times(fit_above_starlight(in_units(spectra, unit), config, **options), unit)
     setup = basis_for(spectra, config)
 
     def work(start: int) -> FittedBlock:
@@ -94,6 +99,16 @@ def fit_above_starlight(
     columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
     model = np.concatenate([piece.model for piece in pieces])
     return FittedBlock(columns, model, pieces[0].notes)
+
+
+def _times(block: FittedBlock, unit: np.ndarray) -> FittedBlock:
+    """What was measured in units (n,), in that of the data."""
+    columns = {
+        name: (values * unit).astype(values.dtype) if follows_flux(name) else values
+        for name, values in block.columns.items()
+    }
+    model = (block.model * unit[:, None]).astype(block.model.dtype)
+    return block._replace(columns=columns, model=model)
 
 
 def _above(
