@@ -94,6 +94,20 @@ def test_a_class_that_is_not_sure_is_flagged():
     assert found["nebular_quality"].tolist() == [NebularFlag.AMBIGUOUS_CLASS] * 6
 
 
+def test_abundances_of_gas_that_no_young_stars_ionise_are_flagged():
+    """Those of an H II region are not: the other tests see to that."""
+    fluxes = nebula_fluxes()
+    nucleus = fluxes | {k: 8.0 * fluxes[k] for k in ("OIII5007", "OI6300")}
+    nucleus |= {"NII6583": 4.0 * fluxes["NII6583"]}
+    found = interpret(as_result(nucleus))
+    assert set(found["bpt_nii"]) == {Bpt.SEYFERT}
+    assert np.isfinite(found["oxygen_abundance"]).all()
+    assert np.all(found["nebular_quality"] & NebularFlag.NOT_STAR_FORMING)
+    without = {k: v for k, v in nucleus.items() if not k.startswith(("OII", "OIII", "NII"))}
+    found = interpret(as_result(without))
+    assert not np.any(found["nebular_quality"] & NebularFlag.NOT_STAR_FORMING)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "flag"),
     [

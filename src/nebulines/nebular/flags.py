@@ -24,6 +24,7 @@ class NebularFlag(IntFlag):
     POOR_ROW = 256
     TEMPERATURE_LIMIT = 512
     AMBIGUOUS_CLASS = 1024
+    NOT_STAR_FORMING = 2048
 
     @property
     def meaning(self) -> str:
@@ -44,6 +45,8 @@ _MEANING = {
     NebularFlag.TEMPERATURE_LIMIT: "the auroral line is at a limit of its range: so is the value",
     NebularFlag.AMBIGUOUS_CLASS: "the class is not three times as probable as all others, or a "
     "shock or active nucleus looks star-forming in a BPT diagram",
+    NebularFlag.NOT_STAR_FORMING: "the class or a BPT diagram says shock, nucleus or planetary "
+    "nebula: abundance and ionisation parameter are calibrated on H II regions",
 }
 
 

@@ -13,7 +13,7 @@ from nebulines.nebular.density import (
     electron_density,
     electron_temperature,
 )
-from nebulines.nebular.diagnostics import BPT_LINES, bpt_class, kewley06_class
+from nebulines.nebular.diagnostics import BPT_LINES, Bpt, bpt_class, kewley06_class
 from nebulines.nebular.extinction import balmer_ebv
 from nebulines.nebular.flags import NebularFlag, flag_cards
 from nebulines.nebular.metallicity import lines_of, oxygen_abundance
@@ -21,7 +21,7 @@ from nebulines.nebular.options import Options
 from nebulines.nebular.propagation import Measured
 from nebulines.nebular.radiation import ionisation_parameter
 from nebulines.nebular.ratios import SUMS, has_line
-from nebulines.nebular.regions import CLASSES, classify
+from nebulines.nebular.regions import CLASSES, Region, classify
 from nebulines.nebular.work import BALMER, Lines, Work
 from nebulines.spectra import Flag
 
@@ -79,6 +79,7 @@ def _interpret_rows(lines: Lines, options: Options, poor: np.ndarray) -> dict[st
     columns: dict[str, np.ndarray] = {}
     for step in (_extinction, _density, _temperature, _abundance, _ionisation, _diagrams, _regions):
         columns |= step(work)
+    work.flag(_not_by_stars(columns), NebularFlag.NOT_STAR_FORMING)
     work.flag(poor, NebularFlag.POOR_ROW)
     return {**columns, "nebular_quality": work.flags}
 
@@ -183,6 +184,16 @@ def _regions(work: Work) -> dict[str, np.ndarray]:
     for k, region in enumerate(CLASSES):
         columns[f"p_{region.name.lower()}"] = found.probability[:, k]
     return columns
+
+
+def _not_by_stars(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Rows (n,) with an abundance or ionisation parameter for gas that young stars do not
+    ionise."""
+    derived = [columns[name] for name in ("oxygen_abundance", "log_u") if name in columns]
+    diagrams = [columns[name] for name in columns if name.startswith("bpt_")]
+    other = np.isin(columns["region_class"], [Region.PN, Region.SHOCK, Region.AGN])
+    other |= np.isin(diagrams, [Bpt.SEYFERT, Bpt.LINER]).any(axis=0)
+    return other & np.isfinite(derived).any(axis=0)
 
 
 def _pair(name: str, found: Measured, good: np.ndarray) -> dict[str, np.ndarray]:
