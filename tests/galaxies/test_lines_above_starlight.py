@@ -91,7 +91,8 @@ def test_any_unit_gives_the_same_answer(galaxies, result, unit):
     """cgs numbers, whose squares single precision does not hold, among them."""
     spectra = galaxies[0]
     flux, variance = (np.asarray(part, float) for part in (spectra.flux, spectra.variance))
-    scaled = replace(spectra, flux=flux * unit, variance=variance * unit**2)
+    filled = np.where(spectra.mask, 1e30, flux * unit)  # what some files hold where nothing is
+    scaled = replace(spectra, flux=filled, variance=variance * unit**2)
     tiny = nl.fit(scaled, lines=LINES, method="fit")
     np.testing.assert_array_equal(tiny["flags"], result["flags"])
     good = result["flags"] == 0

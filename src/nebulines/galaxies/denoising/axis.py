@@ -29,7 +29,7 @@ class Binned(NamedTuple):
         flux: (n, 825) float32 in ``unit``, 0 where not used.
         weight: (n, 825) float32 inverse variance, 0 where less than half of a bin is covered.
         bad_variance: (n,) bool, a channel had a zero, negative or missing variance.
-        unit: (n,) power of two near the mean of each spectrum: squares of 1e-17 erg are too small
+        unit: (n,) power of two near the median of each spectrum: squares of 1e-17 erg are too small
             for single precision.
     """
 
