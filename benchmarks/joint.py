@@ -66,8 +66,8 @@ def measure(n: int, seed: int) -> dict[str, Any]:
     """Accuracy table and speeds."""
     from nebulines.evaluation.joint_bound import joint_bound
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint import fit_joint_block
-    from nebulines.fitting.joint_problem import resolve_bands
+    from nebulines.fitting.joint.block import fit_joint_block
+    from nebulines.fitting.joint.problem import resolve_bands
     from nebulines.spectra import Flag
     from nebulines.synthetic import simulate
 
@@ -154,13 +154,13 @@ def direct_alone(bands: Any, plan: Any) -> dict[str, float]:
     """Speed of the same fit without tables."""
     from unittest.mock import patch
 
-    from nebulines.fitting import joint
+    from nebulines.fitting.joint import block
 
     few = [spectra[: min(DIRECT_OBJECTS, len(spectra))] for spectra in bands]
     n = len(few[0])
-    with patch.object(joint, "joint_bank_applies", lambda problem: False):
-        joint.fit_joint_block(few, plan, with_model=False)  # compiles
-        _, wall, cpu = timed(lambda: joint.fit_joint_block(few, plan, with_model=False))
+    with patch.object(block, "joint_bank_applies", lambda problem: False):
+        block.fit_joint_block(few, plan, with_model=False)  # compiles
+        _, wall, cpu = timed(lambda: block.fit_joint_block(few, plan, with_model=False))
     return {"n": n, "spectra_per_s": n / wall, "cpu_us_per_object": cpu / n * 1e6}
 
 

@@ -14,7 +14,7 @@ from nebulines.cubes import joint_spectra
 from nebulines.cubes.joint_run import fit_band_spectra, fit_cubes
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.joint import JointBlock
+from nebulines.fitting.joint.block import JointBlock
 from nebulines.fitting.result import Result
 from nebulines.io import write_row_stacked
 from nebulines.spectra import Cube, Flag, Spectra

@@ -13,7 +13,7 @@ from nebulines.cubes.line_ratios import estimate_ratios
 from nebulines.cubes.ratio_columns import out_of_range, ratio_columns, reported_ratios
 from nebulines.errors import UsageError
 from nebulines.fitting.fluxes import Fluxes
-from nebulines.fitting.joint_links import Link, impose
+from nebulines.fitting.joint.links import Link, impose
 from nebulines.networks.line_ratio_space import LINES
 from nebulines.spectra import Flag
 from nebulines.training.line_ratio_ann import true_ratios

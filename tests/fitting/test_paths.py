@@ -9,9 +9,9 @@ import pytest
 
 import nebulines as nl
 from nebulines.fitting import fit as fit_module
-from nebulines.fitting import point
-from nebulines.fitting.bank_path import measure_with_bank
+from nebulines.fitting.bank.path import measure_with_bank
 from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct import point
 from nebulines.fitting.prepared import prepare
 from nebulines.fitting.start import Start, find_start, plan_search
 from nebulines.spectra import Flag

@@ -12,8 +12,8 @@ from nebulines.cubes.network_input import NetworkInput
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct.point import measure_at
 from nebulines.fitting.fit import FittedBlock, input_flags, model_flux
-from nebulines.fitting.point import measure_at
 from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size

@@ -7,8 +7,8 @@ height u of a line of unit area,
     p(d | v, s) ~ exp(-chi2(v, s) / 2) |C(v, s)|^(1/2) prod u(v, s),
 
 and given v and s the fluxes are normal. The linear solutions are those of the fit itself
-(`direct_problem`), on the channels around the fitted velocity, so that the posterior and the fit
-see the same data, line spread, continuum and ties.
+(`nebulines.fitting.direct`), on the channels around the fitted velocity, so that the posterior and
+the fit see the same data, line spread, continuum and ties.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nebulines.fitting.direct_path import CALL_ROWS, fit_rows
-from nebulines.fitting.direct_problem import DirectProblem, direct_problem
+from nebulines.fitting.direct.path import CALL_ROWS, fit_rows
+from nebulines.fitting.direct.problem import DirectProblem, direct_problem
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.fluxes import Fluxes, line_fluxes
 from nebulines.fitting.prepared import Prepared

@@ -27,7 +27,7 @@ from nebulines.cubes.sinks import MemorySink, Piece
 from nebulines.cubes.spaxels import CubePlan
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.joint_problem import JointPlan, check_rows, resolve_bands
+from nebulines.fitting.joint.problem import JointPlan, check_rows, resolve_bands
 from nebulines.fitting.result import Result
 from nebulines.spectra import Cube, Spectra
 

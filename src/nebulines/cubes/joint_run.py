@@ -31,7 +31,7 @@ from nebulines.cubes.run_files import (
 )
 from nebulines.cubes.sinks import FileSink
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.joint_problem import check_rows, resolve_bands
+from nebulines.fitting.joint.problem import check_rows, resolve_bands
 from nebulines.spectra import Cube, Spectra
 
 

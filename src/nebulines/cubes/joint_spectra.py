@@ -14,8 +14,8 @@ from nebulines.cubes.sinks import Piece
 from nebulines.cubes.spaxels import CubePlan, SpectraPlan
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.joint import JointBlock, fit_joint_block
-from nebulines.fitting.joint_problem import JointPlan
+from nebulines.fitting.joint.block import JointBlock, fit_joint_block
+from nebulines.fitting.joint.problem import JointPlan
 from nebulines.spectra import Cube, Spectra
 
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from nebulines.cubes.estimate import answers
 from nebulines.fitting.fluxes import Fluxes
-from nebulines.fitting.joint import without_unusable
-from nebulines.fitting.joint_fluxes import Measured, joint_fluxes
-from nebulines.fitting.joint_point import measure_jointly
-from nebulines.fitting.joint_problem import JointPlan, JointProblem, joint_problem, one_frame
+from nebulines.fitting.joint.block import without_unusable
+from nebulines.fitting.joint.fluxes import Measured, joint_fluxes
+from nebulines.fitting.joint.point import measure_jointly
+from nebulines.fitting.joint.problem import JointPlan, JointProblem, joint_problem, one_frame
 from nebulines.fitting.prepared import Prepared
 from nebulines.fitting.start import Start
 from nebulines.lines import load_ties
@@ -112,7 +112,7 @@ def network_fluxes(bands: Sequence[Spectra], plan: JointPlan) -> LineFluxes:
 
     Args:
         bands: n rows each.
-        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+        plan: from `nebulines.fitting.joint.problem.resolve_bands`.
     """
     measured = measure_at_network(bands, plan, with_model=False).measured
     tied = plan.config.amplitudes == "positive"
@@ -152,7 +152,7 @@ def measure_at_network(bands: Sequence[Spectra], plan: JointPlan, *, with_model:
 
     Args:
         bands: n rows each.
-        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+        plan: from `nebulines.fitting.joint.problem.resolve_bands`.
         with_model: False leaves the models out (n, 0).
     """
     if plan.config.amplitudes == "tied":

@@ -28,9 +28,9 @@ from nebulines.fitting.columns import finished, in_convention
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import model_flux
 from nebulines.fitting.fluxes import flux_errors, flux_ratio_columns, line_columns
-from nebulines.fitting.joint import JointBlock, joint_notes
-from nebulines.fitting.joint_columns import common_columns, described
-from nebulines.fitting.joint_problem import JointPlan, resolve_bands
+from nebulines.fitting.joint.block import JointBlock, joint_notes
+from nebulines.fitting.joint.columns import common_columns, described
+from nebulines.fitting.joint.problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
 from nebulines.lines import load_ties, standard_ratios
 from nebulines.networks.answer import Answer
@@ -85,11 +85,11 @@ def estimate_ratios(
 def estimate_joint_block(
     bands: Sequence[Spectra], plan: JointPlan, *, with_model: bool = True, prior: str = "mixed"
 ) -> JointBlock:
-    """Measure n objects; `nebulines.fitting.joint.fit_joint_block` with networks.
+    """Measure n objects; `nebulines.fitting.joint.block.fit_joint_block` with networks.
 
     Args:
         bands: n rows each.
-        plan: from `nebulines.fitting.joint_problem.resolve_bands`.
+        plan: from `nebulines.fitting.joint.problem.resolve_bands`.
         with_model: False leaves the models out (n, 0).
         prior: as in `estimate_ratios`.
     """

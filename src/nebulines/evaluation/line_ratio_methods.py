@@ -42,9 +42,9 @@ def band_fits(objects: Objects) -> Estimate:
 def joint_fit(objects: Objects) -> Estimate:
     """Least squares of all bands at once, started at the truth, lines of fixed ratio tied."""
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint_direct import fit_jointly
-    from nebulines.fitting.joint_fluxes import Measured, joint_fluxes
-    from nebulines.fitting.joint_problem import joint_problem, resolve_bands
+    from nebulines.fitting.joint.direct import fit_jointly
+    from nebulines.fitting.joint.fluxes import Measured, joint_fluxes
+    from nebulines.fitting.joint.problem import joint_problem, resolve_bands
     from nebulines.fitting.start import Start
 
     plan = resolve_bands(objects.bands, FitConfig(amplitudes="tied"))
@@ -84,7 +84,7 @@ class Ours:
         """Fluxes with covariance, `nebulines.cubes.line_fluxes.LineFluxes`."""
         from nebulines.cubes.line_fluxes import network_fluxes
         from nebulines.fitting.config import FitConfig
-        from nebulines.fitting.joint_problem import resolve_bands
+        from nebulines.fitting.joint.problem import resolve_bands
 
         low, high = VELOCITY
         config = FitConfig(

@@ -8,9 +8,9 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.fitting.config import FitConfig
+from nebulines.fitting.direct.windows import plan_windows, window_ends
 from nebulines.fitting.problem import Geometry, LineModel, fractional_channel
 from nebulines.fitting.start import CONTINUUM_KMS
-from nebulines.fitting.windows import plan_windows, window_ends
 from nebulines.spectra import Spectra
 
 

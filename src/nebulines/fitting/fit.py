@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from nebulines.errors import InputError, UsageError
-from nebulines.fitting.bank_path import bank_applies, fit_with_bank
+from nebulines.fitting.bank.path import bank_applies, fit_with_bank
 from nebulines.fitting.columns import build_columns
-from nebulines.fitting.components import add_second_component
+from nebulines.fitting.components.second_component import add_second_component
 from nebulines.fitting.config import FitConfig
-from nebulines.fitting.direct_path import HARD_ROUNDS, fit_directly
+from nebulines.fitting.direct.path import HARD_ROUNDS, fit_directly
 from nebulines.fitting.fitted import Fitted
 from nebulines.fitting.line_spread import usable_line_spread
 from nebulines.fitting.normalise import Normalised

@@ -7,9 +7,9 @@ from threading import Thread
 
 import numpy as np
 
-from nebulines.fitting.direct import fit_tile
-from nebulines.fitting.direct_path import fit_rows
-from nebulines.fitting.direct_problem import direct_problem
+from nebulines.fitting.direct.path import fit_rows
+from nebulines.fitting.direct.problem import direct_problem
+from nebulines.fitting.direct.solve import fit_tile
 from nebulines.fitting.prepared import Prepared
 
 

@@ -23,9 +23,9 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
     from nebulines.cubes.line_ratios import estimate_ratios
     from nebulines.cubes.ratio_columns import ratio_columns
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint_columns import common_columns, described
-    from nebulines.fitting.joint_point import measure_jointly
-    from nebulines.fitting.joint_problem import resolve_bands
+    from nebulines.fitting.joint.columns import common_columns, described
+    from nebulines.fitting.joint.point import measure_jointly
+    from nebulines.fitting.joint.problem import resolve_bands
 
     plan = resolve_bands(bands, FitConfig(amplitudes="tied"))
     at = measure_at_network(bands, plan, with_model=False)

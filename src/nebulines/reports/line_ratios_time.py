@@ -101,15 +101,15 @@ def _field(n: int, seed: int) -> Any:
 def _network_fluxes(bands: Any) -> Any:
     from nebulines.cubes.line_fluxes import network_fluxes
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint_problem import resolve_bands
+    from nebulines.fitting.joint.problem import resolve_bands
 
     return network_fluxes(bands, resolve_bands(bands, FitConfig(amplitudes="tied")))
 
 
 def _joint_block(bands: Any) -> Any:
     from nebulines.fitting.config import FitConfig
-    from nebulines.fitting.joint import fit_joint_block
-    from nebulines.fitting.joint_problem import resolve_bands
+    from nebulines.fitting.joint.block import fit_joint_block
+    from nebulines.fitting.joint.problem import resolve_bands
 
     return fit_joint_block(bands, resolve_bands(bands, FitConfig()), with_model=False)
 

@@ -1,0 +1,1 @@
+"""A second velocity component: where it may be, its fit, whether it is adopted."""

@@ -1,0 +1,1 @@
+"""The direct path: line profiles channel by channel, for any axis, mask and noise."""
