@@ -25,7 +25,7 @@ def row(network: Any, seen: Any) -> list[float]:
     spread, of velocity and of broadening."""
     import jax
 
-    from nebulines.networks.posterior import cumulative, moments, where_found
+    from nebulines.networks.kinematics.posterior import cumulative, moments, where_found
 
     @jax.jit
     def judged(seen: Any) -> Any:

@@ -3,7 +3,7 @@
     python -m benchmarks.learn_ratio_levels [--n 240000] [--seed 31]
 
 writes ``reading_levels`` into the card of the shipped weights: for every ratio, and several S/N,
-the levels of `nebulines.networks.line_ratio_levels`, from spectra of objects of a stream of their
+the levels of `nebulines.networks.line_ratios.levels`, from spectra of objects of a stream of their
 own (neither trained on nor judged on), measured as a user's spectra are.
 """
 
@@ -48,9 +48,9 @@ def _part(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
     from nebulines.cubes.line_fluxes import halpha_snr, scaled
     from nebulines.cubes.ratio_columns import decrement_per_ebv
     from nebulines.evaluation.line_ratio_methods import Ours
-    from nebulines.networks.line_ratio_answer import cumulative, marginals, read, value_of
-    from nebulines.networks.line_ratio_space import LINES, coordinates
-    from nebulines.networks.line_ratios import PRIORS
+    from nebulines.networks.line_ratios.answer import cumulative, marginals, read, value_of
+    from nebulines.networks.line_ratios.network import PRIORS
+    from nebulines.networks.line_ratios.space import LINES, coordinates
     from nebulines.training.line_ratio_spectra import paper_objects
 
     ours, per_ebv = Ours(prior), decrement_per_ebv()
@@ -73,7 +73,7 @@ def _part(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
 
 def levels_of(found: Judged, names: tuple[str, ...]) -> dict[str, Any]:
     """`knots` of each ratio at the median S/N of `NODES` equal parts of the objects."""
-    from nebulines.networks.line_ratio_levels import SNR, knots
+    from nebulines.networks.line_ratios.levels import SNR, knots
 
     order = np.array_split(np.argsort(found.snr), NODES)
     own: dict[str, Any] = {SNR: [round(float(np.median(found.snr[part])), 2) for part in order]}
@@ -85,8 +85,8 @@ def levels_of(found: Judged, names: tuple[str, ...]) -> dict[str, Any]:
 def main() -> None:
     """Measure and write."""
     from nebulines.io.atomic import atomic_path
-    from nebulines.networks.line_ratio_answer import EBV, RATIOS
-    from nebulines.networks.line_ratio_levels import KNOTS
+    from nebulines.networks.line_ratios.answer import EBV, RATIOS
+    from nebulines.networks.line_ratios.levels import KNOTS
     from nebulines.runtime import configure
 
     parser = argparse.ArgumentParser(description=__doc__)

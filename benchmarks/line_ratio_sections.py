@@ -25,7 +25,7 @@ SECTIONS = ("Calibration", "Dust", "Layers and widths", "Cross-validation", "Tim
 
 def main() -> None:
     """Make the sections that were named."""
-    from nebulines.reports.line_ratios_workshop import RatioPlan
+    from nebulines.reports.line_ratios.workshop import RatioPlan
     from nebulines.reports.page import prepare_folder
     from nebulines.runtime import configure
 
@@ -51,8 +51,8 @@ def main() -> None:
 def write(plan: Any, names: list[str]) -> None:
     """Make sections one after another, and write all that is there after each."""
     from nebulines.evaluation.line_ratio_methods import Ours
-    from nebulines.reports.line_ratios import _sections
-    from nebulines.reports.line_ratios_workshop import Workshop, loaded
+    from nebulines.reports.line_ratios.report import _sections
+    from nebulines.reports.line_ratios.workshop import Workshop, loaded
     from nebulines.reports.page import write_numbers, write_page
     from nebulines.reports.section import made
 
@@ -75,8 +75,8 @@ def write(plan: Any, names: list[str]) -> None:
 def splice(folder: Path, report: Path) -> None:
     """Put sections into a report, and the table of targets after them."""
     from nebulines.io.atomic import atomic_path
-    from nebulines.reports.line_ratios import TARGETS
-    from nebulines.reports.line_ratios_targets import targets
+    from nebulines.reports.line_ratios.report import TARGETS
+    from nebulines.reports.line_ratios.targets import targets
 
     page, numbers = report / "README.md", report / "line_ratios.json"
     found = json.loads((folder / "sections.json").read_text(encoding="utf-8"))

@@ -106,7 +106,7 @@ def _pit(weights: Path, held_out: HeldOut, options: dict[str, Any]) -> dict[str,
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
     from nebulines.fitting.prepared import prepare
-    from nebulines.networks.posterior import cumulative
+    from nebulines.networks.kinematics.posterior import cumulative
     from nebulines.networks.weights import load
 
     config = resolve(held_out.spectra, FitConfig(**options))

@@ -25,9 +25,9 @@ SEED = 1
 
 def main() -> None:
     """Trim, judge, write."""
-    from nebulines.networks.line_ratio_ann import trimmed
+    from nebulines.networks.line_ratios.ann import trimmed
     from nebulines.networks.weights import FOLDER, load, save
-    from nebulines.reports.line_ratios_workshop import members_of
+    from nebulines.reports.line_ratios.workshop import members_of
     from nebulines.runtime import configure
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -70,7 +70,7 @@ def _scores(whole: Any, kept: Any) -> dict[str, Any]:
     """Of the shipped weights, and how far its answers are from those of the trained ones."""
     from nebulines.evaluation.held_out import held_out_seed
     from nebulines.evaluation.line_ratio_methods import dense_ensemble
-    from nebulines.networks.line_ratio_ann import RATIOS
+    from nebulines.networks.line_ratios.ann import RATIOS
     from nebulines.training.line_ratio_ann import true_ratios
     from nebulines.training.line_ratio_spectra import paper_objects
 

@@ -24,8 +24,8 @@ def main() -> None:
     from nebulines.runtime import configure
 
     configure()
-    from nebulines.reports.kinematics_plan import Plan
-    from nebulines.reports.kinematics_sections import blends
+    from nebulines.reports.kinematics.plan import Plan
+    from nebulines.reports.kinematics.sections import blends
     from nebulines.reports.page import write_numbers, write_page
 
     plan = Plan.of(options.folder, seed=options.seed, methods=METHODS)

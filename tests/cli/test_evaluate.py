@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from nebulines.cli.main import cli
 from nebulines.errors import UsageError
-from nebulines.reports import kinematics, kinematics_sections
-from nebulines.reports.kinematics import reproduce_kinematics
-from nebulines.reports.kinematics_plan import Plan
+from nebulines.reports.kinematics import report, sections
+from nebulines.reports.kinematics.plan import Plan
+from nebulines.reports.kinematics.report import reproduce_kinematics
 
 
 def invoke(*arguments):
@@ -67,8 +67,8 @@ def test_reproduce_says_what_it_cannot_make(tmp_path, monkeypatch):
     def impossible(plan):
         raise UsageError("it needs what is not there")
 
-    chosen = {"Time": kinematics._sections()["Time"], "A field": impossible}
-    monkeypatch.setattr(kinematics, "_sections", lambda: chosen)
+    chosen = {"Time": report._sections()["Time"], "A field": impossible}
+    monkeypatch.setattr(report, "_sections", lambda: chosen)
     plan = Plan.of(tmp_path, methods=["fit"], quick=True)
     small = Plan(plan.folder, 1, 200, 100, 500, plan.methods, {"starnet": "no weights"})
     paths = reproduce_kinematics(small, command="nebulines reproduce kinematics")
@@ -85,10 +85,10 @@ def test_reproduce_says_what_it_cannot_make(tmp_path, monkeypatch):
 
 
 def test_resolutions_stand_beside_the_paper(tmp_path, monkeypatch):
-    monkeypatch.setattr(kinematics_sections, "RESOLUTIONS", (2000.0,))
+    monkeypatch.setattr(sections, "RESOLUTIONS", (2000.0,))
     plan = Plan.of(tmp_path, methods=["fit"], quick=True)
     small = Plan(plan.folder, 1, 300, 100, 500, plan.methods, {})
-    section = kinematics_sections.resolutions(small)
+    section = sections.resolutions(small)
     text = "\n".join(section.parts)
     assert "337 channels" in text
     assert "| CNN | - | - | 75.0 | 12.0 |" in text

@@ -14,7 +14,7 @@ from nebulines.cubes.ratio_columns import out_of_range, ratio_columns, reported_
 from nebulines.errors import UsageError
 from nebulines.fitting.fluxes import Fluxes
 from nebulines.fitting.joint.links import Link, impose
-from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.spectra import Flag
 from nebulines.training.line_ratio_ann import true_ratios
 from nebulines.training.line_ratio_spectra import paper_objects
@@ -163,9 +163,9 @@ def test_a_limit_stays_a_limit():
 
 
 def test_evaluate_and_reproduce_say_what_they_need(tmp_path):
-    from nebulines.reports.line_ratios import reproduce_line_ratios
-    from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
-    from nebulines.reports.line_ratios_workshop import RatioPlan
+    from nebulines.reports.line_ratios.evaluate import evaluate_line_ratios
+    from nebulines.reports.line_ratios.report import reproduce_line_ratios
+    from nebulines.reports.line_ratios.workshop import RatioPlan
 
     with pytest.raises(UsageError, match="100 or more"):
         evaluate_line_ratios(tmp_path, n=5)
@@ -176,7 +176,7 @@ def test_evaluate_and_reproduce_say_what_they_need(tmp_path):
 
 def test_the_evaluation_is_a_page_with_numbers(tmp_path, monkeypatch):
     from nebulines.evaluation.line_ratio_methods import Ours
-    from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
+    from nebulines.reports.line_ratios.evaluate import evaluate_line_ratios
 
     def true_fluxes(self, objects):
         flux = np.stack([objects.truth[f"{name}_flux"] for name in LINES], axis=1)

@@ -16,8 +16,8 @@ from nebulines.evaluation.line_ratios import (
     table_row,
 )
 from nebulines.evaluation.published import published
-from nebulines.networks.line_ratio_ann import RATIOS
-from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios.ann import RATIOS
+from nebulines.networks.line_ratios.space import LINES
 
 
 @pytest.fixture(scope="module")

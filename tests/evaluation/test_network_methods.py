@@ -13,8 +13,8 @@ from nebulines.evaluation.judge import judge
 from nebulines.evaluation.methods import get_method
 from nebulines.fitting.fit import resolve
 from nebulines.fitting.prepared import prepare
-from nebulines.networks.kinematics import Kinematics
-from nebulines.networks.posterior import moments, where_found
+from nebulines.networks.kinematics.network import Kinematics
+from nebulines.networks.kinematics.posterior import moments, where_found
 from nebulines.networks.starnet import StarNet
 from nebulines.networks.weights import save
 from nebulines.training.starnet import band_flux

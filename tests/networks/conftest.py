@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from nebulines.networks.kinematics import Kinematics
-from nebulines.networks.line_stack import feature_count
+from nebulines.networks.kinematics.line_stack import feature_count
+from nebulines.networks.kinematics.network import Kinematics
 from nebulines.networks.starnet import StarNet
 
 

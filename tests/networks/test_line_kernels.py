@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH
-from nebulines.networks.line_kernels import Rows, kernel, kernel_parts, project
-from nebulines.networks.line_neighbours import Nodes, others_of, without_neighbours
-from nebulines.networks.line_windows import line_response
-from nebulines.networks.rough_broadening import HALF_NODES, NODES, rough_broadening
+from nebulines.networks.kinematics.line_kernels import Rows, kernel, kernel_parts, project
+from nebulines.networks.kinematics.line_neighbours import Nodes, others_of, without_neighbours
+from nebulines.networks.kinematics.line_windows import line_response
+from nebulines.networks.kinematics.rough_broadening import HALF_NODES, NODES, rough_broadening
 
 FWHM = 120.0
 WIDTH = FWHM / SINC_FWHM_PER_WIDTH

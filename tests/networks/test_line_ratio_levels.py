@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nebulines.evaluation.calibration import ks_uniform
-from nebulines.networks.line_ratio_answer import RATIOS, Marginals, cumulative, spread
-from nebulines.networks.line_ratio_levels import KNOTS, LEVELS, SNR, knots, reading_levels, stated
+from nebulines.networks.line_ratios.answer import RATIOS, Marginals, cumulative, spread
+from nebulines.networks.line_ratios.levels import KNOTS, LEVELS, SNR, knots, reading_levels, stated
 from nebulines.networks.weights import load
 
 NAMES = ("NII6583/HALPHA6563", "OII/HBETA4861")

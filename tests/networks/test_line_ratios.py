@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from nebulines.networks.line_ratio_ann import (
+from nebulines.networks.line_ratios.ann import (
     CHANNELS,
     LAST_GAIN,
     LineRatioAnn,
     together,
     trimmed,
 )
-from nebulines.networks.line_ratio_ann import RATIOS as ANN_RATIOS
-from nebulines.networks.line_ratio_answer import (
+from nebulines.networks.line_ratios.ann import RATIOS as ANN_RATIOS
+from nebulines.networks.line_ratios.answer import (
     EBV,
     RATIOS,
     Marginals,
@@ -27,10 +27,10 @@ from nebulines.networks.line_ratio_answer import (
     spread,
     value_of,
 )
-from nebulines.networks.line_ratio_levels import LEVELS
-from nebulines.networks.line_ratio_space import COORDINATES, LINES, Prior, coordinates
-from nebulines.networks.line_ratio_space import centre as plain_centre
-from nebulines.networks.line_ratios import PRIORS, LineRatios
+from nebulines.networks.line_ratios.levels import LEVELS
+from nebulines.networks.line_ratios.network import PRIORS, LineRatios
+from nebulines.networks.line_ratios.space import COORDINATES, LINES, Prior, coordinates
+from nebulines.networks.line_ratios.space import centre as plain_centre
 from nebulines.networks.small_matrices import (
     applied,
     batch_first,

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nebulines.networks.line_stack import stack_lines
-from nebulines.networks.line_windows import LineWindows, line_response, peak_ratio
-from nebulines.networks.rough_broadening import HALF_NODES, NODE_STEP
+from nebulines.networks.kinematics.line_stack import stack_lines
+from nebulines.networks.kinematics.line_windows import LineWindows, line_response, peak_ratio
+from nebulines.networks.kinematics.rough_broadening import HALF_NODES, NODE_STEP
 
 TRIALS = jnp.linspace(-500.0, 500.0, 41)
 

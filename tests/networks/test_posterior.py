@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nebulines.networks.draws import draw
-from nebulines.networks.mixture import (
+from nebulines.networks.kinematics.draws import draw
+from nebulines.networks.kinematics.mixture import (
     BROADENING_LARGEST,
     Mixture,
     log_prior_r,
@@ -16,7 +16,13 @@ from nebulines.networks.mixture import (
     mixture_from,
     outputs_per_component,
 )
-from nebulines.networks.posterior import Box, cumulative, log_prob_within, moments, quantiles
+from nebulines.networks.kinematics.posterior import (
+    Box,
+    cumulative,
+    log_prob_within,
+    moments,
+    quantiles,
+)
 
 N, K = 6, 3
 U = np.linspace(-1.0, 0.8, 601)

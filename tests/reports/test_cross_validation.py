@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nebulines.reports import cross_validation
-from nebulines.reports.cross_validation import Recipe, fold_scores
+from nebulines.reports.kinematics import cross_validation
+from nebulines.reports.kinematics.cross_validation import Recipe, fold_scores
 
 
 def test_folds_learn_and_are_scored_in_kms():
@@ -17,7 +17,7 @@ def test_folds_learn_and_are_scored_in_kms():
 
 
 def test_the_section_gives_every_fold_and_the_paper(monkeypatch, tmp_path):
-    from nebulines.reports.kinematics_plan import Plan
+    from nebulines.reports.kinematics.plan import Plan
 
     made = np.array([[5.0, 6.0], [7.0, 8.0]])
     monkeypatch.setattr(cross_validation, "fold_scores", lambda recipe, seed: made)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nebulines.reports.kinematics_bounds import bounds
-from nebulines.reports.kinematics_plan import Plan
-from nebulines.reports.kinematics_targets import targets
+from nebulines.reports.kinematics.bounds import bounds
+from nebulines.reports.kinematics.plan import Plan
+from nebulines.reports.kinematics.targets import targets
 
 
 def one_bin(low, high, quantity, **changes):

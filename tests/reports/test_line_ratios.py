@@ -6,11 +6,11 @@ import jax
 import pytest
 
 from nebulines.errors import UsageError
-from nebulines.networks.line_ratio_ann import RATIOS, LineRatioAnn
+from nebulines.networks.line_ratios.ann import RATIOS, LineRatioAnn
 from nebulines.networks.weights import save
-from nebulines.reports.line_ratios_checks import dust_section
-from nebulines.reports.line_ratios_targets import targets
-from nebulines.reports.line_ratios_workshop import loaded
+from nebulines.reports.line_ratios.checks import dust_section
+from nebulines.reports.line_ratios.targets import targets
+from nebulines.reports.line_ratios.workshop import loaded
 
 
 def table_rows(over_bound, scatter=10.0):

@@ -15,8 +15,8 @@ from nebulines.evaluation.line_leakage import leakage
 from nebulines.evaluation.width_diagrams import bpt_points, class_shares
 from nebulines.galaxies.widths.equivalent_widths import LINES, LineWidths
 from nebulines.galaxies.widths.samples import TEST, draw_sample
-from nebulines.reports import lines_from_continuum as report
-from nebulines.reports.lines_from_continuum import WidthPlan, reproduce_lines_from_continuum
+from nebulines.reports.widths import report
+from nebulines.reports.widths.report import WidthPlan, reproduce_lines_from_continuum
 
 
 def test_the_page_has_every_section_and_the_targets_beside_their_bound(tmp_path, monkeypatch):

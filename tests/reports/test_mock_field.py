@@ -7,9 +7,9 @@ import pytest
 from astropy.io import fits
 
 from nebulines.evaluation.methods import from_columns
-from nebulines.reports import mock_field
-from nebulines.reports.kinematics_plan import Plan
-from nebulines.reports.mock_field import measure_cube
+from nebulines.reports.kinematics import mock_field
+from nebulines.reports.kinematics.mock_field import measure_cube
+from nebulines.reports.kinematics.plan import Plan
 
 
 @pytest.fixture

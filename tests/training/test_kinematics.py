@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nebulines.networks.kinematics import Kinematics
-from nebulines.networks.line_stack import feature_count
-from nebulines.networks.posterior import Box, moments
+from nebulines.networks.kinematics.line_stack import feature_count
+from nebulines.networks.kinematics.network import Kinematics
+from nebulines.networks.kinematics.posterior import Box, moments
 from nebulines.training.kinematics import Both, Example, Measured, settling_loss
 
 N = 16

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nebulines.networks.line_ratio_space import LINES
-from nebulines.networks.line_ratios import PRIORS
+from nebulines.networks.line_ratios.network import PRIORS
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.training import line_ratios
 from nebulines.training.config import TrainConfig
 from nebulines.training.line_ratio_ann import (

@@ -11,8 +11,8 @@ from nebulines.cubes.line_windows import WindowPlan, cut_windows
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import resolve
 from nebulines.fitting.prepared import prepare
-from nebulines.networks.line_search import TRIAL_STEP_KMS, trial_offsets
-from nebulines.networks.line_windows import line_response, neighbours
+from nebulines.networks.kinematics.line_search import TRIAL_STEP_KMS, trial_offsets
+from nebulines.networks.kinematics.line_windows import line_response, neighbours
 from nebulines.synthetic import simulate
 from nebulines.training.kinematics import KINEMATICS
 from nebulines.training.line_windows import line_sets, mock_windows, settings

@@ -81,7 +81,7 @@ def evaluate(
 
 
 def _line_ratios(folder: Path, n: int, seed: int, weights: Path | None, quiet: bool) -> None:
-    from nebulines.reports.line_ratios_evaluate import evaluate_line_ratios
+    from nebulines.reports.line_ratios.evaluate import evaluate_line_ratios
 
     shown = f"nebulines evaluate line_ratios --n {n} --seed {seed}"
     if weights is not None:
@@ -95,7 +95,7 @@ def _line_ratios(folder: Path, n: int, seed: int, weights: Path | None, quiet: b
 def _equivalent_width(
     name: str, folder: Path, n: int, seed: int, weights: Path | None, quiet: bool
 ) -> None:
-    from nebulines.reports.equivalent_width import evaluate_equivalent_width
+    from nebulines.reports.widths.evaluate import evaluate_equivalent_width
 
     shown = f"nebulines evaluate {name} --n {n} --seed {seed}"
     if weights is not None:

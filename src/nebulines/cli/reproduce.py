@@ -85,8 +85,8 @@ def _kinematics(
     truth_maps: Path | None,
     quiet: bool,
 ) -> list[Path]:
-    from nebulines.reports.kinematics import reproduce_kinematics
-    from nebulines.reports.kinematics_plan import Plan
+    from nebulines.reports.kinematics.plan import Plan
+    from nebulines.reports.kinematics.report import reproduce_kinematics
 
     shown += "".join(f" --method {name}" for name in methods)
     if truth_maps is not None:
@@ -98,8 +98,8 @@ def _kinematics(
 def _line_ratios(
     output: Path, shown: str, *, quick: bool, seed: int, weights: Path | None, quiet: bool
 ) -> list[Path]:
-    from nebulines.reports.line_ratios import reproduce_line_ratios
-    from nebulines.reports.line_ratios_workshop import RatioPlan
+    from nebulines.reports.line_ratios.report import reproduce_line_ratios
+    from nebulines.reports.line_ratios.workshop import RatioPlan
 
     if weights is not None:
         shown += f" --weights {weights.name}"
@@ -110,7 +110,7 @@ def _line_ratios(
 def _lines_from_continuum(
     output: Path, shown: str, *, quick: bool, seed: int, weights: Path | None
 ) -> list[Path]:
-    from nebulines.reports.lines_from_continuum import WidthPlan, reproduce_lines_from_continuum
+    from nebulines.reports.widths.report import WidthPlan, reproduce_lines_from_continuum
 
     if weights is not None:
         shown += f" --weights {weights.name}"

@@ -9,7 +9,7 @@ from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block, search_start
 from nebulines.fitting.prepared import Prepared
 from nebulines.fitting.start import Start
-from nebulines.networks.answer import Answer
+from nebulines.networks.kinematics.answer import Answer
 from nebulines.networks.weights import load, shipped
 from nebulines.spectra import Spectra
 

@@ -17,8 +17,8 @@ from nebulines.fitting.fit import FittedBlock, input_flags, model_flux
 from nebulines.fitting.prepared import Prepared, prepare
 from nebulines.fitting.start import Start
 from nebulines.fitting.tiles import run_tiles, tile_size
-from nebulines.networks.answer import TILE_ROWS, Answer, answer
-from nebulines.networks.kinematics import Kinematics
+from nebulines.networks.kinematics.answer import TILE_ROWS, Answer, answer
+from nebulines.networks.kinematics.network import Kinematics
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import velocity_of

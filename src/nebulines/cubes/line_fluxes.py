@@ -23,8 +23,8 @@ from nebulines.fitting.joint.problem import JointPlan, JointProblem, joint_probl
 from nebulines.fitting.prepared import Prepared
 from nebulines.fitting.start import Start
 from nebulines.lines import load_ties
-from nebulines.networks.answer import Answer
-from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.kinematics.answer import Answer
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.networks.weights import load
 from nebulines.spectra import Flag, Spectra
 

@@ -33,8 +33,8 @@ from nebulines.fitting.joint.columns import common_columns, described
 from nebulines.fitting.joint.problem import JointPlan, resolve_bands
 from nebulines.fitting.result import Result
 from nebulines.lines import load_ties, standard_ratios
-from nebulines.networks.answer import Answer
-from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.kinematics.answer import Answer
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.spectra import Flag, Spectra
 
 
@@ -51,7 +51,7 @@ def estimate_ratios(
         bands: n rows each, row i of every band being the same object; one band will do.
         config: options as for `nebulines.fit`; None = the defaults with lines of fixed ratio
             tied.
-        prior: kind of nebulae, one of `nebulines.networks.line_ratios.PRIORS`.
+        prior: kind of nebulae, one of `nebulines.networks.line_ratios.network.PRIORS`.
         **options: fields of `FitConfig` that replace those of ``config``.
 
     Returns:

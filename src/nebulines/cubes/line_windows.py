@@ -15,8 +15,8 @@ from nebulines.fitting.problem import Geometry, LineModel, fractional_channel
 from nebulines.fitting.search import clipped_continuum
 from nebulines.fitting.start import CONTINUUM_KMS
 from nebulines.lines.strengths import line_strengths
-from nebulines.networks.line_windows import LineWindows
-from nebulines.networks.rough_broadening import HALF_NODES, NODE_STEP
+from nebulines.networks.kinematics.line_windows import LineWindows
+from nebulines.networks.kinematics.rough_broadening import HALF_NODES, NODE_STEP
 from nebulines.small_tiles import map_small_tiles
 
 MOST_CHANNELS = 160

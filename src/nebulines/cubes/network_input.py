@@ -12,9 +12,9 @@ from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.cubes.line_windows import WindowPlan, cut_windows
 from nebulines.fitting.prepared import Prepared
 from nebulines.instruments.line_spread import LineSpreadShape
-from nebulines.networks.answer import Ranges, profile
-from nebulines.networks.line_search import trial_offsets
-from nebulines.networks.line_windows import LineWindows
+from nebulines.networks.kinematics.answer import Ranges, profile
+from nebulines.networks.kinematics.line_search import trial_offsets
+from nebulines.networks.kinematics.line_windows import LineWindows
 from nebulines.training.kinematics import Measured
 
 LEAST_SEARCH_KMS = 500.0

@@ -12,10 +12,10 @@ from nebulines.cubes.line_fluxes import LineFluxes, halpha_snr, scaled
 from nebulines.errors import UsageError
 from nebulines.fitting.tiles import as_slice, map_tiles, tile_indices
 from nebulines.models.dust import transmission
-from nebulines.networks.line_ratio_answer import EBV, RATIOS, TILE_ROWS, answer
-from nebulines.networks.line_ratio_levels import LevelNodes, level_nodes
-from nebulines.networks.line_ratio_space import LINES
-from nebulines.networks.line_ratios import PRIORS
+from nebulines.networks.line_ratios.answer import EBV, RATIOS, TILE_ROWS, answer
+from nebulines.networks.line_ratios.levels import LevelNodes, level_nodes
+from nebulines.networks.line_ratios.network import PRIORS
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.networks.weights import Pretrained, load
 from nebulines.spectra import Flag
 
@@ -49,7 +49,7 @@ def check_prior(prior: str) -> None:
     """Refuse a kind of nebulae that the network was not told of.
 
     Raises:
-        UsageError: it is none of `nebulines.networks.line_ratios.PRIORS`.
+        UsageError: it is none of `nebulines.networks.line_ratios.network.PRIORS`.
     """
     if prior not in PRIORS:
         raise UsageError(f"no prior {prior!r} for line ratios: choose one of {', '.join(PRIORS)}")
@@ -67,7 +67,7 @@ def ratio_columns(
 
     Args:
         fluxes: measured.
-        prior: kind of nebulae, one of `nebulines.networks.line_ratios.PRIORS`.
+        prior: kind of nebulae, one of `nebulines.networks.line_ratios.network.PRIORS`.
         network: None = the shipped ``line_ratios``.
 
     Returns:

@@ -18,8 +18,8 @@ from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_noise import STRONG
 from nebulines.evaluation.line_ratios import RatioSet, joint_bound
 from nebulines.lines import amplitude_matrix
-from nebulines.networks.line_ratio_ann import RATIOS
-from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios.ann import RATIOS
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.training.line_ratio_ann import true_ratios
 from nebulines.training.line_ratio_priors import PAPER, PAPER_CLASS, draw_sources, reddened
 from nebulines.training.line_ratio_spectra import BROADENING, Objects, with_partners

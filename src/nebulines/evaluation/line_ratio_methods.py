@@ -9,8 +9,8 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.evaluation.line_ratios import Estimate, RatioMethod
-from nebulines.networks.line_ratio_ann import RATIOS
-from nebulines.networks.line_ratio_space import coordinates
+from nebulines.networks.line_ratios.ann import RATIOS
+from nebulines.networks.line_ratios.space import coordinates
 from nebulines.training.line_ratio_ann import joined, true_ratios
 from nebulines.training.line_ratio_priors import PAPER
 from nebulines.training.line_ratio_spectra import BROADENING, VELOCITY, Objects
@@ -100,10 +100,10 @@ class Ours:
 
         from nebulines.cubes.line_fluxes import halpha_snr, scaled
         from nebulines.cubes.ratio_columns import decrement_per_ebv
-        from nebulines.networks.line_ratio_answer import cumulative, marginals, read, spread
-        from nebulines.networks.line_ratio_levels import reading_levels, stated
-        from nebulines.networks.line_ratio_space import LINES
-        from nebulines.networks.line_ratios import PRIORS
+        from nebulines.networks.line_ratios.answer import cumulative, marginals, read, spread
+        from nebulines.networks.line_ratios.levels import reading_levels, stated
+        from nebulines.networks.line_ratios.network import PRIORS
+        from nebulines.networks.line_ratios.space import LINES
 
         names, per_ebv, card = RATIOS[:-1], decrement_per_ebv(), self.pretrained.card
         snr = halpha_snr(fluxes)

@@ -19,7 +19,7 @@ from nebulines.evaluation.cramer_rao import Bound, cramer_rao
 from nebulines.evaluation.fit_bound import combine
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.lines import amplitude_matrix, load_catalogue
-from nebulines.networks.line_ratio_ann import RATIOS
+from nebulines.networks.line_ratios.ann import RATIOS
 from nebulines.training.line_ratio_ann import true_ratios
 from nebulines.training.line_ratio_priors import PAPER
 from nebulines.training.line_ratio_spectra import SEEN, Objects, paper_objects

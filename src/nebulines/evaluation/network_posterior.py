@@ -90,8 +90,8 @@ def _compiled() -> Any:
     """Draws (n, m) of offset and broadening [km/s along the axis]."""
     import equinox as eqx
 
-    from nebulines.networks.answer import read
-    from nebulines.networks.draws import draw
+    from nebulines.networks.kinematics.answer import read
+    from nebulines.networks.kinematics.draws import draw
 
     @eqx.filter_jit
     def run(

@@ -1,8 +1,8 @@
 """Networks as ONNX files, for programs without JAX.
 
-``kinematics``: input ``features`` (n, F) of `nebulines.networks.line_stack`, output ``raw``
-(n, 6 K + 1) that `nebulines.networks.mixture.mixture_from` reads. ``starnet``: input
-``spectra`` (n, channel), output ``kinematics`` (n, 2) [km/s].
+``kinematics``: input ``features`` (n, F) of `nebulines.networks.kinematics.line_stack`, output
+``raw`` (n, 6 K + 1) that `nebulines.networks.kinematics.mixture.mixture_from` reads. ``starnet``:
+input ``spectra`` (n, channel), output ``kinematics`` (n, 2) [km/s].
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.io.atomic import atomic_path
 from nebulines.networks import starnet
-from nebulines.networks.kinematics import Kinematics
+from nebulines.networks.kinematics.network import Kinematics
 
 _OPSET = 17
 

@@ -23,14 +23,14 @@ FOLDER = Path(__file__).parent / "weights"
 """Where the weights of the package lie."""
 
 ARCHITECTURES = {
-    "kinematics": ("nebulines.networks.kinematics", "Kinematics"),
+    "kinematics": ("nebulines.networks.kinematics.network", "Kinematics"),
     "starnet": ("nebulines.networks.starnet", "StarNet"),
     "denoise": ("nebulines.networks.denoise", "Denoise"),
     "pca": ("nebulines.networks.denoise_pca", "PCA"),
     "ae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),
     "vae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),
-    "line_ratios": ("nebulines.networks.line_ratios", "LineRatios"),
-    "line_ratio_ann": ("nebulines.networks.line_ratio_ann", "LineRatioAnn"),
+    "line_ratios": ("nebulines.networks.line_ratios.network", "LineRatios"),
+    "line_ratio_ann": ("nebulines.networks.line_ratios.ann", "LineRatioAnn"),
     "equivalent_width": ("nebulines.galaxies.widths.network", "EquivalentWidth"),
     "equivalent_width_spectrum": (
         "nebulines.galaxies.widths.spectrum_network",

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from nebulines.instruments.line_spread import LineSpreadShape
-from nebulines.networks.kinematics import Kinematics
-from nebulines.networks.line_search import trial_offsets
-from nebulines.networks.line_stack import stack_lines
-from nebulines.networks.mixture import log_prob
-from nebulines.networks.posterior import Box, log_prob_within
+from nebulines.networks.kinematics.line_search import trial_offsets
+from nebulines.networks.kinematics.line_stack import stack_lines
+from nebulines.networks.kinematics.mixture import log_prob
+from nebulines.networks.kinematics.network import Kinematics
+from nebulines.networks.kinematics.posterior import Box, log_prob_within
 from nebulines.training.line_windows import mock_windows, settings
 from nebulines.training.task import Task, pick
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nebulines.networks.line_ratio_ann import LAST_GAIN, LineRatioAnn
+from nebulines.networks.line_ratios.ann import LAST_GAIN, LineRatioAnn
 
 PASSES = 2
 """Times that the training set is read, each time with noise of its own."""

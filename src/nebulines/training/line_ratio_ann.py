@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.line_ratio_ann import CHANNELS, RATIOS, LineRatioAnn
+from nebulines.networks.line_ratios.ann import CHANNELS, RATIOS, LineRatioAnn
 from nebulines.spectra import Spectra
 from nebulines.training.last_layer import LAST_LAYER, with_solved_last_layer
 from nebulines.training.line_ratio_spectra import (

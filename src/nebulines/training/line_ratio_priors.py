@@ -8,8 +8,8 @@ import numpy as np
 
 from nebulines.lines import load_catalogue
 from nebulines.models.dust import transmission
-from nebulines.networks.line_ratio_space import LINES, Prior
-from nebulines.networks.line_ratios import PRIORS
+from nebulines.networks.line_ratios.network import PRIORS
+from nebulines.networks.line_ratios.space import LINES, Prior
 from nebulines.synthetic.line_priors import draw_lines
 
 PAPER = "rhea2021"
@@ -49,7 +49,7 @@ def draw_sources(kind: str, n: int, seed: int | tuple[int, ...]) -> Sources:
     """Sources of one of the kinds that the network can be told of.
 
     Args:
-        kind: one of `nebulines.networks.line_ratios.PRIORS`.
+        kind: one of `nebulines.networks.line_ratios.network.PRIORS`.
         n: number of sources.
         seed: of the draw.
 

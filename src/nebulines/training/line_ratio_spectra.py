@@ -14,7 +14,7 @@ import numpy as np
 from nebulines.instruments import Instrument, get_instrument
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.lines import LineCatalogue, load_catalogue, load_ties
-from nebulines.networks.line_ratio_space import LINES
+from nebulines.networks.line_ratios.space import LINES
 from nebulines.spectra import Spectra
 from nebulines.synthetic.rendering import BLOCK, Kinematics, LineRenderer
 from nebulines.training.line_ratio_priors import PAPER, draw_sources, reddened

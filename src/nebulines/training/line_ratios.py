@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.line_ratio_space import COORDINATES, LINES, coordinates
-from nebulines.networks.line_ratios import PRIORS, LineRatios
-from nebulines.networks.line_ratios import Prior as Gaussians
+from nebulines.networks.line_ratios.network import PRIORS, LineRatios
+from nebulines.networks.line_ratios.network import Prior as Gaussians
+from nebulines.networks.line_ratios.space import COORDINATES, LINES, coordinates
 from nebulines.networks.small_matrices import (
     applied,
     batch_first,

@@ -20,7 +20,7 @@ from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
 from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.lines import load_catalogue, tied_groups
 from nebulines.lines.strengths import line_strengths
-from nebulines.networks.line_windows import (
+from nebulines.networks.kinematics.line_windows import (
     LineWindows,
     line_response,
     neighbours,

@@ -1,4 +1,4 @@
-"""What `reports.kinematics` is made of."""
+"""What the report on kinematics is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sections of `reports.line_ratios` share: objects, networks, what was measured."""
+"""What the sections of the report on line ratios share: objects, networks, what was measured."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def members_of(path: Path | None) -> tuple[Any, list[dict[str, Any]]]:
     Raises:
         UsageError: a folder without members, weights of another network.
     """
-    from nebulines.networks.line_ratio_ann import together
+    from nebulines.networks.line_ratios.ann import together
     from nebulines.networks.weights import load
 
     files = [] if path is None else [path]

@@ -9,7 +9,7 @@ from nebulines.evaluation.equivalent_width import ceiling, judge_network
 from nebulines.galaxies.widths.predictors import load_predictor
 from nebulines.galaxies.widths.samples import TEST, View, draw_sample
 from nebulines.reports.page import pictures, prepare_folder, write_numbers, write_page
-from nebulines.reports.width_parts import LEGEND, distribution_parts, records, scores_table
+from nebulines.reports.widths.parts import LEGEND, distribution_parts, records, scores_table
 
 
 def evaluate_equivalent_width(

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.mixture import BROADENING_LARGEST, Mixture, log_prob
+from nebulines.networks.kinematics.mixture import BROADENING_LARGEST, Mixture, log_prob
 
 
 class Box(NamedTuple):

@@ -11,7 +11,7 @@ from nebulines.evaluation.line_ratio_floor import ideal_noise_accuracy
 from nebulines.evaluation.line_ratio_noise import as_noise_set, draw_noise_set, judge_noise
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.reports.line_ratios_workshop import Workshop
+from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_priors import PAPER_CLASS
 from nebulines.training.line_ratio_spectra import paper_objects

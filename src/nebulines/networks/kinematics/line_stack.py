@@ -26,11 +26,11 @@ from jax import Array
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH
 from nebulines.instruments.line_spread import LineSpreadShape
-from nebulines.networks.line_kernels import Rows, kernel_parts, project
-from nebulines.networks.line_neighbours import Nodes, others_of, without_neighbours
-from nebulines.networks.line_search import search_lines
-from nebulines.networks.line_windows import LineWindows
-from nebulines.networks.rough_broadening import HALF_NODES, NODES, rough_broadening
+from nebulines.networks.kinematics.line_kernels import Rows, kernel_parts, project
+from nebulines.networks.kinematics.line_neighbours import Nodes, others_of, without_neighbours
+from nebulines.networks.kinematics.line_search import search_lines
+from nebulines.networks.kinematics.line_windows import LineWindows
+from nebulines.networks.kinematics.rough_broadening import HALF_NODES, NODES, rough_broadening
 
 FIRST_BROADENING_KMS = 25.0
 """Broadening assumed for neighbouring lines before the profile has been seen."""

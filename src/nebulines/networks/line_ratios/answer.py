@@ -16,9 +16,9 @@ import numpy as np
 from jax import Array
 
 from nebulines.kept_programs import keep_programs
-from nebulines.networks.line_ratio_levels import LEVELS
-from nebulines.networks.line_ratio_space import Centre
-from nebulines.networks.line_ratios import LineRatios, Posterior
+from nebulines.networks.line_ratios.levels import LEVELS
+from nebulines.networks.line_ratios.network import LineRatios, Posterior
+from nebulines.networks.line_ratios.space import Centre
 from nebulines.networks.small_matrices import batch_last, total
 from nebulines.small_tiles import map_small_tiles
 

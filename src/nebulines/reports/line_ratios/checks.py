@@ -15,9 +15,9 @@ from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
 from nebulines.lines import load_catalogue
 from nebulines.models.dust import transmission
-from nebulines.networks.line_ratio_ann import RATIOS
-from nebulines.networks.line_ratio_space import LINES
-from nebulines.reports.line_ratios_workshop import Workshop
+from nebulines.networks.line_ratios.ann import RATIOS
+from nebulines.networks.line_ratios.space import LINES
+from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_ann import true_ratios
 from nebulines.training.line_ratio_priors import EBV

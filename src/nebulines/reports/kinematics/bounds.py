@@ -9,7 +9,7 @@ import numpy as np
 from nebulines.evaluation.exact_posterior import exact_posterior
 from nebulines.evaluation.held_out import draw, sn3
 from nebulines.evaluation.tables import Cell, markdown
-from nebulines.reports.kinematics_plan import Plan
+from nebulines.reports.kinematics.plan import Plan
 from nebulines.reports.section import Section
 
 BOUND_RESOLUTIONS = (2000.0, 1000.0)

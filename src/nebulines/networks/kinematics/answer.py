@@ -9,11 +9,11 @@ from jax import Array
 
 from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.kept_programs import keep_programs
-from nebulines.networks.kinematics import Kinematics
-from nebulines.networks.line_stack import Stack, stack_lines
-from nebulines.networks.line_windows import LineWindows
-from nebulines.networks.mixture import BROADENING_LARGEST, Mixture
-from nebulines.networks.posterior import Box, mass_between, moments, where_found
+from nebulines.networks.kinematics.line_stack import Stack, stack_lines
+from nebulines.networks.kinematics.line_windows import LineWindows
+from nebulines.networks.kinematics.mixture import BROADENING_LARGEST, Mixture
+from nebulines.networks.kinematics.network import Kinematics
+from nebulines.networks.kinematics.posterior import Box, mass_between, moments, where_found
 from nebulines.small_tiles import map_small_tiles
 
 TRAINED_RANGE_KMS = 1000.0

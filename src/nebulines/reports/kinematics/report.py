@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nebulines.evaluation.published import published
-from nebulines.reports import kinematics_sections as judged
-from nebulines.reports.cross_validation import cross_validation
-from nebulines.reports.kinematics_bounds import bounds
-from nebulines.reports.kinematics_plan import Plan
-from nebulines.reports.mock_field import mock_field
+from nebulines.reports.kinematics import sections as judged
+from nebulines.reports.kinematics.bounds import bounds
+from nebulines.reports.kinematics.cross_validation import cross_validation
+from nebulines.reports.kinematics.mock_field import mock_field
+from nebulines.reports.kinematics.plan import Plan
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
 
@@ -33,7 +33,7 @@ def reproduce_kinematics(plan: Plan, *, command: str, progress: bool = False) ->
     """
     from tqdm import tqdm
 
-    from nebulines.reports.kinematics_targets import targets
+    from nebulines.reports.kinematics.targets import targets
 
     folder = prepare_folder(plan.folder)
     sections = []

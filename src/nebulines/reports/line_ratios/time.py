@@ -10,8 +10,8 @@ from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.line_ratio_methods import dense_ensemble, joint_fit
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.reports.line_ratios_stages import stage_rows, stages
-from nebulines.reports.line_ratios_workshop import Workshop
+from nebulines.reports.line_ratios.stages import stage_rows, stages
+from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_spectra import paper_objects
 
@@ -85,7 +85,7 @@ def _posterior(work: Workshop, fluxes: Any) -> Any:
 def _block_of_a_field() -> int:
     """Objects of three cubes that are read, and measured, at once."""
     from nebulines.cubes.joint_measure import joint_block
-    from nebulines.networks.line_ratio_ann import CHANNELS
+    from nebulines.networks.line_ratios.ann import CHANNELS
 
     return joint_block(CHANNELS)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from nebulines.evaluation.published import published
-from nebulines.reports import line_ratios_checks as checks
-from nebulines.reports import line_ratios_sections as judged
-from nebulines.reports.line_ratios_layers import layers
-from nebulines.reports.line_ratios_noise import noise_classifier
-from nebulines.reports.line_ratios_table import table_two
-from nebulines.reports.line_ratios_time import timing
-from nebulines.reports.line_ratios_workshop import RatioPlan, Workshop
+from nebulines.reports.line_ratios import checks
+from nebulines.reports.line_ratios import sections as judged
+from nebulines.reports.line_ratios.layers import layers
+from nebulines.reports.line_ratios.noise import noise_classifier
+from nebulines.reports.line_ratios.table import table_two
+from nebulines.reports.line_ratios.time import timing
+from nebulines.reports.line_ratios.workshop import RatioPlan, Workshop
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
 
@@ -48,7 +48,7 @@ def reproduce_line_ratios(plan: RatioPlan, *, command: str, progress: bool = Fal
 
 def _write(plan: RatioPlan, command: str, note: str, found: dict[str, Section]) -> list[Path]:
     """The page and its numbers, with the sections made so far: an interrupted run leaves them."""
-    from nebulines.reports.line_ratios_targets import targets
+    from nebulines.reports.line_ratios.targets import targets
 
     numbers = {title: section.numbers for title, section in found.items()}
     reached = made(TARGETS, targets, numbers)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.line_ratio_space import COORDINATES, Centre, Prior, centre, feature_count
+from nebulines.networks.line_ratios.space import COORDINATES, Centre, Prior, centre, feature_count
 from nebulines.networks.small_matrices import (
     applied,
     batch_last,

@@ -9,7 +9,7 @@ import numpy as np
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.reports.kinematics_plan import Plan
+from nebulines.reports.kinematics.plan import Plan
 from nebulines.reports.section import Section
 
 _BATCH = 32

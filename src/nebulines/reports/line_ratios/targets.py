@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nebulines.evaluation.published import published
-from nebulines.networks.line_ratio_ann import RATIOS
+from nebulines.networks.line_ratios.ann import RATIOS
 from nebulines.reports.section import Section
 from nebulines.reports.target_rows import Row, target_section, wanted
 

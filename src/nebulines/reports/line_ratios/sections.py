@@ -13,14 +13,14 @@ from nebulines.evaluation.line_ratios import (
     calibration_rows,
 )
 from nebulines.evaluation.tables import markdown
-from nebulines.networks.line_ratio_ann import CHANNELS, RATIOS
+from nebulines.networks.line_ratios.ann import CHANNELS, RATIOS
 from nebulines.plots.line_ratios import (
     activation_figure,
     against_snr_figure,
     ratio_label,
 )
 from nebulines.plots.style import save_figure
-from nebulines.reports.line_ratios_workshop import Workshop
+from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_spectra import paper_objects

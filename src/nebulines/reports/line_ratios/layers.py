@@ -8,7 +8,7 @@ import numpy as np
 
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.tables import markdown
-from nebulines.reports.line_ratios_workshop import Workshop
+from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
 from nebulines.training.line_ratio_spectra import paper_objects
 

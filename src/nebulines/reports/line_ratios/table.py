@@ -10,10 +10,10 @@ from nebulines.evaluation.line_ratio_floor import posterior_floor
 from nebulines.evaluation.line_ratios import Estimate, RatioSet, table_row
 from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
-from nebulines.networks.line_ratio_ann import RATIOS
+from nebulines.networks.line_ratios.ann import RATIOS
 from nebulines.plots.line_ratios import density_figure
 from nebulines.plots.style import save_figure
-from nebulines.reports.line_ratios_workshop import Workshop
+from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 

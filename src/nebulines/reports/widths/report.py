@@ -23,8 +23,8 @@ from nebulines.galaxies.widths.tasks import by_line
 from nebulines.galaxies.widths.width_mixture import WidthMixture
 from nebulines.reports.page import pictures, prepare_folder, write_numbers, write_page
 from nebulines.reports.section import made
-from nebulines.reports.width_parts import LEGEND, distribution_parts, records, scores_table
-from nebulines.reports.width_targets import MIXTURE, targets
+from nebulines.reports.widths.parts import LEGEND, distribution_parts, records, scores_table
+from nebulines.reports.widths.targets import MIXTURE, targets
 
 
 class WidthPlan(NamedTuple):

@@ -18,8 +18,8 @@ from jax import Array
 from nebulines.constants import FWHM_PER_SIGMA, SINC_FWHM_PER_WIDTH
 from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.lineshapes import sincgauss_peak
-from nebulines.networks.line_kernels import kernel, kernel_parts
-from nebulines.networks.line_windows import neighbours
+from nebulines.networks.kinematics.line_kernels import kernel, kernel_parts
+from nebulines.networks.kinematics.line_windows import neighbours
 
 _ROUNDS = 3  # of the amplitudes
 _STEP = 0.7  # taken towards each new set of them
@@ -46,7 +46,7 @@ class Others(NamedTuple):
         distance: (L, L, n) from the window's own line [km/s].
         parts: where that is on the scale of the channels, as `kernel` needs it.
         width: (L, L, n) FWHM of the line spread there, in the units of the window.
-        stretch: (L, L, n), see `nebulines.networks.line_windows.Neighbour`.
+        stretch: (L, L, n), see `nebulines.networks.kinematics.line_windows.Neighbour`.
     """
 
     distance: Array

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.line_kernels import Rows, channels_together
+from nebulines.networks.kinematics.line_kernels import Rows, channels_together
 
 TYPICAL_FWHM_KMS = 60.0
 """FWHM of the broadening that the narrow triangle is made for."""

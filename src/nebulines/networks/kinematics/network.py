@@ -12,8 +12,8 @@ import equinox as eqx
 import jax
 from jax import Array
 
-from nebulines.networks.line_stack import feature_count
-from nebulines.networks.mixture import Mixture, mixture_from, outputs_per_component
+from nebulines.networks.kinematics.line_stack import feature_count
+from nebulines.networks.kinematics.mixture import Mixture, mixture_from, outputs_per_component
 
 
 class Kinematics(eqx.Module):

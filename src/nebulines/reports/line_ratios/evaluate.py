@@ -11,8 +11,8 @@ from nebulines.errors import UsageError
 from nebulines.evaluation.line_ratio_methods import Ours
 from nebulines.evaluation.line_ratios import calibration_rows, draw_ratio_set, table_row
 from nebulines.evaluation.tables import markdown
-from nebulines.networks.line_ratio_ann import RATIOS
-from nebulines.networks.line_ratios import PRIORS
+from nebulines.networks.line_ratios.ann import RATIOS
+from nebulines.networks.line_ratios.network import PRIORS
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 
 LEGEND = """Objects in SN1, SN2 and SN3 (R 800-1000, 800-1000, 4800-5000) from a stream of seeds
@@ -40,7 +40,7 @@ def evaluate_line_ratios(
         seed: of the held-out stream.
         weights: file of the network's weights, or None for those shipped.
         command: that was given, for the page.
-        kinds: of nebulae, of `nebulines.networks.line_ratios.PRIORS`; the network is told.
+        kinds: of nebulae, of `nebulines.networks.line_ratios.network.PRIORS`; the network is told.
 
     Returns:
         The files: line_ratios.md and line_ratios.json.

@@ -20,7 +20,7 @@ from nebulines.plots.comparison import absolute_residual_figure, scatter_figure
 from nebulines.plots.evaluation import write_figures
 from nebulines.plots.style import save_figure
 from nebulines.reports.evaluate import LEGEND
-from nebulines.reports.kinematics_plan import Plan
+from nebulines.reports.kinematics.plan import Plan
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag, Spectra

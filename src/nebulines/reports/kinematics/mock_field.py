@@ -18,7 +18,7 @@ from nebulines.instruments import get_instrument
 from nebulines.io.atomic import atomic_path
 from nebulines.plots.comparison import residual_maps_figure
 from nebulines.plots.style import save_figure
-from nebulines.reports.kinematics_plan import Plan
+from nebulines.reports.kinematics.plan import Plan
 from nebulines.reports.page import pictures, prepare_folder
 from nebulines.reports.section import Section
 from nebulines.spectra import Cube, Spectra

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from nebulines.networks.mixture import Mixture
-from nebulines.networks.posterior import Box, moments
+from nebulines.networks.kinematics.mixture import Mixture
+from nebulines.networks.kinematics.posterior import Box, moments
 
 _GRID = 256
 

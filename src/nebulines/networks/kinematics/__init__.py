@@ -1,0 +1,1 @@
+"""The network ``kinematics``: velocity and broadening of any set of lines, as a posterior."""

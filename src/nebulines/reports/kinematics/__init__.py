@@ -1,0 +1,1 @@
+"""``nebulines reproduce kinematics``: Rhea et al. 2020, ours beside theirs."""
