@@ -115,15 +115,12 @@ def _fit_spectra(
     n = len(bands[0])
     sink, models, journal = MemorySink((n,)), _Models(n), Journal()
     run_blocks(
-        work.jobs,
+        work,
         plan.config,
-        read=work.read,
-        place=work.place,
         sinks=[sink, models] if keep_model else [sink],
         journal=journal,
         with_model=keep_model,
         progress=progress,
-        total=n,
         fit_block=joint_fit_block(plan, method),
     )
     kept = None if models.arrays is None else tuple(models.arrays)
@@ -142,15 +139,12 @@ def _fit_cubes(
     work, grid = cube_plan(cubes, config, **selected)
     sink, journal = MemorySink(grid.shape), Journal()
     run_blocks(
-        work.jobs,
+        work,
         plan.config,
-        read=work.read,
-        place=work.place,
         sinks=[sink],
         journal=journal,
         with_model=False,
         progress=progress,
-        total=work.n_spectra,
         fit_block=joint_fit_block(plan, method),
     )
     meta = _meta(cubes, plan, journal)

@@ -97,7 +97,6 @@ def fit_cubes(
         resume=resume,
         with_model=model,
         progress=progress,
-        total=work.n_spectra,
         fit_block=joint_fit_block(plan, method),
         scheduler=scheduler,
     )
@@ -163,7 +162,6 @@ def fit_band_spectra(
         path,
         JointSpectraPlan.of(bands, size, with_redshift=config.redshift is None),
         plan.config,
-        n=len(bands[0]),
         unit=bands[0].unit,
         meta=joint_provenance(bands, plan),
         choices=[size, method],

@@ -53,6 +53,11 @@ class JointSpectraPlan:
         """(number, rows) of the chunks."""
         return self.plans[0].jobs
 
+    @property
+    def n_spectra(self) -> int:
+        """Number of objects to fit."""
+        return self.plans[0].n_spectra
+
     def read(self, rows: slice) -> BandSpectra:
         """The spectra of a chunk, in memory."""
         return BandSpectra(tuple(plan.read(rows) for plan in self.plans))

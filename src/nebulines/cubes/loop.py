@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +23,24 @@ BLOCK_BYTES = 256_000_000
 """Memory that one block of spectra may take, with its noise and its model."""
 
 _BYTES_PER_CHANNEL = 16
+
+
+class Plan(Protocol):
+    """Spectra cut into blocks: one of the plans of `spaxels` or `joint_spectra`."""
+
+    @property
+    def jobs(self) -> list[tuple[int, Any]]:
+        """(number, block) of all blocks."""
+
+    @property
+    def n_spectra(self) -> int:
+        """Number of spectra to fit."""
+
+    def read(self, block: Any) -> Any:
+        """The spectra of a block; called in a thread while the block before is fitted."""
+
+    def place(self, block: Any, spectra: Any, fitted: Any) -> Piece:
+        """Values of a fitted block."""
 
 
 def default_block(n_channels: int, n: int | None = None) -> int:
@@ -42,32 +60,26 @@ def default_block(n_channels: int, n: int | None = None) -> int:
 
 
 def run_blocks(
-    jobs: Sequence[tuple[int, Any]],
+    plan: Plan,
     config: FitConfig,
     *,
-    read: Callable[[Any], Any],
-    place: Callable[[Any, Any, Any], Piece],
     sinks: Sequence[Sink],
     journal: Journal,
     with_model: bool = True,
     progress: bool | None = None,
-    total: int = 0,
     method: str = "fit",
     fit_block: Callable[..., Any] | None = None,
     scheduler: str | None = None,
 ) -> int:
-    """Fit every job and write its values.
+    """Fit every block that is not done and write its values.
 
     Args:
-        jobs: (number, job); a job is whatever ``read`` takes.
+        plan: the blocks.
         config: resolved configuration.
-        read: spectra of a job; called in a thread while the previous job is fitted.
-        place: (job, spectra, fitted block) -> piece.
         sinks: what takes the pieces.
-        journal: takes the notes and the numbers of finished jobs.
+        journal: knows the numbers of finished blocks, takes theirs and the notes of the others.
         with_model: whether a sink wants the best-fit model.
         progress: bar on stderr; None = when that is a terminal.
-        total: number of spectra, for the bar.
         method: one of `engine.METHODS`.
         fit_block: what fits a block in place of the method's engine.
         scheduler: address of a Dask scheduler whose workers fit the blocks; None = here.
@@ -76,15 +88,16 @@ def run_blocks(
         Number of spectra fitted.
     """
     fit = partial(_fit, method, fit_block, config, with_model)
+    jobs = [job for job in plan.jobs if job[0] not in journal.done]
     blocks = (
-        fit_on_cluster(scheduler, jobs, read, fit)
+        fit_on_cluster(scheduler, jobs, plan.read, fit)
         if scheduler
-        else ((*block, fit(block[2])) for block in _prefetched(jobs, read))
+        else ((*block, fit(block[2])) for block in _prefetched(jobs, plan.read))
     )
     n_fitted = 0
-    with _bar(total, progress) as bar:
+    with _bar(plan.n_spectra, progress) as bar:
         for number, job, spectra, fitted in blocks:
-            piece = place(job, spectra, fitted)
+            piece = plan.place(job, spectra, fitted)
             for sink in sinks:
                 sink.write(piece)
             journal.add_notes(fitted.notes)
@@ -139,7 +152,7 @@ def in_memory(spectra: Spectra) -> Spectra:
 
 
 def run_to_files(
-    jobs: Sequence[tuple[int, Any]],
+    plan: Plan,
     config: FitConfig,
     *,
     journal: Journal,
@@ -158,8 +171,7 @@ def run_to_files(
             file.canvas = None
     leftovers = [*filter(None, [journal.path]), *(file.partial for file in files)]
     try:
-        left = [job for job in jobs if job[0] not in journal.done]
-        n_fitted = run_blocks(left, config, sinks=files, journal=journal, **options)
+        n_fitted = run_blocks(plan, config, sinks=files, journal=journal, **options)
         for file in files:
             file.finish()
         for file in files:

@@ -191,16 +191,13 @@ def _fit_spectra(
     sink = MemorySink((len(spectra),), keep_model)
     journal = Journal()
     run_blocks(
-        plan.jobs,
+        plan,
         config,
-        read=plan.read,
-        place=plan.place,
         sinks=[sink],
         journal=journal,
         with_model=keep_model,
         progress=progress,
         method=method,
-        total=len(spectra),
     )
     meta = {**provenance(spectra, config), **journal.notes, "DATE": now()}
     return Result(sink.columns, spectra.unit, meta, model=sink.model)
@@ -224,16 +221,13 @@ def _fit_cube(
     sink = MemorySink(grid.shape, keep_model)
     journal = Journal()
     run_blocks(
-        plan.jobs,
+        plan,
         config,
-        read=plan.read,
-        place=plan.place,
         sinks=[sink],
         journal=journal,
         with_model=keep_model,
         progress=progress,
         method=method,
-        total=plan.n_spectra,
     )
     meta = {**provenance(cube, config), **journal.notes, "DATE": now()}
     if grid.width > 1:

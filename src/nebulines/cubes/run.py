@@ -102,7 +102,6 @@ def fit_cube(
         resume=resume,
         with_model=model,
         progress=progress,
-        total=plan.n_spectra,
         method=method,
         scheduler=scheduler,
     )
@@ -166,7 +165,6 @@ def fit_spectra(
         path,
         SpectraPlan(spectra, chunk, config.redshift is None),
         config,
-        n=len(spectra),
         unit=spectra.unit,
         meta=provenance(spectra, config),
         choices=[chunk, method],

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from nebulines.cubes.cube_files import table_file
 from nebulines.cubes.grid import Grid
 from nebulines.cubes.journal import Journal, fingerprint
-from nebulines.cubes.loop import run_blocks, run_to_files
+from nebulines.cubes.loop import Plan, run_blocks, run_to_files
 from nebulines.cubes.outputs import Outputs, summarise, write_config
 from nebulines.cubes.provenance import now
 from nebulines.cubes.result_files import check_table_name
@@ -25,20 +25,6 @@ from nebulines.io.atomic import check_writable
 _TOLD = ("flags", "velocity", "broadening")
 ROWS_AT_ONCE = 50_000
 """Rows of a result file that are mapped together: a mapped row counts as memory in use."""
-
-
-class Plan(Protocol):
-    """Spectra cut into blocks: one of the plans of `spaxels` or `joint_spectra`."""
-
-    @property
-    def jobs(self) -> list[tuple[int, Any]]:
-        """(number, block) of all blocks."""
-
-    def read(self, block: Any) -> Any:
-        """The spectra of a block."""
-
-    def place(self, block: Any, spectra: Any, fitted: Any) -> Any:
-        """Values of a fitted block."""
 
 
 def maps_paths(prefix: Path, kinds: Sequence[str]) -> dict[str, Path]:
@@ -124,9 +110,7 @@ def into_maps(
         **todo: further options of `loop.run_to_files`.
     """
     start = time.monotonic()
-    n_fitted = run_to_files(
-        plan.jobs, config, files=files, read=plan.read, place=plan.place, **todo
-    )
+    n_fitted = run_to_files(plan, config, files=files, **todo)
     seconds = time.monotonic() - start
     told = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()
             if not isinstance(value, np.ndarray)}  # fmt: skip
@@ -141,7 +125,6 @@ def into_table(
     plan: Plan,
     config: FitConfig,
     *,
-    n: int,
     unit: str,
     meta: Mapping[str, Any],
     choices: Sequence[Any],
@@ -149,13 +132,13 @@ def into_table(
     run: Mapping[str, Any] | None,
     **todo: Any,
 ) -> Outputs:
-    """Fit n spectra into one table, and say what was found.
+    """Fit spectra into one table, and say what was found.
 
     Args:
         path: the table, for which `check_table`.
         plan: the chunks.
         config: what to fit and how.
-        n, unit: number of spectra, and unit of their flux.
+        unit: of the flux of the spectra.
         meta: header facts.
         choices: what else a resumed run must have in common.
         resume: whether to go on.
@@ -163,17 +146,17 @@ def into_table(
         **todo: further options of `loop.run_blocks`.
     """
     start = time.monotonic()
-    todo |= {"read": plan.read, "place": plan.place, "total": n, "with_model": False}
+    n, todo["with_model"] = plan.n_spectra, False
     if path.suffix == ".ecsv":
         sink, journal = MemorySink((n,)), Journal()
-        n_fitted = run_blocks(plan.jobs, config, sinks=[sink], journal=journal, **todo)
+        n_fitted = run_blocks(plan, config, sinks=[sink], journal=journal, **todo)
         Result(sink.columns, unit, {**meta, **journal.notes, "DATE": now()}).write(path)
         found: Mapping[str, np.ndarray] = sink.columns
     else:
         journal = journal_beside(path, path.stem, meta, [n, *choices], resume=resume)
         file = table_file(path, journal, shape=(n,), flux_unit=unit, meta=dict(meta))
         todo |= {"journal": journal, "files": [file], "resume": resume}
-        n_fitted = run_to_files(plan.jobs, config, **todo)
+        n_fitted = run_to_files(plan, config, **todo)
         found = found_in_table(path)
     seconds = time.monotonic() - start
     settings = path.with_name(f"{path.stem}_CONFIG.toml")

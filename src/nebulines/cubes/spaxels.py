@@ -141,6 +141,11 @@ class SpectraPlan:
         starts = range(0, n, self.chunk)
         return [(i, slice(s, min(s + self.chunk, n))) for i, s in enumerate(starts)]
 
+    @property
+    def n_spectra(self) -> int:
+        """Number of spectra to fit."""
+        return len(self.spectra)
+
     def read(self, rows: slice) -> Spectra:
         """The spectra of a chunk, in memory."""
         return in_memory(self.spectra[rows])
