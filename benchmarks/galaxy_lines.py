@@ -22,7 +22,8 @@ import numpy as np
 import nebulines as nl
 from benchmarks.arc_lines import arc, arc_page, spread
 from benchmarks.reporting import judged, save, table
-from nebulines.galaxies.population.drawing import Population, draw_population
+from nebulines.galaxies.population.drawing import draw_population
+from nebulines.galaxies.population.population import Population
 from nebulines.galaxies.population.spectra import render
 from nebulines.galaxies.starlight.basis import load_starlight
 from nebulines.instruments.line_spread import LineSpread

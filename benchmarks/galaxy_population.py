@@ -22,12 +22,9 @@ import numpy as np
 
 from benchmarks.population_figures import draw_figures
 from benchmarks.reporting import RESULTS, environment, table
-from nebulines.galaxies.population.drawing import (
-    CLASSES,
-    draw_population,
-    observe,
-    population_blocks,
-)
+from nebulines.galaxies.population.drawing import draw_population, population_blocks
+from nebulines.galaxies.population.observing import observe
+from nebulines.galaxies.population.population import CLASSES
 from nebulines.galaxies.population.surveys import survey_names
 from nebulines.galaxies.widths.baselines import nearest_neighbours
 from nebulines.galaxies.widths.bins import bin_weights, colours

@@ -11,7 +11,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nebulines.galaxies.population.drawing import CLASSES, draw_population, observe, render
+from nebulines.galaxies.population.drawing import draw_population
+from nebulines.galaxies.population.observing import observe
+from nebulines.galaxies.population.population import CLASSES
+from nebulines.galaxies.population.spectra import render
 from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.nebular.diagnostics import demarcation
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, RC

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nebulines.errors import UsageError
-from nebulines.galaxies.population.drawing import CLASSES, LINES, draw_population, population_blocks
-from nebulines.galaxies.population.ionised_gas import Gas, hii_regions
+from nebulines.galaxies.population.drawing import draw_population, population_blocks
+from nebulines.galaxies.population.ionised_gas import LINES, Gas, hii_regions
 from nebulines.galaxies.population.ionising_photons import halpha_luminosity, photon_rate
+from nebulines.galaxies.population.population import CLASSES
 from nebulines.galaxies.population.star_formation import (
     AGE_EDGES,
     AGES,

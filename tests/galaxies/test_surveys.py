@@ -11,9 +11,11 @@ import nebulines as nl
 from nebulines.cli.main import cli
 from nebulines.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
-from nebulines.galaxies.population.drawing import LINES, draw_population, observe, render
+from nebulines.galaxies.population.drawing import draw_population
+from nebulines.galaxies.population.ionised_gas import LINES
 from nebulines.galaxies.population.mocks import GalaxyConfig, simulate_galaxies
-from nebulines.galaxies.population.spectra import channel_edges
+from nebulines.galaxies.population.observing import observe
+from nebulines.galaxies.population.spectra import channel_edges, render
 from nebulines.galaxies.population.surveys import get_survey, noise_shape, survey_names
 from nebulines.lines import load_catalogue
 

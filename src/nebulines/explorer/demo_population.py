@@ -17,7 +17,8 @@ from nebulines.explorer.galaxies import (
 )
 from nebulines.explorer.predictions import predicted_widths
 from nebulines.explorer.rest_frame import BLOCK, grid_colours, resampled
-from nebulines.galaxies.population.drawing import CLASSES, population_blocks
+from nebulines.galaxies.population.drawing import population_blocks
+from nebulines.galaxies.population.population import CLASSES
 from nebulines.galaxies.widths.equivalent_widths import LINES
 from nebulines.galaxies.widths.errors import measure
 from nebulines.spectral_axis import air_to_vacuum

@@ -13,7 +13,7 @@ from nebulines.evaluation.tables import markdown
 from nebulines.galaxies.denoising.scores import white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
-from nebulines.galaxies.population.drawing import CLASSES
+from nebulines.galaxies.population.population import CLASSES
 from nebulines.reports.denoising_bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section

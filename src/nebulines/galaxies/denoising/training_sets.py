@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
-from nebulines.galaxies.population.drawing import CLASSES, Population, draw_population
+from nebulines.galaxies.population.drawing import draw_population
+from nebulines.galaxies.population.population import CLASSES, Population
 from nebulines.lines import load_catalogue
 from nebulines.networks.denoise_grid import N_BINS, bin_edges
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import nebulines
-from nebulines.galaxies.population.drawing import CLASSES, LINES
+from nebulines.galaxies.population.ionised_gas import LINES
 from nebulines.galaxies.population.mocks import GalaxyConfig, galaxy_blocks, survey_of
+from nebulines.galaxies.population.population import CLASSES
 from nebulines.galaxies.population.surveys import Survey
 from nebulines.lines import load_catalogue
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
-from nebulines.galaxies.population.drawing import CLASSES, LINES, Population, draw_population
+from nebulines.galaxies.population.drawing import draw_population
+from nebulines.galaxies.population.ionised_gas import LINES
 from nebulines.galaxies.population.observing import Observed, observe
+from nebulines.galaxies.population.population import CLASSES, Population
 from nebulines.galaxies.population.surveys import Survey, get_survey
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.spectra import Spectra

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nebulines.errors import UsageError
+from nebulines.galaxies.population.population import Population
 from nebulines.galaxies.population.spectra import render
 from nebulines.galaxies.population.surveys import Survey, get_survey
 from nebulines.spectral_axis import Medium
-
-if TYPE_CHECKING:
-    from nebulines.galaxies.population.drawing import Population
 
 _REFERENCE = (5300.0, 5700.0)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nebulines.constants import FWHM_PER_SIGMA, SPEED_OF_LIGHT_KMS
 from nebulines.errors import UsageError
 from nebulines.galaxies.population.ionised_gas import LINES
+from nebulines.galaxies.population.population import Population
 from nebulines.galaxies.starlight.basis import load_starlight
 from nebulines.lines import load_catalogue
 from nebulines.spectral_axis import Medium, air_to_vacuum, vacuum_to_air
-
-if TYPE_CHECKING:
-    from nebulines.galaxies.population.drawing import Population
 
 _REACH = 6.0
 _WIDE = 1.3  # channels of the basis: wider ones are averaged, narrower ones interpolated
