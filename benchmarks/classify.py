@@ -243,7 +243,7 @@ def _decisive(listed: Listed) -> list[str]:
     wanted = int(Region[listed.kind.upper()])
     return [
         " + ".join(lines)
-        for lines in (tuple(set(group) & listed.fluxes.keys()) for group in groups)
+        for lines in (tuple(line for line in group if line in listed.fluxes) for group in groups)
         if lines and int(classify_list(listed, without=lines).region[0]) == wanted
     ]
 
