@@ -13,7 +13,8 @@ from nebulines.models import transmission
 from nebulines.nebular import Region, classify
 from nebulines.nebular.extinction import vacuum_wavelength
 from nebulines.nebular.region_densities import CLASS_NAMES, GRID, densities, features
-from nebulines.nebular.region_likelihood import TOLERANCE_DEX, Ratio
+from nebulines.nebular.region_ratios import TOLERANCE_DEX, Ratio
+from nebulines.nebular.region_weighing import likelihood
 from nebulines.nebular.regions import CLASSES, DEFAULT_SHARES
 from nebulines.synthetic.line_priors import draw_lines
 
@@ -46,7 +47,7 @@ def test_tables_hold_together():
 def test_the_integral_over_the_true_ratio_is_right():
     """A detected ratio against the closed form: a Gaussian in log10 convolved with its error."""
     one = Ratio(*(np.array([x]) for x in (30.0, 0.6, 100.0, 1e-6, 0.0, 0.0)))
-    found = one.likelihood()[0] @ densities().integrals[0]
+    found = likelihood(one.terms())[0] @ densities().integrals[0]
     mean, sigma = densities().means[:, 0], densities().sigma[:, 0]
     width = np.hypot(sigma, 0.02 / np.log(10))
     expected = np.exp(-0.5 * ((np.log10(0.3) - mean) / width) ** 2) / width
@@ -58,11 +59,11 @@ def test_the_integral_over_the_true_ratio_is_right():
 
 def test_a_line_below_the_noise_excludes_what_it_would_show():
     one = Ratio(*(np.array([x]) for x in (-1.0, 1.0, 100.0, 1.0, TOLERANCE_DEX, 0.0)))
-    found = one.likelihood()[0]
+    found = likelihood(one.terms())[0]
     assert found[np.argmin(abs(GRID + 3.0))] == pytest.approx(1.0, abs=0.2)
     assert found[np.argmin(abs(GRID + 1.0))] < 1e-3
     nothing = Ratio(*(np.array([np.nan]) for _ in range(6)))
-    assert np.all(nothing.likelihood() == 1.0)
+    assert np.all(likelihood(nothing.terms()) == 1.0)
 
 
 @pytest.mark.parametrize(("snr", "least"), [(5.0, 0.76), (50.0, 0.87)])

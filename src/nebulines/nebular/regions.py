@@ -27,17 +27,14 @@ from nebulines.nebular.diagnostics import BPT_LINES, Bpt, bpt_class
 from nebulines.nebular.extinction import MILKY_WAY, Dust, balmer_ebv
 from nebulines.nebular.propagation import Fluxes, Measured, propagate
 from nebulines.nebular.ratios import has_line
-from nebulines.nebular.region_densities import GRID, densities, features
-from nebulines.nebular.region_likelihood import DETECTION, Ratio, Rows
+from nebulines.nebular.region_densities import densities, features
+from nebulines.nebular.region_ratios import Ratio, Rows
 
 UNLIKELY = 1e-4
 """Probability of a distance from every class as large as this one, below which it is flagged."""
 SURE = 0.75
 """Probability of the class chosen, three times that of all others together, below which it is
 ambiguous: what Kass & Raftery 1995 (JASA 90, 773) call positive evidence begins at three to one."""
-
-_ROWS = 4096
-_LEAST = np.float32(1e-37)
 
 
 class Region(IntEnum):
@@ -118,49 +115,38 @@ def classify(
         raise UsageError(f"classes need HALPHA6563; these fluxes hold {', '.join(fluxes)}")
     if missing := [name for name in fluxes if name not in errors]:
         raise UsageError(f"no error for {', '.join(missing)}: classes need errors of all fluxes")
-    prior = _prior(shares)
+    given = _shares(shares)
     rows, shape = _flat(fluxes, errors, correlations or {})
     reddening = _reddening(rows, dust, ebv, shape)
     used = [Ratio.of(rows, name, reddening, dust) for name in features()]
     detected = rows.detected("HALPHA6563")
-    parts = [
-        _classify_rows([ratio.rows(part) for ratio in used], prior)
-        for part in (slice(i, i + _ROWS) for i in range(0, max(len(detected), 1), _ROWS))
-    ]
-    probability, unlike, n_ratios = (np.concatenate(column) for column in zip(*parts, strict=True))
+    n_ratios = np.sum([np.isfinite(ratio.top) for ratio in used], axis=0)
     known = detected & (n_ratios > 0)
-    probability = np.where(known[:, None], probability, np.nan)
+    probability, unlike = _weighed([ratio.rows(known) for ratio in used], known, given)
     region = np.where(known, np.argmax(np.nan_to_num(probability), axis=1) + 1, Region.UNKNOWN)
     return Classified(
         probability.reshape(*shape, len(CLASSES)),
         region.astype(np.int32).reshape(shape),
-        (unlike & known).reshape(shape),
+        unlike.reshape(shape),
         (known & ((probability.max(axis=1) < SURE) | _contradicted(rows, region))).reshape(shape),
         np.where(known, n_ratios, 0).astype(np.int32).reshape(shape),
     )
 
 
-def _classify_rows(
-    ratios: list[Ratio], prior: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities (n, 5), far from every class (n,), number of ratios used (n,)."""
-    prepared = densities()
-    logs = np.log(prepared.weights).astype(np.float32)
-    distance = np.zeros((len(ratios[0].top), len(logs)), np.float32)
-    clear = np.zeros(len(distance))
-    for ratio, weights, means, sigma in zip(
-        ratios, prepared.integrals, prepared.means.T, prepared.sigma.T, strict=True
-    ):
-        likelihood = ratio.likelihood()
-        logs = logs + np.log(likelihood @ weights + _LEAST)
-        step, seen = _distance(ratio, likelihood, means, sigma)
-        distance, clear = distance + step, clear + seen
-    used = np.sum([np.isfinite(ratio.top) for ratio in ratios], axis=0)
-    logs = logs.astype(float)
-    logs = np.stack([_log_sum(logs[:, prepared.classes == k]) for k in range(len(CLASSES))], axis=1)
-    logs = logs + prior
-    probability = np.exp(logs - _log_sum(logs)[:, None])
-    return probability, _tail(distance.min(axis=1), clear) < UNLIKELY, used
+def _weighed(
+    ratios: list[Ratio], known: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (n, 5) of the ratios of the sources that are ``known`` (n,), and which of these
+    are far from every class (n,)."""
+    from nebulines.nebular.region_weighing import weigh
+
+    probability, unlike = np.full((len(known), len(CLASSES)), np.nan), np.zeros(len(known), bool)
+    if known.any():
+        terms = np.stack([ratio.terms() for ratio in ratios], axis=1)
+        seen = np.stack([ratio.seen() for ratio in ratios], axis=1)
+        probability[known], distance = weigh(terms, seen, densities(), shares)
+        unlike[known] = _tail(distance, seen.sum(axis=1)) < UNLIKELY
+    return probability, unlike
 
 
 def _contradicted(rows: Rows, region: np.ndarray) -> np.ndarray:
@@ -178,31 +164,11 @@ def _contradicted(rows: Rows, region: np.ndarray) -> np.ndarray:
     return formed & np.isin(region, (Region.SHOCK, Region.AGN))
 
 
-def _distance(
-    ratio: Ratio, likelihood: np.ndarray, means: np.ndarray, sigma: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distance (n, C) of detected ratios from each Gaussian in units of its width and
-    the error's, and whether the ratio counts (n,)."""
-    grid = GRID.astype(np.float32)
-    total = likelihood.sum(axis=1)
-    place = likelihood @ grid / total
-    width = np.maximum(likelihood @ grid**2 / total - place**2, 0.0)
-    seen = np.isfinite(ratio.top) & (ratio.top > DETECTION * ratio.top_error)
-    variance = width[:, None] + (sigma**2).astype(np.float32)
-    squared = (place[:, None] - means.astype(np.float32)) ** 2 / variance
-    return np.where(seen[:, None], squared, np.float32(0.0)), seen.astype(float)
-
-
 def _tail(chi2: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """Probability of a larger chi-squared."""
     from scipy.special import gammaincc
 
     return np.where(degrees > 0, gammaincc(np.maximum(degrees, 1.0) / 2.0, chi2 / 2.0), 1.0)
-
-
-def _log_sum(logs: np.ndarray) -> np.ndarray:
-    top = logs.max(axis=1, keepdims=True)
-    return (top + np.log(np.exp(logs - top).sum(axis=1, keepdims=True)))[:, 0]
 
 
 def _flat(
@@ -234,11 +200,10 @@ def _reddening(rows: Rows, dust: Dust, ebv: Any, shape: tuple[int, ...]) -> Meas
     return Measured(np.where(good, found.value, np.nan), np.where(good, found.error, np.nan))
 
 
-def _prior(shares: Mapping[str, float] | None) -> np.ndarray:
+def _shares(shares: Mapping[str, float] | None) -> np.ndarray:
     given = dict(DEFAULT_SHARES if shares is None else shares)
     names = [region.name.lower() for region in CLASSES]
     values = np.array([given.pop(name, 0.0) for name in names], float)
     if given or not np.all(values >= 0) or not values.sum() > 0:
         raise UsageError(f"shares must be numbers from 0 up for {', '.join(names)}; got {shares}")
-    with np.errstate(divide="ignore"):
-        return np.log(values / values.sum())
+    return values / values.sum()

@@ -1,4 +1,4 @@
-"""How likely each true ratio of two lines is, given their measured fluxes."""
+"""Ratios of two lines as classes are told from them: corrected for dust, with all their errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from nebulines.nebular.correlation import correlation, sum_error
 from nebulines.nebular.extinction import Dust, vacuum_wavelength
 from nebulines.nebular.propagation import Measured, propagate
 from nebulines.nebular.ratios import SUMS, has_line, line_flux
-from nebulines.nebular.region_densities import GRID
 
 TOLERANCE_DEX = 0.05
 """How far the learned ratios may be off: published grids are no better."""
@@ -81,25 +80,19 @@ class Ratio(NamedTuple):
         good = np.all(np.isfinite(parts), axis=0) & rows.detected(below) & (top.error > 0)
         return cls(*(np.where(good, part, np.nan) for part in parts))
 
-    def rows(self, part: slice) -> Ratio:
+    def rows(self, some: np.ndarray) -> Ratio:
         """Some of the sources."""
-        return Ratio(*(column[part] for column in self))
+        return Ratio(*(column[some] for column in self))
 
-    def likelihood(self) -> np.ndarray:
-        """(n, grid) float32 of each true ratio, highest value 1; 1 everywhere where not used."""
-        ratio = (10.0**GRID).astype(np.float32)
+    def seen(self) -> np.ndarray:
+        """(n,) bool: the upper line is above `DETECTION` too."""
+        return np.isfinite(self.top) & (self.top > DETECTION * self.top_error)
+
+    def terms(self) -> np.ndarray:
+        """(n, 4) the measured ratio, and a, b, c of its variance a + b r + c r^2 for a true
+        ratio r; NaN where not used."""
         error = np.minimum(self.top_error / self.bottom, _FAR)
         below = self.bottom_error / self.bottom
-        measured, noise, relative, both = (
-            part.astype(np.float32)[:, None]
-            for part in (
-                np.clip(self.top / self.bottom, -_FAR, _FAR),
-                error**2,
-                below**2 + self.tolerance**2,
-                2.0 * self.correlation * error * below,
-            )
-        )
-        variance = noise + ratio * (ratio * relative - both)
-        logs = -0.5 * ((measured - ratio) ** 2 / variance + np.log(variance))
-        logs = np.where(np.isfinite(logs), logs, np.float32(0.0))
-        return np.exp(logs - logs.max(axis=1, keepdims=True))
+        measured = np.clip(self.top / self.bottom, -_FAR, _FAR)
+        linear = -2.0 * self.correlation * error * below
+        return np.stack([measured, error**2, linear, below**2 + self.tolerance**2], axis=1)
