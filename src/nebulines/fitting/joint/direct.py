@@ -26,7 +26,7 @@ from jax import Array
 
 from nebulines.fitting.direct.linearise import Linearised, linearise
 from nebulines.fitting.direct.problem import Piece
-from nebulines.fitting.direct.solve import CONVERGED, ROUNDING, TILE_ROWS, fit_tile
+from nebulines.fitting.direct.solve import CONVERGED, ROUNDING, TILE_ROWS, describe_tile
 from nebulines.fitting.direct.tile import FitOptions, Tile, broadening_of
 from nebulines.fitting.direct.windows import WindowPlan
 from nebulines.fitting.fitted import Fitted
@@ -166,7 +166,7 @@ def describe_band(
     covariance at fixed theta, response, curvature."""
     direct = problem.direct[band]
     frozen = piece.tile._replace(lower=theta, upper=theta)
-    solution = fit_tile(theta, frozen, direct.options, 0, n_tiles)
+    solution = describe_tile(theta, frozen, direct.options, n_tiles)
     inverse = np.asarray(solution.inverse_curvature, float)
     at_end = solution._replace(theta=theta + left, inverse_curvature=np.zeros_like(inverse))
     fitted = direct.collect(at_end, piece)
