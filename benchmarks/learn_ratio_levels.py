@@ -45,8 +45,8 @@ def judged(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
 def _part(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
     import jax.numpy as jnp
 
-    from nebulines.cubes.line_fluxes import halpha_snr, scaled
-    from nebulines.cubes.ratio_columns import decrement_per_ebv
+    from nebulines.cubes.network.line_fluxes import halpha_snr, scaled
+    from nebulines.cubes.network.ratio_columns import decrement_per_ebv
     from nebulines.evaluation.line_ratio_methods import Ours
     from nebulines.networks.line_ratios.answer import cumulative, marginals, read, value_of
     from nebulines.networks.line_ratios.network import PRIORS

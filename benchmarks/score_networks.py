@@ -102,7 +102,7 @@ def _pit(weights: Path, held_out: HeldOut, options: dict[str, Any]) -> dict[str,
     import equinox as eqx
     import jax
 
-    from nebulines.cubes.network_input import NetworkInput
+    from nebulines.cubes.network.input import NetworkInput
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
     from nebulines.fitting.prepared import prepare

@@ -67,7 +67,7 @@ def measured_of(
     instrument: str, drawn: dict[str, Any], told: dict[str, Any], n: int, seed: tuple[int, ...]
 ) -> Any:
     """`nebulines.training.kinematics.Measured` of n spectra of one of `sets`."""
-    from nebulines.cubes.network_input import NetworkInput
+    from nebulines.cubes.network.input import NetworkInput
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
     from nebulines.fitting.prepared import prepare

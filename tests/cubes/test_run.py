@@ -13,7 +13,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from nebulines.cubes import run_files
+from nebulines.cubes.files import run_files
 from nebulines.cubes.run import fit_cube, fit_spectra
 from nebulines.errors import InputError, NebulinesError, UsageError
 from nebulines.fitting.config import FitConfig

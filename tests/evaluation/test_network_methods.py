@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from nebulines.cubes.network_input import NetworkInput
+from nebulines.cubes.network.input import NetworkInput
 from nebulines.errors import UsageError
 from nebulines.evaluation.held_out import draw, sn3
 from nebulines.evaluation.judge import judge

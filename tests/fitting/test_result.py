@@ -166,7 +166,7 @@ def test_wrong_use_is_said(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    from nebulines.cubes.canvas import Canvas
+    from nebulines.cubes.files.canvas import Canvas
 
     def broken(self, *args, **kwargs):
         raise OSError(28, "No space left on device")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nebulines.cubes.line_windows import WindowPlan, cut_windows
+from nebulines.cubes.network.line_windows import WindowPlan, cut_windows
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import resolve
 from nebulines.fitting.prepared import prepare

@@ -70,7 +70,7 @@ def classify(
 def _target(result: Result, output: Path) -> Path:
     """The file that is written: a table as it is named, maps under a prefix."""
     if result.shape is None or output.suffix == ".ecsv":
-        from nebulines.cubes.result_files import check_table_name
+        from nebulines.cubes.files.result_files import check_table_name
 
         check_table_name(output)
         return output

@@ -165,8 +165,8 @@ def _run(
     how: dict[str, Any],
 ) -> Any:
     """Read the inputs and fit them into files; ``how`` changes no number."""
-    from nebulines.cubes.joint_measure import check_kinds
-    from nebulines.cubes.joint_run import fit_band_spectra, fit_cubes
+    from nebulines.cubes.joint.measure import check_kinds
+    from nebulines.cubes.joint.run import fit_band_spectra, fit_cubes
     from nebulines.cubes.run import fit_cube, fit_spectra
     from nebulines.spectra import Cube
 

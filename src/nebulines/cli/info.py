@@ -27,7 +27,7 @@ def info(path: Path, instrument: str | None, redshift: Any) -> None:
 def _would_fit(data: Any, redshift: Any) -> str:
     """One line: the lines and the redshift of a fit with the defaults."""
     from nebulines.cubes import engine
-    from nebulines.cubes.provenance import reference_redshift
+    from nebulines.cubes.files.provenance import reference_redshift
     from nebulines.errors import UsageError
     from nebulines.fitting.config import FitConfig
 

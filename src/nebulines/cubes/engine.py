@@ -44,11 +44,11 @@ def load(method: str = "fit") -> Engine:
     from nebulines.fitting.fit import fit_block, resolve
 
     if method == "network":
-        from nebulines.cubes.estimate import estimate_block
+        from nebulines.cubes.network.estimate import estimate_block
 
         return _above_starlight(Engine(resolve, estimate_block))
     if method == "both":
-        from nebulines.cubes.both import fit_from_network
+        from nebulines.cubes.network.both import fit_from_network
 
         return _above_starlight(Engine(resolve, fit_from_network))
     return _above_starlight(Engine(resolve, fit_block))

@@ -14,8 +14,8 @@ import numpy as np
 
 from nebulines.cubes import engine
 from nebulines.cubes.cluster import fit_on_cluster
-from nebulines.cubes.journal import Journal
-from nebulines.cubes.sinks import FileSink, Piece, Sink, remove
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.sinks import FileSink, Piece, Sink, remove
 from nebulines.fitting.config import FitConfig
 from nebulines.spectra import Spectra
 
@@ -26,7 +26,7 @@ _BYTES_PER_CHANNEL = 16
 
 
 class Plan(Protocol):
-    """Spectra cut into blocks: one of the plans of `spaxels` or `joint_spectra`."""
+    """Spectra cut into blocks: one of the plans of `spaxels` or `joint.spectra`."""
 
     @property
     def jobs(self) -> list[tuple[int, Any]]:

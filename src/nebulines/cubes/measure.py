@@ -11,12 +11,12 @@ import numpy as np
 
 from nebulines.cubes import engine
 from nebulines.cubes.binning import bin_cube
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.provenance import now, provenance
+from nebulines.cubes.files.sinks import MemorySink
 from nebulines.cubes.grid import Grid
-from nebulines.cubes.journal import Journal
 from nebulines.cubes.loop import default_block, run_blocks
-from nebulines.cubes.provenance import now, provenance
 from nebulines.cubes.selection import spaxels_to_use
-from nebulines.cubes.sinks import MemorySink
 from nebulines.cubes.spaxels import CubePlan, SpectraPlan
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.config import FitConfig
@@ -143,7 +143,7 @@ def _fit_several(bands: list[Spectra | Cube], config: FitConfig, **options: Any)
     """One band without links between its lines is a plain fit."""
     if len(bands) == 1 and config.reddening == "none":
         return fit(bands[0], config, **options)
-    from nebulines.cubes.joint_measure import fit_bands
+    from nebulines.cubes.joint.measure import fit_bands
 
     return fit_bands(bands, config, **options)
 

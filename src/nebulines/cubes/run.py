@@ -10,13 +10,11 @@ import numpy as np
 
 from nebulines.cubes import engine
 from nebulines.cubes.binning import bin_cube
-from nebulines.cubes.cube_files import maps_file, model_file, table_file
-from nebulines.cubes.grid import Grid
-from nebulines.cubes.journal import Journal
-from nebulines.cubes.loop import default_block
-from nebulines.cubes.outputs import Outputs
-from nebulines.cubes.provenance import provenance
-from nebulines.cubes.run_files import (
+from nebulines.cubes.files.cube_files import maps_file, model_file, table_file
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.outputs import Outputs
+from nebulines.cubes.files.provenance import provenance
+from nebulines.cubes.files.run_files import (
     binning_meta,
     check_table,
     into_maps,
@@ -25,8 +23,10 @@ from nebulines.cubes.run_files import (
     maps_paths,
     selection_facts,
 )
+from nebulines.cubes.files.sinks import FileSink
+from nebulines.cubes.grid import Grid
+from nebulines.cubes.loop import default_block
 from nebulines.cubes.selection import spaxels_to_use
-from nebulines.cubes.sinks import FileSink
 from nebulines.cubes.spaxels import CubePlan, SpectraPlan
 from nebulines.errors import InputError
 from nebulines.fitting.config import FitConfig

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nebulines.cubes.files.layout import fill_value
+from nebulines.cubes.files.sinks import Piece
 from nebulines.cubes.grid import Grid
-from nebulines.cubes.layout import fill_value
 from nebulines.cubes.loop import in_memory
-from nebulines.cubes.sinks import Piece
 from nebulines.spectra import Cube, Spectra
 from nebulines.spectra.cube import Block
 

@@ -81,8 +81,8 @@ class Ours:
         return self.judged(self.fluxes(objects), objects)
 
     def fluxes(self, objects: Objects) -> Any:
-        """Fluxes with covariance, `nebulines.cubes.line_fluxes.LineFluxes`."""
-        from nebulines.cubes.line_fluxes import network_fluxes
+        """Fluxes with covariance, `nebulines.cubes.network.line_fluxes.LineFluxes`."""
+        from nebulines.cubes.network.line_fluxes import network_fluxes
         from nebulines.fitting.config import FitConfig
         from nebulines.fitting.joint.problem import resolve_bands
 
@@ -98,8 +98,8 @@ class Ours:
         """The posterior of measured fluxes at the truth."""
         import jax.numpy as jnp
 
-        from nebulines.cubes.line_fluxes import halpha_snr, scaled
-        from nebulines.cubes.ratio_columns import decrement_per_ebv
+        from nebulines.cubes.network.line_fluxes import halpha_snr, scaled
+        from nebulines.cubes.network.ratio_columns import decrement_per_ebv
         from nebulines.networks.line_ratios.answer import cumulative, marginals, read, spread
         from nebulines.networks.line_ratios.levels import reading_levels, stated
         from nebulines.networks.line_ratios.network import PRIORS

@@ -32,7 +32,7 @@ class KinematicsMethod:
 
     def __call__(self, spectra: Spectra) -> Measured:
         """Posterior means, errors and flags of n spectra."""
-        from nebulines.cubes.estimate import estimate_block
+        from nebulines.cubes.network.estimate import estimate_block
 
         config = self._resolved(spectra)
         blocks = [
@@ -54,7 +54,7 @@ class KinematicsMethod:
     def kinematics_only(self, spectra: Spectra) -> np.ndarray:
         """Velocity and broadening (n, 2) [km/s] without fluxes or flags: what the papers' network
         gives."""
-        from nebulines.cubes.estimate import answers
+        from nebulines.cubes.network.estimate import answers
         from nebulines.fitting.prepared import prepare
 
         config = self._resolved(spectra)
@@ -72,7 +72,7 @@ class KinematicsMethod:
     def _draws(self, spectra: Spectra, config: FitConfig, *, seed: tuple[int, int]) -> np.ndarray:
         import jax
 
-        from nebulines.cubes.network_input import NetworkInput
+        from nebulines.cubes.network.input import NetworkInput
         from nebulines.fitting.prepared import prepare
 
         given = NetworkInput(prepare(spectra, config))

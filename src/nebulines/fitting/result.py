@@ -123,13 +123,13 @@ class Result:
         Raises:
             UsageError: another ending, or a folder where nothing can be written.
         """
-        from nebulines.cubes.result_files import write_table
+        from nebulines.cubes.files.result_files import write_table
 
         return write_table(self, Path(path))
 
     def write_maps(self, path: str | Path) -> Path:
         """Write a cube's result as one FITS image per map, each with the celestial WCS."""
-        from nebulines.cubes.result_files import write_maps
+        from nebulines.cubes.files.result_files import write_maps
 
         return write_maps(self, Path(path))
 
@@ -152,6 +152,6 @@ class Result:
         Raises:
             InputError: the file is something else.
         """
-        from nebulines.cubes.result_files import read_result
+        from nebulines.cubes.files.result_files import read_result
 
         return read_result(Path(path))

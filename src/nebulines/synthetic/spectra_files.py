@@ -83,7 +83,7 @@ def row_file(output: Path, n: int) -> Iterator[Callable[[Table, Spectra], None]]
     """A row-stacked file of n spectra, filled block by block."""
     if output.suffix != ".fits":
         raise UsageError(f"spectra are written as FITS: {output.name} must end in .fits")
-    from nebulines.cubes.row_stack import RowStack
+    from nebulines.cubes.files.row_stack import RowStack
 
     with atomic_path(output) as partial:
         rows = RowStack(partial, n)

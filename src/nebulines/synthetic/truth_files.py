@@ -81,8 +81,8 @@ class TruthTable:
 
     def add(self, truth: Table) -> None:
         """Write the rows of the next block."""
-        from nebulines.cubes.canvas import Canvas
-        from nebulines.cubes.layout import table_layout
+        from nebulines.cubes.files.canvas import Canvas
+        from nebulines.cubes.files.layout import table_layout
 
         if self._canvas is None:
             meta = self.meta
@@ -121,8 +121,8 @@ class TruthMaps:
 
     def add(self, rows: slice, columns: slice, truth: Columns) -> None:
         """Write a rectangle: name -> values, row by row."""
-        from nebulines.cubes.canvas import Canvas
-        from nebulines.cubes.layout import maps_layout
+        from nebulines.cubes.files.canvas import Canvas
+        from nebulines.cubes.files.layout import maps_layout
         from nebulines.fitting.column_names import map_columns
 
         if self._canvas is None:

@@ -37,7 +37,7 @@ class PaintedFits:
     """
 
     def __init__(self, path: Path, n: int, facts: list[Fact]) -> None:
-        from nebulines.cubes.row_stack import RowStack
+        from nebulines.cubes.files.row_stack import RowStack
 
         self._rows, self._facts = RowStack(path, n), facts
 

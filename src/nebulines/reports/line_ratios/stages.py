@@ -19,9 +19,9 @@ def stages(bands: Any) -> dict[str, Callable[[], Any]]:
     Returns:
         Stage -> call; `WHOLE` is all of them.
     """
-    from nebulines.cubes.line_fluxes import best_answers, line_fluxes_of, measure_at_network
-    from nebulines.cubes.line_ratios import estimate_ratios
-    from nebulines.cubes.ratio_columns import ratio_columns
+    from nebulines.cubes.network.line_fluxes import best_answers, line_fluxes_of, measure_at_network
+    from nebulines.cubes.network.line_ratios import estimate_ratios
+    from nebulines.cubes.network.ratio_columns import ratio_columns
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.joint.columns import common_columns, described
     from nebulines.fitting.joint.point import measure_jointly

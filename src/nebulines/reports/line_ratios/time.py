@@ -77,14 +77,14 @@ def _stages(field: Any) -> tuple[list[str], dict[str, float]]:
 
 
 def _posterior(work: Workshop, fluxes: Any) -> Any:
-    from nebulines.cubes.ratio_columns import ratio_columns
+    from nebulines.cubes.network.ratio_columns import ratio_columns
 
     return ratio_columns(fluxes, prior=work.ours.prior, network=work.ours.pretrained)
 
 
 def _block_of_a_field() -> int:
     """Objects of three cubes that are read, and measured, at once."""
-    from nebulines.cubes.joint_measure import joint_block
+    from nebulines.cubes.joint.measure import joint_block
     from nebulines.networks.line_ratios.ann import CHANNELS
 
     return joint_block(CHANNELS)
@@ -99,7 +99,7 @@ def _field(n: int, seed: int) -> Any:
 
 
 def _network_fluxes(bands: Any) -> Any:
-    from nebulines.cubes.line_fluxes import network_fluxes
+    from nebulines.cubes.network.line_fluxes import network_fluxes
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.joint.problem import resolve_bands
 
@@ -115,7 +115,7 @@ def _joint_block(bands: Any) -> Any:
 
 
 def _table(bands: Any) -> Any:
-    from nebulines.cubes.line_ratios import estimate_ratios
+    from nebulines.cubes.network.line_ratios import estimate_ratios
 
     return estimate_ratios(bands)
 

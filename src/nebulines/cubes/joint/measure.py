@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 
 from nebulines.cubes.binning import bin_cube
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.provenance import now
+from nebulines.cubes.files.sinks import MemorySink, Piece
 from nebulines.cubes.grid import Grid
-from nebulines.cubes.joint_spectra import (
+from nebulines.cubes.joint.registration import register
+from nebulines.cubes.joint.spectra import (
     JointCubePlan,
     JointSpectraPlan,
     check_method,
     joint_fit_block,
     joint_provenance,
 )
-from nebulines.cubes.journal import Journal
 from nebulines.cubes.loop import default_block, run_blocks
-from nebulines.cubes.provenance import now
-from nebulines.cubes.registration import register
 from nebulines.cubes.selection import spaxels_to_use
-from nebulines.cubes.sinks import MemorySink, Piece
 from nebulines.cubes.spaxels import CubePlan
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.cubes.cube_files import table_file
+from nebulines.cubes.files.cube_files import table_file
+from nebulines.cubes.files.journal import Journal, fingerprint
+from nebulines.cubes.files.outputs import Outputs, summarise, write_config
+from nebulines.cubes.files.provenance import now
+from nebulines.cubes.files.result_files import check_table_name
+from nebulines.cubes.files.sinks import FileSink, MemorySink
 from nebulines.cubes.grid import Grid
-from nebulines.cubes.journal import Journal, fingerprint
 from nebulines.cubes.loop import Plan, run_blocks, run_to_files
-from nebulines.cubes.outputs import Outputs, summarise, write_config
-from nebulines.cubes.provenance import now
-from nebulines.cubes.result_files import check_table_name
-from nebulines.cubes.sinks import FileSink, MemorySink
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.result import Result

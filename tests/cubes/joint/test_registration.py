@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from nebulines.cubes.registration import register
+from nebulines.cubes.joint.registration import register
 from nebulines.errors import UsageError
 from nebulines.spectra import Cube, Spectra
 from nebulines.spectral_axis import SpectralAxis

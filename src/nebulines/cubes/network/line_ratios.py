@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.cubes.estimate import network_applies
-from nebulines.cubes.line_fluxes import (
+from nebulines.cubes.files.provenance import provenance
+from nebulines.cubes.network.estimate import network_applies
+from nebulines.cubes.network.line_fluxes import (
     LOST,
     AtNetwork,
     bound_fluxes,
     line_fluxes_of,
     measure_at_network,
 )
-from nebulines.cubes.provenance import provenance
-from nebulines.cubes.ratio_columns import Columns, RatioReader, check_prior, map_slabs
+from nebulines.cubes.network.ratio_columns import Columns, RatioReader, check_prior, map_slabs
 from nebulines.errors import UsageError
 from nebulines.fitting.columns import finished, in_convention
 from nebulines.fitting.config import FitConfig

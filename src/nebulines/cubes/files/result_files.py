@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nebulines.cubes.canvas import Canvas
-from nebulines.cubes.layout import maps_layout, table_layout
-from nebulines.cubes.provenance import flag_bits
+from nebulines.cubes.files.canvas import Canvas
+from nebulines.cubes.files.layout import maps_layout, table_layout
+from nebulines.cubes.files.provenance import flag_bits
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.result import Result
 from nebulines.io.atomic import atomic_path

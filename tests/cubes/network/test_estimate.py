@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nebulines.cubes.both import fit_from_network
-from nebulines.cubes.estimate import estimate_block
 from nebulines.cubes.measure import estimate, fit
+from nebulines.cubes.network.both import fit_from_network
+from nebulines.cubes.network.estimate import estimate_block
 from nebulines.errors import UsageError
 from nebulines.evaluation.held_out import Source, draw, sn3
 from nebulines.fitting.config import FitConfig

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from nebulines.constants import SPEED_OF_LIGHT_KMS
-from nebulines.cubes.line_windows import WindowPlan, cut_windows
+from nebulines.cubes.network.line_windows import WindowPlan, cut_windows
 from nebulines.fitting.prepared import Prepared
 from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.networks.kinematics.answer import Ranges, profile

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.cubes.provenance import provenance
-from nebulines.cubes.sinks import Piece
+from nebulines.cubes.files.provenance import provenance
+from nebulines.cubes.files.sinks import Piece
 from nebulines.cubes.spaxels import CubePlan, SpectraPlan
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
@@ -132,7 +132,7 @@ def _joined(pieces: list[Piece]) -> Piece:
 def joint_fit_block(plan: JointPlan, method: str = "fit") -> Any:
     """The function that measures a block of `BandSpectra`, as `loop.run_blocks` calls it: least
     squares, or for ``network`` the networks alone."""
-    from nebulines.cubes.line_ratios import estimate_joint_block
+    from nebulines.cubes.network.line_ratios import estimate_joint_block
 
     measure = estimate_joint_block if method == "network" else fit_joint_block
 

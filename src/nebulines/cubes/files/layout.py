@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nebulines.cubes.canvas import Extension
-from nebulines.cubes.provenance import add_cards, flag_bits
+from nebulines.cubes.files.canvas import Extension
+from nebulines.cubes.files.provenance import add_cards, flag_bits
 from nebulines.fitting.column_names import describe, map_columns
 from nebulines.spectra import Flag
 from nebulines.spectral_axis import SpectralAxis

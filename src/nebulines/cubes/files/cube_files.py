@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nebulines.cubes.canvas import Extension
-from nebulines.cubes.journal import Journal
-from nebulines.cubes.layout import maps_layout, model_layout, table_layout
-from nebulines.cubes.sinks import FileSink, Piece
+from nebulines.cubes.files.canvas import Extension
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.layout import maps_layout, model_layout, table_layout
+from nebulines.cubes.files.sinks import FileSink, Piece
 from nebulines.fitting.column_names import map_columns
 from nebulines.fitting.result import positions
 

@@ -8,19 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.cubes.cube_files import maps_file, model_file, table_file
-from nebulines.cubes.joint_measure import check_kinds, cube_plan, joint_block
-from nebulines.cubes.joint_spectra import (
-    JointCubePlan,
-    JointSpectraPlan,
-    check_method,
-    joint_fit_block,
-    joint_provenance,
-)
-from nebulines.cubes.journal import Journal
-from nebulines.cubes.outputs import Outputs
-from nebulines.cubes.registration import register
-from nebulines.cubes.run_files import (
+from nebulines.cubes.files.cube_files import maps_file, model_file, table_file
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.outputs import Outputs
+from nebulines.cubes.files.run_files import (
     binning_meta,
     check_table,
     into_maps,
@@ -29,7 +20,16 @@ from nebulines.cubes.run_files import (
     maps_paths,
     selection_facts,
 )
-from nebulines.cubes.sinks import FileSink
+from nebulines.cubes.files.sinks import FileSink
+from nebulines.cubes.joint.measure import check_kinds, cube_plan, joint_block
+from nebulines.cubes.joint.registration import register
+from nebulines.cubes.joint.spectra import (
+    JointCubePlan,
+    JointSpectraPlan,
+    check_method,
+    joint_fit_block,
+    joint_provenance,
+)
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.joint.problem import check_rows, resolve_bands
 from nebulines.spectra import Cube, Spectra

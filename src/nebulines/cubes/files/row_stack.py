@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nebulines.cubes.canvas import Canvas, Extension
+from nebulines.cubes.files.canvas import Canvas, Extension
 
 
 class RowStack:

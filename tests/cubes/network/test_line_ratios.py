@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nebulines.cubes.line_fluxes import LineFluxes, bound_fluxes, line_fluxes_of
-from nebulines.cubes.line_ratios import estimate_ratios
-from nebulines.cubes.ratio_columns import out_of_range, ratio_columns, reported_ratios
+from nebulines.cubes.network.line_fluxes import LineFluxes, bound_fluxes, line_fluxes_of
+from nebulines.cubes.network.line_ratios import estimate_ratios
+from nebulines.cubes.network.ratio_columns import out_of_range, ratio_columns, reported_ratios
 from nebulines.errors import UsageError
 from nebulines.fitting.fluxes import Fluxes
 from nebulines.fitting.joint.links import Link, impose
@@ -132,7 +132,7 @@ def test_slabs_of_objects_give_the_same_as_all_at_once(monkeypatch):
     flux = np.random.default_rng(4).uniform(0.1, 1.0, (20, 8))
     seen = LineFluxes(flux, 0.01 * np.eye(8) * np.ones((20, 1, 1)), np.ones((20, 8), bool), ALL)
     whole, flags = ratio_columns(seen)
-    monkeypatch.setattr("nebulines.cubes.ratio_columns.SLAB_ROWS", 7)
+    monkeypatch.setattr("nebulines.cubes.network.ratio_columns.SLAB_ROWS", 7)
     parts, again = ratio_columns(seen)
     np.testing.assert_array_equal(flags, again)
     for name, column in whole.items():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nebulines.constants import SINC_FWHM_PER_WIDTH, SPEED_OF_LIGHT_KMS
-from nebulines.cubes.network_input import NetworkInput
+from nebulines.cubes.network.input import NetworkInput
 from nebulines.errors import InputError, UsageError
 from nebulines.fitting.columns import build_columns, has_rival
 from nebulines.fitting.config import FitConfig

@@ -10,8 +10,8 @@ import pytest
 from astropy.io import fits
 
 import nebulines as nl
-from nebulines.cubes import joint_spectra
-from nebulines.cubes.joint_run import fit_band_spectra, fit_cubes
+from nebulines.cubes.joint import spectra as joint_spectra
+from nebulines.cubes.joint.run import fit_band_spectra, fit_cubes
 from nebulines.errors import UsageError
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.joint.block import JointBlock

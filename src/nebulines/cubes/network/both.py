@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nebulines.cubes.estimate import LEAST_CHANNELS, answers, as_start, network_applies
+from nebulines.cubes.network.estimate import LEAST_CHANNELS, answers, as_start, network_applies
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block, search_start
 from nebulines.fitting.prepared import Prepared

@@ -8,7 +8,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nebulines.cubes.canvas import Canvas, Extension, encode_checksum
+from nebulines.cubes.files.canvas import Canvas, Extension, encode_checksum
 
 
 def image(name, shape, fill=None) -> Extension:

@@ -152,7 +152,7 @@ def _with_meta(header: str, meta: Mapping[str, Any]) -> str:
     """The header with more facts in its spare cards (those that fit)."""
     from astropy.io import fits
 
-    from nebulines.cubes.provenance import add_cards
+    from nebulines.cubes.files.provenance import add_cards
 
     known = fits.Header.fromstring(header)
     cards = fits.Header()

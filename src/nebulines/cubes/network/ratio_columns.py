@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nebulines.cubes.line_fluxes import LineFluxes, halpha_snr, scaled
+from nebulines.cubes.network.line_fluxes import LineFluxes, halpha_snr, scaled
 from nebulines.errors import UsageError
 from nebulines.fitting.tiles import as_slice, map_tiles, tile_indices
 from nebulines.models.dust import transmission

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from nebulines.cubes.canvas import Canvas, Extension
-from nebulines.cubes.journal import Journal
-from nebulines.cubes.layout import fill_value
-from nebulines.cubes.provenance import now
+from nebulines.cubes.files.canvas import Canvas, Extension
+from nebulines.cubes.files.journal import Journal
+from nebulines.cubes.files.layout import fill_value
+from nebulines.cubes.files.provenance import now
 from nebulines.errors import NebulinesError
 from nebulines.spectral_axis import SpectralAxis
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from nebulines.cubes.estimate import answers
+from nebulines.cubes.network.estimate import answers
 from nebulines.fitting.fluxes import Fluxes
 from nebulines.fitting.joint.block import without_unusable
 from nebulines.fitting.joint.fluxes import Measured, joint_fluxes

@@ -1,0 +1,1 @@
+"""What a run leaves: maps, models, tables, and the journal of an unfinished one."""

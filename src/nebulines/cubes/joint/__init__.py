@@ -1,0 +1,1 @@
+"""Several bands of one field or of the same objects, measured together."""

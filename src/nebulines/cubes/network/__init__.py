@@ -1,0 +1,1 @@
+"""What the networks measure: kinematics, alone or as the start of a fit; fluxes; ratios."""
