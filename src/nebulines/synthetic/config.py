@@ -17,6 +17,8 @@ from nebulines.quantities import bare_range
 from nebulines.spectral_axis import VelocityConvention
 from nebulines.synthetic.priors import Range, check_range
 
+GALAXIES = "galaxies-"
+"""How names of mock galaxies begin; the name of a survey follows."""
 ContinuumShape = Literal["flat", "polynomial", "stellar"]
 Components = Literal[1, 2, "mixed"]
 

@@ -13,15 +13,12 @@ from nebulines.instruments import Instrument, get_instrument
 from nebulines.lines import LineCatalogue, load_catalogue
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
-from nebulines.synthetic.config import SimulationConfig
+from nebulines.synthetic.config import GALAXIES, SimulationConfig
 from nebulines.synthetic.observation import View, observe
 from nebulines.synthetic.sources import draw_sources, truth_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
-
-GALAXIES = "galaxies-"
-"""How names of mock galaxies begin; the name of a survey follows."""
 
 
 @overload

@@ -18,8 +18,8 @@ from nebulines.galaxies.population.surveys import Survey, get_survey
 from nebulines.instruments.line_spread import LineSpread
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import SpectralAxis
+from nebulines.synthetic.config import GALAXIES
 from nebulines.synthetic.priors import Range, check_range
-from nebulines.synthetic.spectra import GALAXIES
 
 if TYPE_CHECKING:
     from astropy.table import Table
