@@ -73,7 +73,7 @@ def simulate(
     their files end in that of the band, OUTPUT_SN1.fits, OUTPUT_SN2.fits ...
     """
     from nebulines.runtime import configure
-    from nebulines.synthetic.spectra import GALAXIES
+    from nebulines.synthetic.config import GALAXIES
 
     configure()
     if instruments[0].startswith(GALAXIES):
