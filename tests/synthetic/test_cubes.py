@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,8 @@ def test_scene_has_what_it_should(sitelle):
     gap = (truth["velocity_2"] - truth["velocity"])[two]
     assert np.all(gap > 2 * 15 - 1)
     assert set(np.unique(truth["region"])) == {1, 2, 3}
+    named = json.loads(truth.meta["REGIONS"])
+    assert named == {"UNKNOWN": 0, "DIFFUSE_GAS": 1, "HII_REGION": 2, "SHELL": 3}
     assert truth["continuum"].max() > 1e-18  # foreground stars
     nitrogen = truth["NII6583_flux"] / truth["HALPHA6563_flux"]
     assert np.median(nitrogen[two]) > 2 * np.median(nitrogen[truth["region"] == 2])

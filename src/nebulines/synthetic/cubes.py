@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from nebulines.spectra.cube import Block
 from nebulines.synthetic.config import SimulationConfig
 from nebulines.synthetic.mock_cube import MockCube, bands, observe_block
 from nebulines.synthetic.scene import Galaxy
-from nebulines.synthetic.spaxels import Scene
+from nebulines.synthetic.spaxels import Place, Scene
 from nebulines.synthetic.spectra import simulated_lines
 from nebulines.synthetic.truth_files import TruthMaps, truth_meta, truth_path
 
@@ -86,6 +87,7 @@ def write_cube(
     mock = MockCube(row, config, scene, simulated_lines(row, config), seed, _NOISE[kind])
     wcs = _wcs(scene.shape, _PIXEL_ARCSEC[kind])
     meta = truth_meta(config, instrument=row.name, names=names, seed=seed, unit=unit)
+    meta["REGIONS"] = json.dumps({place.name: int(place) for place in Place})
     with atomic_path(truth_path(output)) as partial:
         truth = TruthMaps(partial, scene.shape, meta, wcs)
         blocks = _blocks(mock, truth, advance)

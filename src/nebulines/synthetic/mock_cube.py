@@ -18,7 +18,7 @@ from nebulines.synthetic.config import SimulationConfig
 from nebulines.synthetic.continua import CONTINUA
 from nebulines.synthetic.observation import View, continuum_of, lines_of, with_noise
 from nebulines.synthetic.rendering import BLOCK, Kinematics
-from nebulines.synthetic.spaxels import Scene, Spaxels
+from nebulines.synthetic.spaxels import Place, Scene, Spaxels
 
 _REFERENCE_BAND = "sitelle-sn3"
 _ANGLE_DEG, _HALF_FIELD_DEG = 15.45, 3.0  # SITELLE: axis to the middle, and to the edge of it
@@ -184,6 +184,6 @@ def _truth(
     if seen.snr is not None:
         columns["snr"] = seen.snr
     columns = {name: np.where(seen.valid, values, np.nan) for name, values in columns.items()}
-    columns["region"] = np.where(seen.valid, seen.region, 0)
+    columns["region"] = np.where(seen.valid, seen.region, Place.UNKNOWN)
     columns["flags"] = np.where(seen.valid, 0, int(Flag.NO_DATA))
     return columns

@@ -19,7 +19,7 @@ from nebulines.spectra.cube import Block
 from nebulines.synthetic.config import SimulationConfig
 from nebulines.synthetic.line_priors import draw_lines, prior_broadening
 from nebulines.synthetic.rendering import Kinematics
-from nebulines.synthetic.spaxels import Spaxels, Spots
+from nebulines.synthetic.spaxels import Place, Spaxels, Spots
 
 _SPAXELS_PER_REGION = 150
 _MAX_REGIONS = 4000
@@ -104,7 +104,8 @@ class Galaxy:
         fluxes = lines * left
         first = Kinematics(velocity + drift, broadening, fluxes)
         first, second, region = self._expand(block, y, x, first)
-        region = np.where(region == 3, 3, np.where(share > 0.5, 2, 1))
+        disc = np.where(share > 0.5, Place.HII_REGION, Place.DIFFUSE_GAS)
+        region = np.where(region == Place.SHELL, region, disc)
         first, second = self._relative(first, second)
         level = self._level(block, y, x, radius)
         return Spaxels(first, second, self._snr(bright), level, ebv, region, np.ones(len(y), bool))
@@ -200,7 +201,7 @@ class Galaxy:
             lines = first.fluxes[here, self._line, None] * self._shell_lines[k]
             fluxes[here], second[here] = _SHELL_NEAR_SIDE * lines, (1 - _SHELL_NEAR_SIDE) * lines
             velocity[here] = first.velocity[here] - speed[here]
-            far[here], region[here] = first.velocity[here] + speed[here], 3
+            far[here], region[here] = first.velocity[here] + speed[here], Place.SHELL
         width = np.where(np.isfinite(far), first.broadening, np.nan)
         return (
             Kinematics(velocity, first.broadening, fluxes),

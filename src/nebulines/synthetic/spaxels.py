@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from nebulines.spectra.cube import Block
 from nebulines.synthetic.rendering import Kinematics
+
+
+class Place(IntEnum):
+    """What a spaxel shows most of."""
+
+    UNKNOWN = 0
+    DIFFUSE_GAS = 1
+    HII_REGION = 2
+    SHELL = 3
 
 
 class Spaxels(NamedTuple):
@@ -21,7 +31,7 @@ class Spaxels(NamedTuple):
         level: (k,) continuum at the reference line, in units of the peak (of the noise where
             ``snr`` is None).
         ebv: (k,) colour excess, which the fluxes contain already.
-        region: (k,) 0 nothing, 1 diffuse gas, 2 H II region, 3 shell.
+        region: (k,) of `Place`.
         valid: (k,) False where there is nothing but noise.
     """
 

@@ -11,7 +11,7 @@ from nebulines.errors import InputError
 from nebulines.lines import load_catalogue
 from nebulines.spectra.cube import Block
 from nebulines.synthetic.rendering import Kinematics
-from nebulines.synthetic.spaxels import Spaxels
+from nebulines.synthetic.spaxels import Place, Spaxels
 
 _LIMIT_KMS = {"velocity": 1000.0, "broadening": 300.0}
 _PLAIN = ("velocity", "broadening", "continuum")
@@ -66,7 +66,8 @@ class MapScene:
         fluxes = [np.where(valid, np.maximum(np.nan_to_num(f), 0.0), 0.0) for f in fluxes]
         lines = Kinematics(velocity, broadening, np.stack(fluxes, axis=1))
         nothing = np.zeros(len(valid))
-        return Spaxels(lines, None, None, level, nothing, valid.astype(int), valid)
+        place = np.full(len(valid), Place.UNKNOWN)
+        return Spaxels(lines, None, None, level, nothing, place, valid)
 
     def _image(self, name: str) -> np.ndarray:
         return self._maps[name] if name in self._maps else np.zeros(self.shape)
