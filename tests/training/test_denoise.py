@@ -13,8 +13,8 @@ from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.scores import covered
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.networks.denoise import NOISE_KNOTS
+from nebulines.networks.denoise_any_noise import MOST_FREE
 from nebulines.networks.denoise_autoencoder import Autoencoder
-from nebulines.networks.denoise_basis import MOST_FREE
 from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
 from nebulines.networks.denoise_posterior import draw_lines
 from nebulines.training import TrainConfig, train

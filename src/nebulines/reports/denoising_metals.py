@@ -18,7 +18,8 @@ from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LIBRARY, LINES, TEST, CleanSet, clean_set
 from nebulines.galaxies.population.surveys import get_survey
 from nebulines.networks.denoise import POPULATION
-from nebulines.networks.denoise_basis import Basis, Statistics, project, statistics
+from nebulines.networks.denoise_any_noise import project, statistics
+from nebulines.networks.denoise_basis import Basis, Statistics
 from nebulines.reports.denoising_bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section

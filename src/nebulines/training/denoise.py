@@ -17,7 +17,8 @@ import numpy as np
 from jax import Array
 
 from nebulines.networks.denoise import NOISE_KNOTS, Denoise
-from nebulines.networks.denoise_basis import Basis, Statistics, statistics, white_statistics
+from nebulines.networks.denoise_any_noise import statistics
+from nebulines.networks.denoise_basis import Basis, Statistics, white_statistics
 from nebulines.networks.denoise_grid import N_BINS
 from nebulines.networks.denoise_posterior import log_prob, warp
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,22 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nebulines.fitting.tiles import map_tiles, tile_size
 from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge
 from nebulines.galaxies.denoising.other_redshifts import Moved, moved_galaxies
 from nebulines.networks.denoise import POPULATION, Denoise
-from nebulines.networks.denoise_basis import (
-    Basis,
-    Statistics,
+from nebulines.networks.denoise_any_noise import (
+    Sums,
     project,
-    statistics,
-    white_statistics,
+    statistics_of_bins,
+    sums_over_bins,
 )
+from nebulines.networks.denoise_basis import Basis, Statistics, white_statistics
 
 BLOCK = 1024
 _LEAST_NOISE = 0.003
 """Relative to the norm of a spectrum: smaller noise is taken to be this."""
-_CHUNK = 32
-"""Spectra that are fitted at once."""
+_CHUNK = 128
+"""Spectra that are fitted at once, if there are more than a few."""
 _FREE = 1e4
 """Factor on the prior variance in the fit behind the gate."""
 _ROUNDING = 1e-5
@@ -54,12 +57,12 @@ class Clean(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """Of a block, in the unit of the data: coefficients (n, K), spectra and errors (n, 825), draws
+    """Of a block, in the unit of the data: spectra and errors (n, 825), coefficients (n, K), draws
     (draw, n, K), and what the gate looks at."""
 
-    mean: Array
     flux: Array
     error: Array
+    mean: Array
     drawn: Array
     seen: Evidence
 
@@ -90,17 +93,41 @@ def denoise_bins(
     """
     if not len(flux):
         raise ValueError("no spectra")
-    gates, key, moved = [], jax.random.key(seed), moved_galaxies(network.basis)
-    n, size = len(flux), network.basis.size
-    shapes = (n, flux.shape[1]), (n, flux.shape[1]), (n, size), (draws, n, size)
+    n, basis = len(flux), network.basis
+    shapes = (n, flux.shape[1]), (n, flux.shape[1]), (n, basis.size), (draws, n, basis.size)
     kept = [np.empty(shape, np.float32) for shape in shapes]
-    for number, start in enumerate(range(0, n, BLOCK)):
+    key = np.asarray(jax.random.key_data(jax.random.key(seed)))
+    # two threads that trace the same function at once take five times as long
+    tracing, traced = threading.Lock(), set[int]()
+    moved = moved_galaxies(basis)
+
+    def work(start: int) -> Evidence:
         rows = slice(start, start + BLOCK)
-        into = [part[..., rows, :] for part in kept]
-        options = draws, jax.random.fold_in(key, number), prior
-        gates.append(_block(network, moved, flux[rows], weight[rows], *options, into=into))
+        part = _columns(weight[rows])
+        options = key, np.uint32(start // BLOCK), np.float32(prior)
+        with tracing if part.shape[1] not in traced else contextlib.nullcontext():
+            tables = moved, None if part.shape[1] == 1 else sums_over_bins(basis)
+            parts = _padded(flux[rows]), _padded(part)
+            found = _answer(network, *tables, *parts, *options, draws=draws)
+        traced.add(part.shape[1])
+        for whole, block in zip(kept, found[:4], strict=True):
+            whole[..., rows, :] = np.asarray(block)[..., : n - start, :]
+        return Evidence(*(np.asarray(part)[: n - start] for part in found.seen))
+
+    every = map_tiles(work, list(range(0, n, BLOCK)))
+    seen = Evidence(*(np.concatenate(part) for part in zip(*every, strict=True)))
+    gate = judge(seen, float(network.most_noise))
     clean, error, mean, drawn = kept
-    return Clean(clean, error, mean, drawn if draws else None, _joined(gates))
+    refused = np.flatnonzero(gate.refused)
+    for start in range(0, len(refused), BLOCK):
+        rows = refused[start : start + BLOCK]
+        mean[rows], error[rows], drawn[:, rows] = fit_in_basis(
+            basis, flux[rows], _columns(weight[rows]), draws=draws, seed=[seed, start]
+        )
+        clean[rows] = mean[rows] @ np.asarray(basis.vectors)
+    for part in kept:
+        part[..., gate.lost, :] = np.nan
+    return Clean(clean, error, mean, drawn if draws else None, gate)
 
 
 def posterior_means(
@@ -125,48 +152,6 @@ def _white_means(network: Denoise, flux: Array, weight: Array, prior: Array) -> 
     return (found.scale[:, None] * network.means(found, prior)) @ vectors
 
 
-def _block(
-    network: Denoise,
-    moved: Moved,
-    flux: Any,
-    weight: Any,
-    draws: int,
-    key: Array,
-    prior: float,
-    *,
-    into: list[np.ndarray],
-) -> Gate:
-    """De-noise a block ``into`` arrays of spectra, errors, coefficients and draws."""
-    n, basis, weight = len(flux), network.basis, _columns(weight)
-    options = key, draws, jnp.asarray(prior)
-    answer = _answer(network, moved, _padded(flux), _padded(weight), *options)
-    for kept, part in zip(
-        into, (answer.flux, answer.error, answer.mean, answer.drawn), strict=True
-    ):
-        kept[...] = np.asarray(part)[..., :n, :]
-    gate = judge(Evidence(*(np.asarray(p)[:n] for p in answer.seen)), float(network.most_noise))
-    clean, error, mean, drawn = into
-    rows = np.flatnonzero(gate.refused)
-    if len(rows):
-        mean[rows], error[rows], drawn[:, rows] = fit_in_basis(
-            basis, flux[rows], weight[rows], draws=draws, seed=key_numbers(key)
-        )
-        clean[rows] = mean[rows] @ np.asarray(basis.vectors)
-    for kept in into:
-        kept[..., gate.lost, :] = np.nan
-    return gate
-
-
-def key_numbers(key: Array) -> list[int]:
-    """The numbers of a key, to seed numpy with.
-
-    Example:
-        >>> key_numbers(jax.random.key(3))
-        [0, 3]
-    """
-    return np.asarray(jax.random.key_data(key)).tolist()
-
-
 def _columns(weight: Any) -> np.ndarray:
     """Weights (n, 1) where those of a spectrum are all the same and above zero."""
     weight = np.asarray(weight, np.float32)
@@ -182,32 +167,42 @@ def _padded(rows: Any, length: int = BLOCK) -> np.ndarray:
     return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, static_argnames=("draws",))
 def _answer(
-    network: Denoise, moved: Moved, flux: Any, weight: Any, key: Array, draws: int, prior: Array
+    network: Denoise,
+    moved: Moved,
+    sums: Sums | None,
+    flux: Any,
+    weight: Any,
+    key: Array,
+    block: Any,
+    prior: Any,
+    draws: int,
 ) -> _Answer:
     """Everything that a block needs, in one program."""
-    basis = network.basis
-    weight, found, projected = _seen(network, flux, weight)
+    basis, key = network.basis, jax.random.fold_in(jax.random.wrap_key_data(key), block)
+    weight, found, projected = _seen(network, sums, flux, weight)
     posterior = network(found, prior)
     scale = found.scale[:, None]
     mean = scale * posterior.mean
     lines = network.line_moments(posterior)
     drawn = scale * network.draws(posterior, key, draws) if draws else jnp.zeros((0, *mean.shape))
     return _Answer(
-        mean,
         mean @ basis.vectors,
         scale * network.errors(posterior, lines[1]),
+        mean,
         drawn,
         evidence(network, flux, weight, mean, scale * lines[0], found, projected, moved),
     )
 
 
-def _seen(network: Denoise, flux: Array, weight: Array) -> tuple[Array, Statistics, Array]:
+def _seen(
+    network: Denoise, sums: Sums | None, flux: Array, weight: Array
+) -> tuple[Array, Statistics, Array]:
     """Weights that are believed, statistics of the spectra, and their weighted products (n, L) with
     the profiles of lines."""
     basis, profiles = network.basis, network.line_profile
-    if weight.shape[1] == 1:
+    if sums is None:
         both = flux @ jnp.concatenate([basis.vectors, profiles]).T
         along, norm = both[:, : basis.size], jnp.sum(jnp.square(basis.mean))
         weight = _believed(weight, along @ basis.mean, norm)
@@ -215,8 +210,7 @@ def _seen(network: Denoise, flux: Array, weight: Array) -> tuple[Array, Statisti
         return weight, found, weight * both[:, basis.size :]
     mean = basis.mean @ basis.vectors
     weight = _believed(weight, (weight * flux) @ mean, weight @ jnp.square(mean))
-    found = statistics(basis, *project(basis, flux, weight))
-    return weight, found, (weight * flux) @ profiles.T
+    return weight, *statistics_of_bins(basis, sums, flux, weight, profiles)
 
 
 def _believed(weight: Array, along: Array, information: Array) -> Array:
@@ -252,11 +246,13 @@ def fit_in_basis(
         best = variance * right
         return best, np.sqrt(variance @ np.square(vectors)), best + np.sqrt(variance) * normal
     unit = np.mean(weight, axis=1, dtype=float)[:, None]
-    information = unit[..., None] * _chunked(partial(_information, basis), weight / unit)
+    information = unit[..., None] * _chunked(functools.partial(_information, basis), weight / unit)
     known = 1.0 / prior + _ROUNDING * unit
     covariance = np.linalg.inv(information + np.eye(basis.size) * known[:, None])
     best = np.einsum("nij,nj->ni", covariance, right)
-    error = _chunked(partial(_deviations, basis), unit[..., None] * covariance) / np.sqrt(unit)
+    error = _chunked(functools.partial(_deviations, basis), unit[..., None] * covariance) / np.sqrt(
+        unit
+    )
     if not draws:
         return best, error, normal
     lower = np.linalg.cholesky(covariance)
@@ -270,22 +266,14 @@ def _information(basis: Basis, weight: Array) -> Array:
 
 @jax.jit
 def _deviations(basis: Basis, covariance: Array) -> Array:
-    along = jnp.tensordot(covariance, basis.vectors, 1)
-    return jnp.sqrt(jnp.maximum(jnp.sum(along * basis.vectors, axis=1), 0.0))
+    pairs = (basis.vectors[:, None] * basis.vectors).reshape(-1, basis.vectors.shape[1])
+    return jnp.sqrt(jnp.maximum(covariance.reshape(len(covariance), -1) @ pairs, 0.0))
 
 
 def _chunked(work: Callable[[np.ndarray], Array], rows: np.ndarray) -> np.ndarray:
     """A compiled function of rows, a fixed number of them at a time, so that it is compiled
-    once."""
-    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    found = [np.asarray(work(_padded(part, _CHUNK)))[: len(part)] for part in parts]
+    once or twice."""
+    size = tile_size(len(rows), _CHUNK)
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    found = [np.asarray(work(_padded(part, size)))[: len(part)] for part in parts]
     return np.concatenate(found)
-
-
-def _joined(gates: list[Gate]) -> Gate:
-    """One gate of those of the blocks."""
-    if len(gates) == 1:
-        return gates[0]
-    flags, refused, lost = (np.concatenate([gate[k] for gate in gates]) for k in range(3))
-    seen = zip(*(gate.evidence for gate in gates), strict=True)
-    return Gate(flags, refused, lost, Evidence(*(np.concatenate(part) for part in seen)))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 _LINE_SHAPE = (0.2, 0.6, 0.2)  # of a line, bin by bin
+_SQUARES = tuple(share**2 for share in _LINE_SHAPE)
 _ROWS, _COLUMNS = 128, 96  # of a tile, and of what its bins are folded to
 
 
@@ -42,22 +43,22 @@ def _folded(flux: Array, fit: Array, weight: Array) -> tuple[Array, Array]:
     """Weighted sums of squares (m,), and the largest squares (m, 96) of line-like residuals in
     sigmas of bins so many columns apart: reduced along rows of all bins, they take six times as
     long."""
-    residual = flux - fit
-    likeness, unit = _likeness(residual, weight)
-    last = likeness.shape[1] - _COLUMNS
-    starts = [min(start, last) for start in range(0, likeness.shape[1], _COLUMNS)]
-    highest = reduce(jnp.maximum, [likeness[:, k : k + _COLUMNS] for k in starts])
-    return jnp.sum(weight * jnp.square(residual), axis=1), unit * highest
+    residual, white = flux - fit, weight.shape[1] == 1
+    wide, count = _COLUMNS + len(_LINE_SHAPE) - 1, flux.shape[1]
+    starts = [min(start, count - wide) for start in range(0, count - wide + _COLUMNS, _COLUMNS)]
+    cuts = [slice(start, start + wide) for start in starts]
+    alike = [_likeness(residual[:, k], None if white else weight[:, k]) for k in cuts]
+    unit = weight / sum(_SQUARES) if white else 1.0
+    return jnp.sum(weight * jnp.square(residual), axis=1), unit * reduce(jnp.maximum, alike)
 
 
-def _likeness(residual: Array, weight: Array) -> tuple[Array, Array | float]:
-    """Squares of the residual fluxes of lines at every bin but the ends, and what makes them those
-    in sigmas."""
-    squares = tuple(value**2 for value in _LINE_SHAPE)
-    if weight.shape[1] == 1:
-        return jnp.square(_smoothed(residual, _LINE_SHAPE)), weight / sum(squares)
+def _likeness(residual: Array, weight: Array | None) -> Array:
+    """Squares of the residual fluxes of lines at every bin but the ends, in sigmas; without
+    weights, not yet in sigmas."""
+    if weight is None:
+        return jnp.square(_smoothed(residual, _LINE_SHAPE))
     signal = jnp.square(_smoothed(weight * residual, _LINE_SHAPE))
-    return signal / jnp.maximum(_smoothed(weight, squares), 1e-30), 1.0
+    return signal / jnp.maximum(_smoothed(weight, _SQUARES), 1e-30)
 
 
 def _smoothed(values: Array, shape: tuple[float, ...]) -> Array:
