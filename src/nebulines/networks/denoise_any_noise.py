@@ -137,9 +137,12 @@ def _sums(*parts: tuple[tuple[int, ...], bytes]) -> Sums:
     single = functools.partial(jnp.asarray, dtype=jnp.float32)
     return Sums(
         jax.tree.map(single, found),
-        *(single(part) for part in (vectors, patterns, every @ patterns.T, every)),
-        lines=jnp.asarray(lines, jnp.int32),
-        farthest=single(_TOLERANCE / lost),
+        single(vectors),
+        single(patterns),
+        single(every @ patterns.T),
+        single(every),
+        jnp.asarray(lines, jnp.int32),
+        single(_TOLERANCE / lost),
     )
 
 
