@@ -100,9 +100,10 @@ def denoise(
     if clean.draws is not None:
         vectors = np.asarray(found.basis.vectors)
         sample = np.stack([shown(rows @ vectors) for rows in clean.draws])
+    clean_flux, error = shown(np.stack([clean.flux, clean.error]))
     return Denoised(
-        shown(clean.flux),
-        shown(clean.error),
+        clean_flux,
+        error,
         flags,
         sample,
         spectra,
