@@ -97,7 +97,6 @@ def to_bins(spectra: Spectra, redshift: np.ndarray) -> Binned:
     n = len(redshift)
     flux, weight = (np.zeros((n, N_BINS), np.float32) for _ in range(2))
     found = Binned(flux, weight, np.zeros(n, bool), np.zeros(n))
-
     reading = threading.Lock()  # files are read by one thread at a time
 
     def work(rows: slice) -> None:
@@ -160,8 +159,8 @@ def _interpolated(values: np.ndarray, wavelength: np.ndarray) -> np.ndarray:
 
 
 def _slabs(spectra: Spectra) -> list[slice]:
-    n, channels = spectra.flux.shape
-    rows = max(1, _SLAB // channels)
+    n, count = spectra.flux.shape
+    rows = max(1, _SLAB // count)
     return [slice(start, start + rows) for start in range(0, n, rows)]
 
 

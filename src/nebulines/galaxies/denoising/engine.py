@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import threading
 from collections.abc import Callable
@@ -105,11 +104,13 @@ def denoise_bins(
         rows = slice(start, start + BLOCK)
         part = _columns(weight[rows])
         options = key, np.uint32(start // BLOCK), np.float32(prior)
-        with tracing if part.shape[1] not in traced else contextlib.nullcontext():
+        with tracing:
             tables = moved, None if part.shape[1] == 1 else sums_over_bins(basis)
             parts = _padded(flux[rows]), _padded(part)
-            found = _answer(network, *tables, *parts, *options, draws=draws)
-        traced.add(part.shape[1])
+            answer = functools.partial(_answer, network, *tables, *parts, *options, draws=draws)
+            found = None if part.shape[1] in traced else answer()
+            traced.add(part.shape[1])
+        found = found or answer()
         for whole, block in zip(kept, found[:4], strict=True):
             whole[..., rows, :] = np.asarray(block)[..., : n - start, :]
         return Evidence(*(np.asarray(part)[: n - start] for part in found.seen))
