@@ -380,3 +380,19 @@ def test_real_spectra_go_through(name):
     lost = np.isnan(result.flux).all(axis=1)
     assert np.all(result.flags[lost] != 0)
     assert not lost.all()
+
+
+def test_spectra_come_to_the_bins_and_back_alike_alone_and_together(monkeypatch):
+    rng, z = np.random.default_rng(3), np.array([0.0, 0.02, 0.1])
+    axis = SpectralAxis(np.geomspace(3600.0, 9000.0, 3000), "wavelength", "vacuum")
+    flux = rng.normal(1.0, 0.3, (3, 3000))
+    spectra = Spectra(flux, axis, 0.09 + 0 * flux, rng.random(flux.shape) < 0.02)
+    together = to_bins(spectra, z)
+    back = to_channels(together.flux, spectra, z)
+    monkeypatch.setattr("nebulines.galaxies.denoising.axis._SLAB", 1)
+    for one, other in zip(to_bins(spectra, z), together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(to_channels(together.flux, spectra, z), back)
+    seen = np.isfinite(back)
+    assert 0.5 < seen.mean() < 1.0
+    assert abs(np.mean(back[seen]) - 1.0) < 0.05

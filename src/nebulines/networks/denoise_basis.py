@@ -123,10 +123,12 @@ def white_statistics(basis: Basis, b: Array, weight: Array) -> Statistics:
 
 
 def first_scale(basis: Basis, information: Array, b: Array) -> Array:
+    """The scale (n,) from the mean spectrum m alone: m b over its information m A m (n,)."""
     return (b @ basis.mean) / jnp.maximum(information, 1e-30)
 
 
 def positive(scale: Array) -> Array:
+    """Scales, 1 in place of those that are not positive."""
     return jnp.where(scale > 0, scale, 1.0)
 
 

@@ -43,7 +43,7 @@ class Binned(NamedTuple):
     unit: np.ndarray
 
 
-def channels(spectra: Spectra, rows: slice = slice(None)) -> tuple[np.ndarray, slice]:
+def _channels(spectra: Spectra, rows: slice = slice(None)) -> tuple[np.ndarray, slice]:
     """Observed wavelengths (n or 1, channel) of rows, increasing, and the order of the channels.
 
     Raises:
@@ -63,7 +63,7 @@ def channels(spectra: Spectra, rows: slice = slice(None)) -> tuple[np.ndarray, s
     return wavelength, order
 
 
-def at_rest(wavelength: np.ndarray, medium: str, redshift: np.ndarray) -> np.ndarray:
+def _at_rest(wavelength: np.ndarray, medium: str, redshift: np.ndarray) -> np.ndarray:
     """Rest wavelengths in air (n or 1, channel) of observed ones at redshifts (n,)."""
     same = np.all(redshift == redshift[:1])
     shift = 1.0 + (redshift[:1] if same else redshift)[:, None]
@@ -73,7 +73,7 @@ def at_rest(wavelength: np.ndarray, medium: str, redshift: np.ndarray) -> np.nda
     return np.asarray(vacuum_to_air(vacuum / shift))
 
 
-def observed_edges(medium: str, redshift: np.ndarray) -> np.ndarray:
+def _observed_edges(medium: str, redshift: np.ndarray) -> np.ndarray:
     """Edges (n, 826) of the bins as observed at redshifts (n,)."""
     vacuum = air_to_vacuum(bin_edges()) * (1.0 + redshift[:, None])
     return np.asarray(vacuum if medium == "vacuum" else vacuum_to_air(vacuum))
@@ -110,7 +110,7 @@ def to_bins(spectra: Spectra, redshift: np.ndarray) -> Binned:
 
 
 def _some_binned(spectra: Spectra, redshift: np.ndarray) -> Binned:
-    (wavelength, order), medium = channels(spectra), spectra.axis.medium
+    (wavelength, order), medium = _channels(spectra), spectra.axis.medium
     flux = np.asarray(spectra.flux, float)[:, order]
     usable = np.isfinite(flux)
     if spectra.mask is not None:
@@ -125,7 +125,7 @@ def _some_binned(spectra: Spectra, redshift: np.ndarray) -> Binned:
     unit = power_of_two_near(flux, usable)
     flux, variance = flux / unit[:, None], variance / np.square(unit)[:, None]
     if not _is_grid(wavelength, medium, redshift):
-        edges = observed_edges(medium, redshift)
+        edges = _observed_edges(medium, redshift)
         return Binned(*_binned(wavelength, edges, flux, variance, usable), bad_variance, unit)
     weight = np.where(usable, 1.0 / np.where(good, variance, 1.0), 0.0)
     return Binned(np.where(usable, flux, 0.0), weight, bad_variance, unit)
@@ -136,10 +136,10 @@ def to_channels(values: np.ndarray, spectra: Spectra, redshift: np.ndarray) -> n
     found = np.empty((*values.shape[:-1], spectra.flux.shape[1]), values.dtype)
 
     def work(rows: slice) -> None:
-        (wavelength, order), medium = channels(spectra, rows), spectra.axis.medium
+        (wavelength, order), medium = _channels(spectra, rows), spectra.axis.medium
         part = values[..., rows, :]
         if not _is_grid(wavelength, medium, redshift[rows]):
-            part = _interpolated(part, at_rest(wavelength, medium, redshift[rows]))
+            part = _interpolated(part, _at_rest(wavelength, medium, redshift[rows]))
         found[..., rows, :] = part[..., order]
 
     map_tiles(work, _slabs(spectra))
@@ -168,7 +168,7 @@ def _is_grid(wavelength: np.ndarray, medium: str, redshift: np.ndarray) -> bool:
     """Whether observed channels are the bins."""
     if wavelength.shape != (1, N_BINS):
         return False
-    rest = at_rest(wavelength, medium, redshift)
+    rest = _at_rest(wavelength, medium, redshift)
     return len(rest) == 1 and np.allclose(rest[0], bin_centres(), rtol=1e-6)
 
 
