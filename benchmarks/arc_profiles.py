@@ -38,7 +38,7 @@ def profile_checks(
     here, left = here[fitted], np.asarray(flux[fitted][:, near], float) - here[fitted]
     rows = [
         _difference(x, line, residual)
-        for line, residual in zip(_bare(here), left, strict=True)
+        for line, residual in zip(lines_of(here), left, strict=True)
         if line.sum() > 0
     ]
     shift, width, gain = np.array(rows).T
@@ -47,7 +47,7 @@ def profile_checks(
     return middle | {f"{name} error": _error(values) for name, values in scores.items()}
 
 
-def _bare(model: np.ndarray) -> np.ndarray:
+def lines_of(model: np.ndarray) -> np.ndarray:
     """The lines (n, m) of a model, less the straight line through its ends."""
     along = np.linspace(0.0, 1.0, model.shape[1])
     return np.asarray(model - model[:, :1] * (1.0 - along) - model[:, -1:] * along)
