@@ -106,13 +106,13 @@ def map_tiles(work: Callable[[Any], Any], jobs: list[Any]) -> list[Any]:
         return list(pool.map(work, jobs))
 
 
-def even_rows(n: int, most: int, tile_rows: int) -> int:
-    """Rows for one call, at most ``most`` and a multiple of ``tile_rows``, that give each core a
-    share of n.
+def even_rows(n: int, most: int, tile_rows: int, *, spare: int = 0) -> int:
+    """Rows for one call, at most ``most`` and a multiple of ``tile_rows``, that give each core,
+    and as many threads more as ``spare``, a share of n.
 
     Example:
         >>> even_rows(100_000, 512, 16), even_rows(5, 512, 16)
         (512, 16)
     """
-    share = -(-n // (os.cpu_count() or 2))
+    share = -(-n // ((os.cpu_count() or 2) + spare))
     return min(most, tile_rows * -(-share // tile_rows))

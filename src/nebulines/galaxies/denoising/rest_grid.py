@@ -149,8 +149,7 @@ def onto_grid(spectra: Spectra, redshift: np.ndarray, grid: RestGrid) -> OnGrid:
 
 def _clean(spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flux and variance with harmless numbers where a channel is not used, and where it is."""
-    flux = np.asarray(spectra.flux, float)
-    variance = np.asarray(spectra.variance, float)
+    flux, variance = np.asarray(spectra.flux), np.asarray(spectra.variance)
     with np.errstate(invalid="ignore"):
         good = np.isfinite(flux) & np.isfinite(variance) & (variance > 0)
     if spectra.mask is not None:

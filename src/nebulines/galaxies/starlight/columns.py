@@ -33,6 +33,7 @@ CLAIM = 25.0
 KEPT = 0.5
 """... and must have lowered it by this share of what they claim."""
 _SAMPLED = 4  # every so many channels are enough for a median
+_SLAB = 48  # rows that stay in the cache
 
 
 class Judged(NamedTuple):
@@ -53,15 +54,11 @@ def judge(data: OnGrid, light: Starlight, setup: StellarSetup) -> Judged:
     The features of a model m that fits lower chi2, compared with the running mean of m, by about
     sum w (m - mean)^2; those of a model at a wrong redshift do not.
     """
-    weight = np.where(light.used, data.weight, 0.0)
-    count = (weight > 0).sum(axis=1)
     none = missing(data, light, setup)
-    smooth = running_mean(light.stars, (weight > 0).astype(np.float32))
-    difference = light.stars - smooth
-    left = data.flux - light.gas - light.stars
-    claim = np.sum(weight * difference**2, axis=1, dtype=float)
-    gain = claim + 2.0 * np.sum(weight * difference * left, axis=1, dtype=float)
-    clipped = 1.0 - count / np.maximum((data.weight > 0).sum(axis=1), 1)
+    parts = [_features(data, light, slice(k, k + _SLAB)) for k in range(0, len(none), _SLAB)]
+    claim, gain = (np.concatenate(part) for part in zip(*parts, strict=True))
+    count = np.count_nonzero(light.used, axis=1)
+    clipped = 1.0 - count / np.maximum(np.count_nonzero(data.weight, axis=1), 1)
     at_edge = np.abs(light.shape[:, 0]) >= 0.99 * LARGEST_SHIFT
     at_edge |= light.shape[:, 1] >= 0.99 * LARGEST_VARIANCE
     at_edge |= light.shape[:, 2] >= 0.99 * LARGEST_REDDENING
@@ -70,11 +67,23 @@ def judge(data: OnGrid, light: Starlight, setup: StellarSetup) -> Judged:
     return Judged(none, poor & ~none)
 
 
+def _features(data: OnGrid, light: Starlight, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """How much of chi2 the features of the starlight of some rows (n,) claim, and what they
+    gain."""
+    used, stars = light.used[rows], light.stars[rows]
+    difference = stars - running_mean(stars, used.astype(np.float32))
+    pulled = np.where(used, data.weight[rows] * difference, np.float32(0.0))
+    left = data.flux[rows] - light.gas[rows] - stars
+    claim = np.einsum("np,np->n", pulled, difference)
+    return claim, claim + 2.0 * np.einsum("np,np->n", pulled, left)
+
+
 def missing(data: OnGrid, light: Starlight, setup: StellarSetup) -> np.ndarray:
     """Whether no starlight was fitted (n,), as in `Judged`."""
-    weight = np.where(light.used, data.weight, 0.0)
-    snr = _median_snr(light.stars[:, ::_SAMPLED], weight[:, ::_SAMPLED])
-    none = ((weight > 0).sum(axis=1) < LEAST_CHANNELS) | ~(snr > LEAST_SNR) | ~setup.usable
+    some = np.s_[:, ::_SAMPLED]
+    snr = _median_snr(light.stars[some], np.where(light.used[some], data.weight[some], 0.0))
+    few = np.count_nonzero(light.used, axis=1) < LEAST_CHANNELS
+    none = few | ~(snr > LEAST_SNR) | ~setup.usable
     return none | ~np.isfinite(light.stars).all(axis=1)
 
 

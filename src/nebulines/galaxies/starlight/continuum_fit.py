@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nebulines.fitting.tiles import as_slice
 from nebulines.galaxies.denoising.rest_grid import OnGrid
 from nebulines.galaxies.starlight.continuum_linear import Shape, Tables
 from nebulines.galaxies.starlight.continuum_search import find_shift
@@ -19,7 +20,7 @@ from nebulines.galaxies.starlight.continuum_step import (
     Stepped,
     take_step,
 )
-from nebulines.galaxies.starlight.in_turn import in_turn
+from nebulines.galaxies.starlight.in_turn import tiles
 from nebulines.galaxies.starlight.lines import LinePlaces, line_profiles
 from nebulines.galaxies.starlight.stellar_basis import StellarBasis
 from nebulines.galaxies.starlight.velocity_kernel import shift_table, taps_for
@@ -69,14 +70,13 @@ class Starlight(NamedTuple):
 def no_starlight(data: OnGrid, basis: StellarBasis, n_lines: int) -> Starlight:
     """What stands for the starlight of spectra that are too short for any."""
     n, p = data.flux.shape
-    dark = np.zeros((n, p), np.float32)
     return Starlight(
-        dark,
-        dark,
+        np.zeros((n, p), np.float32),
+        np.zeros((n, p), np.float32),
         np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32),
-        np.zeros((n, 3)),
+        np.zeros((n, 3), np.float32),
         np.zeros((n, n_lines)),
-        np.zeros((n, len(basis.mixing))),
+        np.zeros((n, len(basis.mixing)), np.float32),
         np.zeros(n),
         np.zeros((n, p), bool),
     )
@@ -113,13 +113,11 @@ def fit_starlight(
     n, p = data.flux.shape
     reach_p = _first_channels(basis) if first else p
     tables = partial(_tables, basis, reach_p, first)
-    weight = np.where(used, data.weight, 0.0)
-    scale = _scale(weight)
-    column = scale[:, None].astype(np.float32)
-    flux, weight = data.flux[:, :reach_p] / column, weight * column * column
     near = np.arange(reach_p) if near is None else near
     reach = [jnp.asarray(x, jnp.float32) for x in (near, np.diff(basis.grid.edges)[near])]
     channels = jnp.asarray(near, jnp.int32)
+    templates = _few(basis) if first else np.arange(len(basis.mixing))
+    light = no_starlight(data, basis, 0 if places is None else places.centre.shape[1])
     if start is None:
         start = np.zeros((n, 3 + POLYNOMIAL_ORDER), np.float32)
         start[:, 1:3] = START_VARIANCE, START_REDDENING
@@ -127,21 +125,27 @@ def fit_starlight(
     else:
         plan = _REFINING
 
-    def work(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        gas = Gas(jnp.zeros((len(rows), 0, len(near)), jnp.float32), channels)
+    def work(index: np.ndarray) -> None:
+        rows = as_slice(index)
+        gas = Gas(jnp.zeros((len(index), 0, len(near)), jnp.float32), channels)
         if places is not None:
             here = (jnp.asarray(x[rows], jnp.float32) for x in places)
             gas = Gas(line_profiles(*here, *reach), channels)
-        here_weight = weight[rows, :reach_p]
-        done, kept = _run(_shape(start[rows]), tables, flux[rows], here_weight, gas, plan)
-        kept = np.concatenate([kept, weight[rows, reach_p:]], axis=1)
-        return (*_arrays(done, p), kept)
+        weight = np.where(used[rows], data.weight[rows], np.float32(0.0))
+        scale = _scale(weight)
+        column = scale[:, None].astype(np.float32)
+        weight = weight * column * column
+        flux = data.flux[rows, :reach_p] / column
+        done, kept = _run(_shape(start[rows]), tables, flux, weight[:, :reach_p], gas, plan)
+        weight[:, :reach_p] = kept
+        _fill(light, rows, done, weight > 0, scale)
+        light.weights[index[:, None], templates] = np.asarray(done.weights) * column
 
     # spectra that need kernels of the same width share tiles
     order = np.argsort(start[:, 1], kind="stable")
-    parts = in_turn(lambda rows: work(order[rows]), n)
-    light = _in_units([part[np.argsort(order)] for part in parts], scale)
-    return light._replace(weights=_of_all(light.weights, basis)) if first else light
+    for tile in tiles(n):
+        work(order[tile])
+    return light
 
 
 _FROM_START: Plan = (("kinematics", 2), ("clip", 6), ("kinematics", 1))
@@ -172,7 +176,7 @@ def _run(
     step: Any = None
     for what, times in plan:
         if what == "clip":
-            weight = _clipped(flux, weight, step, times)
+            weight = _clipped(weight, np.asarray(step.residual), times)
             continue
         for _ in range(times):
             here = tables(taps_for(np.asarray(shape.velocity), np.asarray(shape.variance)))
@@ -181,16 +185,15 @@ def _run(
     return step._replace(shape=shape), weight
 
 
-def _clipped(flux: Any, weight: Any, step: Stepped, sigma: float) -> np.ndarray:
-    """Weights without channels whose residual is beyond ``sigma``, and their neighbours."""
-    weight = np.asarray(weight)
-    residual = (flux - np.asarray(step.stars) - np.asarray(step.gas)) * np.sqrt(weight)
+def _clipped(weight: np.ndarray, residual: np.ndarray, sigma: float) -> np.ndarray:
+    """Weights without channels whose residual, in units of the noise, is beyond ``sigma``, and
+    their neighbours."""
     spread = 1.4826 * np.median(np.abs(residual[:, ::_SAMPLED]), axis=1, keepdims=True)
-    bad = np.abs(residual) > sigma * np.maximum(spread, 1.0)
-    wide = bad.copy()
-    wide[:, 1:] |= bad[:, :-1]
-    wide[:, :-1] |= bad[:, 1:]
-    return np.where(wide, 0.0, weight).astype(np.float32)
+    row, channel = np.nonzero(np.abs(residual) > sigma * np.maximum(spread, 1.0))
+    weight = weight.copy()
+    for beside in (-1, 0, 1):
+        weight[row, np.clip(channel + beside, 0, weight.shape[1] - 1)] = 0.0
+    return weight
 
 
 def _scale(weight: np.ndarray) -> np.ndarray:
@@ -205,31 +208,21 @@ def _shape(flat: np.ndarray) -> Shape:
     return Shape(values[:, 0], values[:, 1], values[:, 2], values[:, 3:])
 
 
-def _arrays(step: Stepped, p: int) -> tuple[np.ndarray, ...]:
-    """The arrays of a step, spectra continued to p channels with their last value."""
-    first = np.stack([np.asarray(step.shape[i]) for i in range(3)], axis=1)
-    flat = np.concatenate([first, np.asarray(step.shape.polynomial)], axis=1)
-    missing = ((0, 0), (0, p - step.stars.shape[1]))
-    stars, gas = (np.pad(np.asarray(x), missing, mode="edge") for x in (step.stars, step.gas))
-    rest = [step.covariance, step.amplitude_variance, step.weights, step.chi2]
-    return (flat, stars, gas, *(np.asarray(part) for part in rest))
-
-
-def _in_units(parts: list[np.ndarray], scale: np.ndarray) -> Starlight:
-    shape, stars, gas, variance, added, weights, chi2, kept = parts
+def _fill(
+    light: Starlight, rows: slice | np.ndarray, step: Stepped, used: np.ndarray, scale: np.ndarray
+) -> None:
+    """Write a step that was taken in units ``scale`` (n,) into rows of the starlight, spectra
+    continued with their last value."""
     column = scale[:, None].astype(np.float32)
-    used = kept > 0
-    freedom = np.maximum(used.sum(axis=1) - 20, 1)
-    return Starlight(
-        stars * column,
-        gas * column,
-        shape,
-        np.sqrt(np.maximum(variance, 0.0)),
-        added * scale[:, None] ** 2,
-        weights * column,
-        chi2 / freedom,
-        used,
-    )
+    for whole, part in ((light.stars, step.stars), (light.gas, step.gas)):
+        values, reached = np.asarray(part) * column, part.shape[1]
+        whole[rows, :reached], whole[rows, reached:] = values, values[:, -1:]
+    first = np.stack([np.asarray(step.shape[i]) for i in range(3)], axis=1)
+    light.shape[rows] = np.concatenate([first, np.asarray(step.shape.polynomial)], axis=1)
+    light.errors[rows] = np.sqrt(np.maximum(np.asarray(step.covariance), 0.0))
+    light.amplitude_variance[rows] = np.asarray(step.amplitude_variance) * scale[:, None] ** 2
+    light.chi2[rows] = np.asarray(step.chi2) / np.maximum(used.sum(axis=1) - 20, 1)
+    light.used[rows] = used
 
 
 def _first_channels(basis: StellarBasis) -> int:
@@ -244,13 +237,6 @@ def _few(basis: StellarBasis) -> np.ndarray:
     k = len(basis.mixing)
     step = -(-k // FIRST_TEMPLATES)
     return np.arange((k - 1) % step, k, step)
-
-
-def _of_all(weights: np.ndarray, basis: StellarBasis) -> np.ndarray:
-    """Weights (n, few) of the first fit among those (n, k) of all templates."""
-    every = np.zeros((len(weights), len(basis.mixing)), weights.dtype)
-    every[:, _few(basis)] = weights
-    return every
 
 
 @lru_cache(maxsize=8)

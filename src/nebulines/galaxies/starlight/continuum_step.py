@@ -63,6 +63,7 @@ class Stepped(NamedTuple):
         weights: (n, k) of the templates.
         covariance: (n, 3) variances of v, q, E(B-V).
         chi2: (n,).
+        residual: (n, p) of the model at the shape that was given, in units of the noise.
     """
 
     shape: Shape
@@ -73,6 +74,7 @@ class Stepped(NamedTuple):
     weights: jax.Array
     covariance: jax.Array
     chi2: jax.Array
+    residual: jax.Array
 
 
 def take_step(
@@ -101,7 +103,18 @@ def take_step(
     weighed = weigh(shape, tables, data, weight, profiles, near)
     linear = solve_linear(weighed.gram, weighed.moment, tables.mixing)
     derived = _derive(shape, tables, data, near, weighed, linear, moving=moving)
-    return _move(shape, tables, near, weighed, linear, derived, moving=moving)
+    move = _move(shape, tables, near, weighed, linear, derived, moving=moving)
+    return Stepped(
+        move.shape,
+        derived.stars,
+        move.gas,
+        derived.amplitude,
+        move.amplitude_variance,
+        linear.weights,
+        move.covariance,
+        move.chi2,
+        derived.residual,
+    )
 
 
 class _Derived(NamedTuple):
@@ -140,6 +153,16 @@ def _derive(
     return _Derived(bare * weighed.light, gas, amplitude, residual, directions, around)
 
 
+class _Moved(NamedTuple):
+    """What is new in `Stepped`, under the names it has there."""
+
+    shape: Shape
+    gas: jax.Array
+    amplitude_variance: jax.Array
+    covariance: jax.Array
+    chi2: jax.Array
+
+
 @keep_programs(static_argnames=("moving",))
 def _move(
     shape: Shape,
@@ -150,19 +173,16 @@ def _move(
     derived: _Derived,
     *,
     moving: Moving,
-) -> Stepped:
+) -> _Moved:
     root = weighed.root
     cross = gathered(weighed.taps, derived.around) @ tables.vectors.T
     normal = _normal(derived.directions, cross, weighed.gas, near, linear)
     change, variance = _improve(shape, normal, derived.directions, derived.residual, moving)
     safe = jnp.where(root > 0, root, 1.0)
-    return Stepped(
+    return _Moved(
         _bounded(_flat(shape) + change),
-        derived.stars,
         jnp.where(root > 0, derived.gas / safe, 0.0),
-        derived.amplitude,
         _added_variance(weighed.gas, linear, derived.amplitude),
-        linear.weights,
         variance[:, :3],
         jnp.sum(derived.residual**2, axis=1),
     )

@@ -13,25 +13,30 @@ TILE_ROWS = 48
 the fit a tenth slower."""
 
 
-def in_turn(
-    work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int, tile_rows: int | None = None
-) -> list[np.ndarray]:
+def tiles(n: int) -> list[np.ndarray]:
+    """Row indices of tiles of `TILE_ROWS`, or less where there are few; the last tile repeats its
+    last row.
+
+    Example:
+        >>> [len(tile) for tile in tiles(100)], len(tiles(20)[0])
+        ([48, 48, 48], 16)
+    """
+    return tile_indices(n, SMALL_TILE if n <= 2 * SMALL_TILE else TILE_ROWS)
+
+
+def in_turn(work: Callable[[np.ndarray], tuple[np.ndarray, ...]], n: int) -> list[np.ndarray]:
     """What `nebulines.fitting.tiles.run_tiles` gives, by one thread.
 
     Args:
         work: function of the row indices (tile,), returning a tuple of arrays (tile, ...).
         n: number of rows, at least one.
-        tile_rows: rows of a tile, the last tile repeats its last row; None = `TILE_ROWS`, or
-            less where there are few.
 
     Returns:
         One array (n, ...) for each array that ``work`` returns.
 
     Example:
-        >>> in_turn(lambda rows: (2 * rows,), 3, 2)[0].tolist()
+        >>> in_turn(lambda rows: (2 * rows,), 3)[0].tolist()
         [0, 2, 4]
     """
-    if tile_rows is None:
-        tile_rows = SMALL_TILE if n <= 2 * SMALL_TILE else TILE_ROWS
-    pieces = [work(rows) for rows in tile_indices(n, tile_rows)]
+    pieces = [work(rows) for rows in tiles(n)]
     return [np.concatenate(part)[:n] for part in zip(*pieces, strict=True)]

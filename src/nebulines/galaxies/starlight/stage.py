@@ -22,7 +22,7 @@ import numpy as np
 from nebulines.fitting.column_names import follows_flux
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
-from nebulines.fitting.tiles import SMALL_TILE, even_rows, map_tiles
+from nebulines.fitting.tiles import even_rows, map_tiles
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
 from nebulines.galaxies.flux_units import far_from_one, in_units
 from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge, missing
@@ -33,6 +33,7 @@ from nebulines.galaxies.starlight.continuum_fit import (
     no_starlight,
 )
 from nebulines.galaxies.starlight.gas import Gas, look_for_gas
+from nebulines.galaxies.starlight.in_turn import TILE_ROWS
 from nebulines.galaxies.starlight.lines import known_lines, line_places, reached_by
 from nebulines.galaxies.starlight.setup import (
     LEAST_CHANNELS,
@@ -92,8 +93,8 @@ def fit_above_starlight(
         stars = find_stars(spectra[rows], config, gas_config, setup.rows(rows))
         return _above(stars, spectra[rows], config, gas_config, measure, with_model)
 
-    # a part for each core: what one does in Python, another spends in compiled code
-    slab = even_rows(len(spectra), SLAB_ROWS, SMALL_TILE)
+    # a part more than cores: what one does in Python, others spend in compiled code
+    slab = even_rows(len(spectra), SLAB_ROWS, TILE_ROWS, spare=1)
     pieces = map_tiles(work, list(range(0, len(spectra), slab)))
     names = pieces[0].columns
     columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
