@@ -111,7 +111,7 @@ def even_rows(n: int, most: int, tile_rows: int, *, spare: int = 0) -> int:
     and as many threads more as ``spare``, a share of n.
 
     Example:
-        >>> even_rows(100_000, 512, 16), even_rows(5, 512, 16)
+        >>> even_rows(100_000, 512, 16), even_rows(5, 512, 16, spare=1)
         (512, 16)
     """
     share = -(-n // ((os.cpu_count() or 2) + spare))

@@ -22,7 +22,7 @@ import numpy as np
 from nebulines.fitting.column_names import follows_flux
 from nebulines.fitting.config import FitConfig
 from nebulines.fitting.fit import FittedBlock, fit_block
-from nebulines.fitting.tiles import even_rows, map_tiles
+from nebulines.fitting.tiles import SMALL_TILE, even_rows, map_tiles
 from nebulines.galaxies.denoising.rest_grid import CHANNEL_KMS, OnGrid, off_grid, onto_grid
 from nebulines.galaxies.flux_units import far_from_one, in_units
 from nebulines.galaxies.starlight.columns import Judged, add_stellar_columns, judge, missing
@@ -94,7 +94,8 @@ def fit_above_starlight(
         return _above(stars, spectra[rows], config, gas_config, measure, with_model)
 
     # a part more than cores: what one does in Python, others spend in compiled code
-    slab = even_rows(len(spectra), SLAB_ROWS, TILE_ROWS, spare=1)
+    tile = TILE_ROWS if len(spectra) >= 2 * TILE_ROWS else SMALL_TILE
+    slab = even_rows(len(spectra), SLAB_ROWS, tile, spare=1)
     pieces = map_tiles(work, list(range(0, len(spectra), slab)))
     names = pieces[0].columns
     columns = {name: np.concatenate([p.columns[name] for p in pieces]) for name in names}
