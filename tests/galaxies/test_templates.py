@@ -62,6 +62,13 @@ def ppxf_file(folder):
     return path
 
 
+def ppxf_file_in_vacuum(folder):
+    path = folder / "spectra_fsps_9.0.npz"
+    flux = dip(WAVE)[:, None, None] * AGES[None, :, None] * np.ones(2)
+    np.savez(path, templates=flux, lam=air_to_vacuum(WAVE), ages=AGES, metals=METALS, fwhm=2.5)
+    return path
+
+
 def dsps_file(folder):
     path = folder / "ssp.h5"
     with h5py.File(path, "w") as file:
@@ -73,7 +80,14 @@ def dsps_file(folder):
 
 @pytest.mark.parametrize(
     ("make", "k"),
-    [(mastar_folder, 6), (miles_folder, 3), (bagpipes_file, 6), (ppxf_file, 6), (dsps_file, 6)],
+    [
+        (mastar_folder, 6),
+        (miles_folder, 3),
+        (bagpipes_file, 6),
+        (ppxf_file, 6),
+        (ppxf_file_in_vacuum, 6),
+        (dsps_file, 6),
+    ],
 )
 def test_every_source_gives_air_wavelengths(make, k, tmp_path):
     templates = load_templates(make(tmp_path))
@@ -84,6 +98,13 @@ def test_every_source_gives_air_wavelengths(make, k, tmp_path):
     assert abs(lowest - 5000.0) < 0.8  # 1.4 A if air and vacuum were confused
     if templates.log_age is not None:
         assert set(templates.log_age.round(2)) == {8.0, 9.0, 10.0}
+
+
+def test_a_folder_states_its_resolution(tmp_path):
+    folder = miles_folder(tmp_path)
+    assert np.all(load_templates(folder).fwhm == 2.51)
+    fits.setval(folder / "m0.fits", "FWHM", value=3.4)
+    assert np.all(load_templates(folder).fwhm == 3.4)
 
 
 def test_own_templates_show_their_age():
@@ -116,6 +137,11 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     empty.mkdir()
     with pytest.raises(InputError, match="holds no"):
         load_templates(empty)
+    for name, data in (("table", None), ("image", np.ones((4, 5)))):
+        (tmp_path / name).mkdir()
+        fits.PrimaryHDU(data).writeto(tmp_path / name / "first.fits")
+        with pytest.raises(InputError, match="expected one spectrum"):
+            load_templates(tmp_path / name)
     fits.PrimaryHDU(np.ones(3)).writeto(tmp_path / "other.fits")
     with pytest.raises(InputError, match="ZMET_"):
         load_templates(tmp_path / "other.fits")

