@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -23,12 +25,14 @@ from nebulines.training.denoise_basis import learn_basis, line_profiles, line_sh
 from nebulines.training.denoise_paper import (
     Pairs,
     Plateau,
+    Recipe,
     autoencoder_task,
     latent_of,
     paper_loss,
     pca_task,
     pixel_weights,
 )
+from nebulines.training.denoise_search import search_config, search_layers
 from nebulines.training.denoise_task import denoise_task
 from nebulines.training.tasks import card
 
@@ -189,25 +193,63 @@ def test_names_with_dimensions():
         latent_of("vae-many")
 
 
-def test_the_random_search_follows_the_paper(monkeypatch):
+class Quick(Recipe):
+    """Two epochs whose losses follow from what was drawn."""
+
+    def epochs(self, task, config, size):
+        for epoch in (1, 2):
+            loss = sum(size["layers"]) * (1 + size["dropout"]) / epoch
+            yield None, {"validation": loss, "seed": config.seed}
+
+
+def search_task():
+    training, validation = pairs(64, 1), pairs(32, 2)
+    task = autoencoder_task("ae", 2, training, validation)
+    return task._replace(recipe=Quick(training, validation))
+
+
+def test_the_random_search_follows_the_paper():
     pytest.importorskip("optuna")
-    from nebulines.training import denoise_search
+    task = search_task()
+    assert search_config(task).steps == 25, "epochs of one batch"
+    seen = search_layers(task, search_config(task), 30)
+    assert sorted(model.number for model in seen) == list(range(30))
+    assert [model.loss for model in seen] == sorted(model.loss for model in seen)
+    assert {len(model.layers) for model in seen} == {2, 3, 4}
+    for model in seen:
+        assert all(a >= b for a, b in pairwise(model.layers))
+        assert all(100 <= units <= 1000 and units % 100 == 0 for units in model.layers)
+        assert model.dropout in [tenths / 10 for tenths in range(10)]
+        assert model.loss == pytest.approx(sum(model.layers) * (1 + model.dropout) / 2)
+        assert (model.epochs, model.given_up) == (2, False)
 
-    class Done:
-        def __init__(self, size):
-            self.history = [{"validation": sum(size["layers"]) * (1 + size["dropout"])}]
 
-    monkeypatch.setattr(denoise_search, "train", lambda task, config, *, size, progress: Done(size))
-    seen: list[dict] = []
-    options = {"trials": 30, "report": seen.append}
-    best = denoise_search.search_layers("ae", 2, pairs(64, 1), pairs(32, 2), **options)
-    assert len(seen) == 30
-    assert best["loss"] == min(row["loss"] for row in seen)
-    assert {len(row["layers"]) for row in seen} == {2, 3, 4}
-    for row in seen:
-        assert all(a >= b for a, b in zip(row["layers"], row["layers"][1:], strict=False))
-        assert all(100 <= units <= 1000 and units % 100 == 0 for units in row["layers"])
-        assert 0.0 <= row["dropout"] <= 0.9
+def test_a_search_goes_on_where_it_was(tmp_path):
+    pytest.importorskip("optuna")
+    task, journal = search_task(), tmp_path / "journal"
+    config = search_config(task)
+    search_layers(task, config, 3, journal=journal)
+    assert search_layers(task, config, 5, journal=journal) == search_layers(task, config, 5)
+    with pytest.raises(UsageError, match="another seed"):
+        search_layers(task, replace(config, seed=1), 5, journal=journal)
+    with pytest.raises(UsageError, match="not of pca-2"):
+        search_config(pca_task(2, pairs(64, 1), pairs(32, 2)))
+
+
+def test_models_worse_than_most_are_given_up():
+    pytest.importorskip("optuna")
+
+    class Steady(Recipe):
+        def epochs(self, task, config, size):
+            for _ in range(8):
+                yield None, {"validation": float(config.seed % 2)}
+
+    task = search_task()
+    task = task._replace(recipe=Steady(task.recipe.training, task.recipe.validation))
+    seen = {model.number: model for model in search_layers(task, search_config(task), 14)}
+    assert [seen[k].given_up for k in range(10, 14)] == [False, True, False, True]
+    assert not any(seen[k].given_up for k in range(10))
+    assert (seen[10].epochs, seen[11].epochs) == (8, 4)
 
 
 def test_the_loose_prior_has_no_more_shapes_than_are_looked_for():

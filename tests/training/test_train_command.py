@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from nebulines.cli.main import cli
 from nebulines.networks.weights import load
+from nebulines.training.config import read_training_file
 
 
 def run(*arguments):
@@ -56,3 +57,28 @@ def test_bad_use_is_explained(quick, tmp_path):
         done = run(*arguments)
         assert done.exit_code == 2
         assert message in done.output
+
+
+def test_a_search_leaves_a_table_and_a_file_for_config(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nebulines.galaxies.denoising.tasks.PAPER_SIZES", (64, 32, 16))
+    done = run("vae-2", "--search", "2", "--steps", "1", "-o", "drawn")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [
+        "wrote drawn/vae-2-search.csv",
+        "wrote drawn/vae-2-search.toml",
+    ]
+    first = (tmp_path / "drawn/vae-2-search.csv").read_text().splitlines()
+    assert first[0] == "number,dropout,layers,loss,epochs,given_up"
+    assert len(first) == 3
+    _, size = read_training_file(tmp_path / "drawn/vae-2-search.toml")
+    assert first[1].split(",")[1:3] == [str(size["dropout"]), " ".join(map(str, size["layers"]))]
+    more = run("vae-2", "--search", "3", "--steps", "1", "-o", "drawn", "--resume")
+    assert more.exit_code == 0, more.output
+    second = (tmp_path / "drawn/vae-2-search.csv").read_text().splitlines()
+    assert len(second) == 4
+    assert set(first) < set(second)
+    done = run("vae-2", "--search", "3", "--onnx")
+    assert done.exit_code == 2
+    assert "--onnx does nothing beside --search" in done.output

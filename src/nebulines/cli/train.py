@@ -29,6 +29,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--clean", multiple=True, type=_PATH, metavar="SPECTRA",
               help="Learn de-noising from files of real spectra; may be repeated.")  # fmt: skip
 @click.option("--ensemble", type=click.IntRange(1), default=1, help="Train so many networks.")
+@click.option("--search", type=click.IntRange(1), metavar="MODELS",
+              help="Random search for the layers and the dropout of ae or vae.")  # fmt: skip
 @click.option("--start", type=_PATH, metavar="WEIGHTS",
               help="Begin with the weights of this file instead of random ones.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
@@ -42,6 +44,7 @@ def train(
     data: tuple[Path, Path] | None,
     clean: tuple[Path, ...],
     ensemble: int,
+    search: int | None,
     start: Path | None,
     resume: bool,
     config: Path | None,
@@ -57,12 +60,14 @@ def train(
     NAME.json, metrics.jsonl and the checkpoint that --resume goes on from. The same options and
     seed give the same weights, interrupted or not. With --data, equivalent widths are learned from
     observed spectra and a catalogue of FastSpecFit or MPA-JHU; with --clean, de-noising from
-    files of spectra.
+    files of spectra. With --search, models of drawn layers and dropout are trained for 25 epochs
+    each (100 in the paper); the folder takes their table NAME-search.csv and the best one as
+    NAME-search.toml, a file for --config.
     """
     from nebulines.runtime import configure
 
     configure(inline=False)
-    from nebulines.training.config import TrainConfig, read_training_file
+    from nebulines.training.config import read_training_file
     from nebulines.training.tasks import get_task, starting_from, task_names
 
     if name not in task_names():
@@ -73,15 +78,53 @@ def train(
     try:
         task = get_task(name, seed=seed, spectra=spectra, data=data or clean or None)
         task = task if start is None else starting_from(task, start)
-        settings = TrainConfig(**{**task.learning, **saved, **given})
+        settings = _settings(task, {**saved, **given}, search)
     except TypeError as error:
         raise UsageError(f"a value of [train] has the wrong type: {error}") from None
     folder = out or Path(f"{name}-run")
+    if search is not None:
+        _refuse_beside_search(ensemble=ensemble > 1, start=start, onnx=onnx, network=size)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in _search(task, settings, folder, search, resume, progress):
+            click.echo(f"wrote {path}")
+        return
     folder.mkdir(parents=True, exist_ok=True)
     for path in _run(task, settings, size, folder, ensemble, resume, progress):
         click.echo(f"wrote {path} and {path.with_suffix('.json').name}")
         if onnx:
             click.echo(f"wrote {_as_onnx(path)}")
+
+
+def _settings(task: Any, given: dict[str, Any], search: int | None) -> Any:
+    from nebulines.training.config import TrainConfig
+    from nebulines.training.denoise_search import search_config
+
+    if search is not None:
+        return search_config(task, **given)
+    return TrainConfig(**{**task.learning, **given})
+
+
+def _refuse_beside_search(**options: Any) -> None:
+    for name, value in options.items():
+        if value:
+            shown = "[network] of --config" if name == "network" else f"--{name}"
+            raise UsageError(f"{shown} does nothing beside --search: leave it out")
+
+
+def _search(
+    task: Any, config: Any, folder: Path, models: int, resume: bool, progress: bool | None
+) -> list[Path]:
+    from nebulines.training.denoise_search import search_layers, write_models, write_network_table
+
+    journal, table, best = (
+        folder / f"{task.name}-search.{ending}" for ending in ("journal", "csv", "toml")
+    )
+    if not resume:
+        journal.unlink(missing_ok=True)
+    found = search_layers(task, config, models, journal=journal, progress=progress)
+    write_models(table, found)
+    write_network_table(best, found[0])
+    return [table, best]
 
 
 def _run(

@@ -75,11 +75,11 @@ def autoencoders(bench: Bench) -> Section:
             rows.append(row + ["not trained", "", "", ""][: 7 - len(row)])
     text = (
         "The paper's dropout and layers were found by its random search, which "
-        "`nebulines.training.denoise_search.search_layers` repeats; it trains for up to 200 "
-        "epochs. What was trained here, and for how long, stands beside it. Here spectra come in "
-        "and go out as departures from the mean of the training set in units of their scatter: "
-        "with the paper's dropout in every layer, networks of its size stayed at the mean spectrum "
-        "until its plateau rule ended them (README.md beside this page)."
+        "`nebulines train ae-4 --search 100` repeats; it trains for up to 200 epochs. "
+        "What was trained here, and for how long, stands beside it. Here spectra come in and go "
+        "out as departures from the mean of the training set in units of their scatter: with the "
+        "paper's dropout in every layer, networks of its size stayed at the mean spectrum until "
+        "its plateau rule ended them (README.md beside this page)."
     )
     paths: list[Path] = []
     if histories:

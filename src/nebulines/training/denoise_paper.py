@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -138,45 +140,62 @@ def autoencoder_task(
         {"steps": steps, "validation": len(validation.clean), **LEARNING},
         partial(pick, validation),
         size,
-        recipe=partial(_recipe, training=training, validation=validation),
+        recipe=Recipe(training, validation),
         **about,
     )
 
 
-def _recipe(
-    task: Task,
-    config: TrainConfig,
-    *,
-    training: Pairs,
-    validation: Pairs,
-    size: dict[str, Any],
-    resume: bool = False,
-    progress: bool | None = None,
-    **_: Any,
-) -> Trained:
-    """Train epoch by epoch with the paper's rule of the learning rate."""
-    if resume:
-        raise UsageError(f"{task.name} follows the paper's recipe, which cannot be resumed")
-    from nebulines.training.loop import progress_bar
+@dataclass(frozen=True)
+class Recipe:
+    """Training epoch by epoch with the paper's rule of the learning rate."""
 
-    first, stream = jax.random.split(jax.random.key(config.seed))
-    network = task.build(first, **{**task.size, **size})
-    mean = jnp.asarray(training.noisy.mean(axis=0))
-    network = eqx.tree_at(lambda network: network.centre, network, mean)
-    learner = Learner.of(network, config)
-    rule, history = Plateau(config.learning_rate, config.patience or PATIENCE), []
-    per_epoch = math.ceil(len(training.clean) / config.batch)
-    began = time.perf_counter()
-    with progress_bar(config.steps, 0, progress) as bar:
+    training: Pairs
+    validation: Pairs
+
+    def __call__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        *,
+        size: dict[str, Any],
+        resume: bool = False,
+        progress: bool | None = None,
+        **_: Any,
+    ) -> Trained:
+        """Train to the end."""
+        if resume:
+            raise UsageError(f"{task.name} follows the paper's recipe, which cannot be resumed")
+        from nebulines.training.loop import progress_bar
+
+        history, done = [], 0
+        with progress_bar(config.steps, 0, progress) as bar:
+            for learned, record in self.epochs(task, config, size):
+                network = learned
+                history.append(record)
+                bar.update(record["step"] - done)
+                done = record["step"]
+        return Trained(network, history, min(row["validation"] for row in history))
+
+    def epochs(
+        self, task: Task, config: TrainConfig, size: dict[str, Any]
+    ) -> Iterator[tuple[Autoencoder, dict[str, Any]]]:
+        """The network after every epoch, which the next one takes away, and its record."""
+        first, stream = jax.random.split(jax.random.key(config.seed))
+        network = task.build(first, **{**task.size, **size})
+        mean = jnp.asarray(self.training.noisy.mean(axis=0))
+        network = eqx.tree_at(lambda network: network.centre, network, mean)
+        learner = Learner.of(network, config)
+        rule = Plateau(config.learning_rate, config.patience or PATIENCE)
+        per_epoch = math.ceil(len(self.training.clean) / config.batch)
+        began = time.perf_counter()
         for epoch in range(max(config.steps // per_epoch, 1)):
-            learner, loss = learner.epoch(training, jax.random.fold_in(stream, epoch), rule.rate)
-            judged = learner.judge(validation)
+            key = jax.random.fold_in(stream, epoch)
+            learner, loss = learner.epoch(self.training, key, rule.rate)
+            judged, seconds = learner.judge(self.validation), time.perf_counter() - began
             record = {"step": (epoch + 1) * per_epoch, "loss": loss, "validation": judged}
-            history.append({**record, "rate": rule.rate, "seconds": time.perf_counter() - began})
-            bar.update(per_epoch)
+            yield learner.network, {**record, "rate": rule.rate, "seconds": seconds}
             if not rule.goes_on(loss):
-                break
-    return Trained(learner.network, history, min(row["validation"] for row in history))
+                return
 
 
 class Plateau:

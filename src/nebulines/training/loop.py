@@ -151,12 +151,12 @@ def _batches(
             yield number, batch
 
 
-def progress_bar(total: int, done: int, progress: bool | None) -> Any:
-    """A bar of steps on stderr; None = when that is a terminal."""
+def progress_bar(total: int, done: int, progress: bool | None, unit: str = "steps") -> Any:
+    """A bar of steps, or other units, on stderr; None = when that is a terminal."""
     from tqdm import tqdm
 
     shown = sys.stderr.isatty() if progress is None else progress
-    return tqdm(total=total, initial=done, unit=" steps", disable=not shown, file=sys.stderr)
+    return tqdm(total=total, initial=done, unit=f" {unit}", disable=not shown, file=sys.stderr)
 
 
 def read_history(out: Path) -> list[dict[str, float]]:
