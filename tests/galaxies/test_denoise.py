@@ -396,3 +396,12 @@ def test_spectra_come_to_the_bins_and_back_alike_alone_and_together(monkeypatch)
     seen = np.isfinite(back)
     assert 0.5 < seen.mean() < 1.0
     assert abs(np.mean(back[seen]) - 1.0) < 0.05
+
+
+@pytest.mark.parametrize("flux", [np.nan, 1.0])
+def test_spectra_without_a_usable_channel_are_refused(flux):
+    """No flux anywhere, or wavelengths in micrometres."""
+    wave = bin_centres() * (1e-4 if flux == 1.0 else 1.0)
+    spectra = Spectra(np.full((2, len(wave)), flux), SpectralAxis(wave, "wavelength", "air"))
+    with pytest.raises(InputError, match=f"reach from {wave[0]:.5g} to .*axis .*fluxes, errors"):
+        nl.denoise(spectra, redshift=0.0)

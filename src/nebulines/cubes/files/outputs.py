@@ -42,13 +42,17 @@ def summarise(
 
     Example:
         >>> columns = {"flags": np.array([0, 2]), "velocity": np.array([12.0, np.nan])}
-        >>> summarise(columns, 0.5, 2)[1]
-        'lines detected in 1 of 2 spectra; median velocity 12 km/s'
+        >>> for line in summarise(columns, 8.0, 2)[:2]:
+        ...     print(line)
+        fitted 2 spectra in 8.0 s (0.25/s)
+        lines detected in 1 of 2 spectra; median velocity 12 km/s
     """
     flags = np.asarray(columns["flags"]).ravel()
     fitted = (flags & Flag.NO_DATA) == 0
     found = fitted & ((flags & Flag.LOW_SNR) == 0)
-    first = f"fitted {n_fitted} spectra in {seconds:.1f} s ({n_fitted / max(seconds, 1e-9):.0f}/s)"
+    rate = n_fitted / max(seconds, 1e-9)
+    speed = f"{rate:.0f}" if rate >= 10.0 else f"{rate:.2g}"
+    first = f"fitted {n_fitted} spectra in {seconds:.1f} s ({speed}/s)"
     medians = []
     for name in ("velocity", "broadening"):
         values = np.asarray(columns[name]).ravel()[found] if name in columns else np.array([])

@@ -149,5 +149,6 @@ def _nothing_inside(spectra: Spectra, redshift: np.ndarray) -> str:
     shown = f"{z.min():.4g}" if len(z) else "unknown"
     return (
         f"no usable channel lies in 3700 to 7900 Angstrom (rest frame): the spectra reach from "
-        f"{low:.0f} to {high:.0f} Angstrom at redshift {shown}; check the redshift and the mask"
+        f"{low:.5g} to {high:.5g} Angstrom at redshift {shown}; check the redshift, "
+        "the axis (Angstrom), and that channels have fluxes, errors above zero and no mask"
     )
