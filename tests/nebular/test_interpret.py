@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError, UsageError
+from nebulines.fitting.column_names import describe, map_names
 from nebulines.fitting.result import Result
 from nebulines.models import extinction_laws, transmission
 from nebulines.nebular import Bpt, Dust, Region, oxygen_abundance
@@ -62,6 +63,13 @@ def test_the_temperature_where_an_auroral_line_is(nebula):
     assert found["nebular_quality"][3] & NebularFlag.NOT_DETECTED
     assert found["nebular_quality"][4] & NebularFlag.TEMPERATURE_LIMIT
     assert "electron_temperature" not in interpret(nebula)
+
+
+def test_every_column_says_what_it_is(nebula):
+    new = set(interpret(nebula).columns) - set(nebula.columns)
+    assert {"bpt", "p_hii", "oxygen_abundance_err"} <= new
+    assert [name for name in new if not describe(name)[1]] == []
+    assert map_names(["bpt", "p_hii"], {}) == {"BPT": "bpt", "P_HII": "p_hii"}
 
 
 def test_rows_are_worked_in_blocks(nebula, monkeypatch):
