@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from matplotlib import image as images
-from matplotlib import rcParams
+from matplotlib import rc_context, rcParams
 
 from nebulines.errors import InputError, UsageError
+from nebulines.fitting.result import Result
 from nebulines.plots import plot_result, save_figure
 from nebulines.plots.fitted import model_reader, observed_lines
 from nebulines.plots.measured import shown
-from nebulines.plots.style import unit_label
+from nebulines.plots.style import RC, unit_label
+from nebulines.plots.table import draw_table
 from nebulines.spectra import Flag
 from nebulines.spectra.cube import Block
 
@@ -145,3 +147,14 @@ def test_units_are_typeset():
     assert label == r"$10^{-17}$ erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}$$^{-1}$"
     assert unit_label("2e-16 erg s-1 cm-2").startswith(r"2 $\times$ $10^{-16}$ erg")
     assert unit_label("") == ""
+
+
+def test_the_labels_of_one_row_are_within_the_figure():
+    columns = {"snr": [337.0], "HALPHA6563_flux": [2e-15], "HALPHA6563_flux_err": [6e-16]}
+    meta = {"FLUXUNIT": "1e-17 erg s-1 cm-2 Angstrom-1"}
+    one = Result({name: np.array(value) for name, value in columns.items()}, meta=meta)
+    figure = draw_table(one, panels=["HALPHA6563_flux"])
+    with rc_context(RC):
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_ylabel().startswith(r"H$\alpha$ flux [")
+    assert figure.axes[0].get_tightbbox().x0 >= 0.0

@@ -186,7 +186,7 @@ def draw_spectra(figure: Figure, place: Any, page: PageSpectra) -> None:
         )
     unit = f", in {page.flux_label}" if page.flux_label else ""
     note = (
-        f"Spectra of the numbered spaxels{unit} (black; 1σ error grey) with their fits (orange); "
+        f"Numbered spectra{unit} (black; 1σ error grey) with their fits (orange); "
         "below each, the residuals divided by the error (grey: ±1)."
     )
     top = place.get_position(figure).y1 + 0.37 / figure.get_figheight()

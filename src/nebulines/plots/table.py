@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nebulines.fitting.result import Result
 
 _ERROR_BARS_UP_TO = 2000
+_LEFT = 0.06
+"""Where panels begin, in widths of the figure."""
 
 
 def draw_table(
@@ -59,10 +61,10 @@ def draw_table(
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=(10.0, 1.4 + sum(heights)))
         full = figure.get_figheight()
-        figure.text(0.06, 1 - 0.22 / full, title, fontsize=12, va="center")
+        figure.text(_LEFT, 1 - 0.22 / full, title, fontsize=12, va="center")
         bottom = 1 - (0.5 + heights[0]) / full
         grid = figure.add_gridspec(
-            1, len(panels), left=0.06, right=0.985, top=1 - 0.5 / full, bottom=bottom, wspace=0.35
+            1, len(panels), left=_LEFT, right=0.985, top=1 - 0.5 / full, bottom=bottom, wspace=0.35
         )
         for column, name in enumerate(panels):
             _draw_column(
@@ -74,10 +76,15 @@ def draw_table(
             )
         if spectra:
             below = figure.add_gridspec(
-                1, 1, left=0.06, right=0.985, top=bottom - 0.95 / full, bottom=0.45 / full
+                1, 1, left=_LEFT, right=0.985, top=bottom - 0.95 / full, bottom=0.45 / full
             )
             draw_spectra(figure, below[0], spectra)
         figure.draw_without_rendering()
+        outside = -figure.axes[0].get_tightbbox().x0 / figure.bbox.width
+        if outside > 0.0:  # labels of a short logarithmic axis are wide
+            grid.left = _LEFT + outside + 0.005
+            for column in range(len(panels)):
+                figure.axes[column].set_position(grid[0, column].get_position(figure))
     return figure
 
 
