@@ -73,6 +73,8 @@ def train(
     if name not in task_names():
         raise UsageError(f"no network {name!r} to train: choose one of {', '.join(task_names())}")
     saved, size = ({}, {}) if config is None else read_training_file(config)
+    if search is not None:
+        _refuse_beside_search(ensemble=ensemble > 1, start=start, onnx=onnx, network=size)
     given = {key: value for key, value in options.items() if value is not None}
     seed = given.get("seed", saved.get("seed", 0))
     try:
@@ -82,13 +84,11 @@ def train(
     except TypeError as error:
         raise UsageError(f"a value of [train] has the wrong type: {error}") from None
     folder = out or Path(f"{name}-run")
+    folder.mkdir(parents=True, exist_ok=True)
     if search is not None:
-        _refuse_beside_search(ensemble=ensemble > 1, start=start, onnx=onnx, network=size)
-        folder.mkdir(parents=True, exist_ok=True)
         for path in _search(task, settings, folder, search, resume, progress):
             click.echo(f"wrote {path}")
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for path in _run(task, settings, size, folder, ensemble, resume, progress):
         click.echo(f"wrote {path} and {path.with_suffix('.json').name}")
         if onnx:

@@ -17,7 +17,7 @@ from nebulines.training.task import Task
 SEARCH_EPOCHS = 25
 """Epochs that each model of the paper's search is given."""
 _UNPRUNED = {"n_startup_trials": 10, "n_warmup_steps": 3}
-"""The first models, and the first epochs of each, after which none is given up."""
+"""The first models, and the first epochs of the others, that are trained in any case."""
 
 
 class Model(NamedTuple):
