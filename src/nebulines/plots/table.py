@@ -80,7 +80,8 @@ def draw_table(
             )
             draw_spectra(figure, below[0], spectra)
         figure.draw_without_rendering()
-        outside = -figure.axes[0].get_tightbbox().x0 / figure.bbox.width
+        drawn = figure.axes[0].get_tightbbox()
+        outside = -drawn.x0 / figure.bbox.width if drawn else 0.0
         if outside > 0.0:  # labels of a short logarithmic axis are wide
             grid.left = _LEFT + outside + 0.005
             for column in range(len(panels)):
