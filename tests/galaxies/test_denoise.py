@@ -128,7 +128,7 @@ def test_lines_that_are_all_too_weak_are_seen(galaxies, result):
     mean = flux @ network.basis.vectors.T
     lines = mean @ network.basis.coordinates[: len(LINES)].T
     seen = weight * (flux @ network.line_profile.T)
-    moved = moved_galaxies(network.basis)
+    moved = moved_galaxies().coarse
     right = evidence(network, flux, weight, mean, lines, found, seen, moved)
     shapes = directions(network.basis, network.line_profile).shapes
     share = 4.0 / jnp.sqrt(jnp.sum(jnp.square(lines / right.line_noise), axis=1))
@@ -152,7 +152,7 @@ def test_draws_that_leave_the_data_are_stopped(galaxies):
     low = lines.at[:, HALPHA].add(-5.0 * found.scale * found.sigma_line[:, HALPHA])
     projected, flags = weight * (flux @ network.line_profile.T), {}
     for name, drawn in (("right", lines), ("low", low)):
-        moved = moved_galaxies(network.basis)
+        moved = moved_galaxies().coarse
         seen = evidence(network, flux, weight, mean, drawn, found, projected, moved)
         flags[name] = judge(Evidence(*map(np.asarray, seen)), 0.15)
     assert flags["right"].refused.mean() < 0.3
@@ -164,7 +164,9 @@ def test_unusual_lines_are_flagged_where_posterior_and_data_differ():
     """Lines of 10 sigma, the posterior two sigma below them: usual; one far beyond, also where the
     posterior follows; three beyond; two beyond."""
     lines, row = np.ones((5, len(LINES))), np.ones(5)
-    parts = dict.fromkeys(("feature", "together", "outside", "hidden", "elsewhere"), 0.0 * row)
+    parts = dict.fromkeys(
+        ("feature", "together", "outside", "hidden", "elsewhere", "moved"), 0.0 * row
+    )
     parts |= {"share": row, "chi2": row, "noise": 0.02 * row, "signal": 99.0 * row}
     parts |= {"line_sigmas": 0.0 * lines, "line_noise": lines, "line_flux": 8.0 * lines}
     parts |= {"data_flux": 10.0 * lines, "data_error": lines, "disagreement": -2.0 * lines}

@@ -13,7 +13,7 @@ def test_reasons_are_counted_and_judged():
     line right; one passes with a line off; one has no line that compares."""
     row, lines = np.ones(4), np.ones((4, 1))
     names = ("line_sigmas", "strength", "disagreement")
-    parts = dict.fromkeys(("together", "feature", "elsewhere"), 0.0 * row) | dict.fromkeys(
+    parts = dict.fromkeys(("together", "feature", "elsewhere", "moved"), 0.0 * row) | dict.fromkeys(
         names, 0.0 * lines
     )
     parts |= {"share": row, "noise": 0.01 * row, "signal": 99.0 * row, "line_noise": lines}

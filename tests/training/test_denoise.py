@@ -19,6 +19,7 @@ from nebulines.networks.denoise_any_noise import MOST_FREE
 from nebulines.networks.denoise_autoencoder import Autoencoder
 from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
 from nebulines.networks.denoise_posterior import draw_lines
+from nebulines.networks.galaxy_kinds import BEYOND
 from nebulines.training import TrainConfig, train
 from nebulines.training.denoise import CleanGalaxies, found, noise_shapes, sample
 from nebulines.training.denoise_basis import learn_basis, line_profiles, line_shapes
@@ -34,6 +35,7 @@ from nebulines.training.denoise_paper import (
 )
 from nebulines.training.denoise_search import search_config, search_layers
 from nebulines.training.denoise_task import denoise_task
+from nebulines.training.galaxy_kinds import learn_kinds
 from nebulines.training.tasks import card
 
 NAMES = ("HALPHA6563", "OIII5007")
@@ -254,3 +256,22 @@ def test_models_worse_than_most_are_given_up():
 
 def test_the_loose_prior_has_no_more_shapes_than_are_looked_for():
     assert len(line_shapes(LINES)) <= MOST_FREE
+
+
+def test_kinds_of_galaxies_are_told_apart():
+    """Two kinds, one with a line: shares, and second moments as they were drawn."""
+    rng = np.random.default_rng(8)
+    size = N_BINS + 2 * BEYOND
+    flat, line = np.full(size, size**-0.5), np.eye(size)[400]
+    strong = rng.random(4000) < 0.3
+    height = np.where(strong, rng.normal(0.5, 0.1, 4000), 0.0)
+    spectra = flat + height[:, None] * line + 1e-3 * rng.normal(size=(4000, size))
+    found, _ = learn_kinds(spectra, kinds=2, ways=3)
+    order = np.argsort(found.share)
+    assert np.asarray(found.share)[order] == pytest.approx([0.3, 0.7], abs=0.03)
+    for kind, members in zip(order, (strong, ~strong), strict=True):
+        moment = np.sum(np.square(np.asarray(found.shapes)[kind] @ line))
+        drawn = np.mean(np.square(spectra[members] @ line))
+        assert moment == pytest.approx(drawn, rel=0.02, abs=1e-5)
+    with pytest.raises(InputError, match="96 spectra or more"):
+        learn_kinds(spectra[:50])

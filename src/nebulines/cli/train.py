@@ -55,14 +55,14 @@ def train(
     """Train a network of the package from simulated spectra.
 
     NAME is kinematics, starnet, starnet-r2000, starnet-r1000, line_ratios, line_ratio_ann,
-    denoise, denoise-wide, pca, ae or vae (-2, -4, -6, -10 for other latent dimensions),
-    equivalent_width or equivalent_width_spectrum. The folder takes NAME.safetensors with its card
-    NAME.json, metrics.jsonl and the checkpoint that --resume goes on from. The same options and
-    seed give the same weights, interrupted or not. With --data, equivalent widths are learned from
-    observed spectra and a catalogue of FastSpecFit or MPA-JHU; with --clean, de-noising from
-    files of spectra. With --search, models of drawn layers and dropout are trained for 25 epochs
-    each (100 in the paper); the folder takes their table NAME-search.csv and the best one as
-    NAME-search.toml, a file for --config.
+    denoise, denoise-wide, galaxy_kinds, pca, ae or vae (-2, -4, -6, -10 for other latent
+    dimensions), equivalent_width or equivalent_width_spectrum. The folder takes NAME.safetensors
+    with its card NAME.json, metrics.jsonl and the checkpoint that --resume goes on from. The same
+    options and seed give the same weights, interrupted or not. With --data, equivalent widths are
+    learned from observed spectra and a catalogue of FastSpecFit or MPA-JHU; with --clean,
+    de-noising from files of spectra. With --search, models of drawn layers and dropout are trained
+    for 25 epochs each (100 in the paper); the folder takes their table NAME-search.csv and the best
+    one as NAME-search.toml, a file for --config.
     """
     from nebulines.runtime import configure
 

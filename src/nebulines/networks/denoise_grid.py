@@ -12,16 +12,20 @@ import numpy as np
 N_BINS = 825
 SHORTEST, LONGEST = 3700.0, 7900.0
 """Edges of the first and the last bin [Angstrom]."""
+LOG_STEP = float(np.log(LONGEST / SHORTEST)) / N_BINS
+"""Width of a bin in the logarithm of the wavelength."""
 
 
-def bin_edges() -> np.ndarray:
-    """Edges (826,) of the bins [Angstrom, air].
+def bin_edges(beyond: int = 0) -> np.ndarray:
+    """Edges (826,) of the bins [Angstrom, air], and of so many more beyond each end.
 
     Example:
         >>> bin_edges()[[0, -1]].round(6).tolist()
         [3700.0, 7900.0]
     """
-    return np.geomspace(SHORTEST, LONGEST, N_BINS + 1)
+    if not beyond:
+        return np.geomspace(SHORTEST, LONGEST, N_BINS + 1)
+    return np.asarray(SHORTEST * np.exp(LOG_STEP * np.arange(-beyond, N_BINS + beyond + 1)))
 
 
 def bin_centres() -> np.ndarray:

@@ -26,6 +26,7 @@ ARCHITECTURES = {
     "kinematics": ("nebulines.networks.kinematics.network", "Kinematics"),
     "starnet": ("nebulines.networks.starnet", "StarNet"),
     "denoise": ("nebulines.networks.denoise", "Denoise"),
+    "galaxy_kinds": ("nebulines.networks.galaxy_kinds", "GalaxyKinds"),
     "pca": ("nebulines.networks.denoise_pca", "PCA"),
     "ae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),
     "vae": ("nebulines.networks.denoise_autoencoder", "Autoencoder"),

@@ -98,7 +98,8 @@ def _elsewhere(name: str, seed: int, spectra: int) -> Task:
 
 _MODULES: dict[str, str] = {
     **dict.fromkeys(
-        ("denoise", "denoise-wide", "pca", "ae", "vae"), "nebulines.galaxies.denoising.tasks"
+        ("denoise", "denoise-wide", "galaxy_kinds", "pca", "ae", "vae"),
+        "nebulines.galaxies.denoising.tasks",
     ),
     **dict.fromkeys(
         (f"{kind}-{latent}" for kind in ("pca", "ae", "vae") for latent in (2, 4, 6, 10)),

@@ -10,7 +10,8 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.galaxies.denoising.engine import Clean
 from nebulines.galaxies.denoising.lines import measure_lines
-from nebulines.spectra import Spectra
+from nebulines.networks.denoise_grid import LOG_STEP
+from nebulines.spectra import Flag, Spectra
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,18 @@ class Denoised:
     basis: Any = None
     unit: Any = 1.0
 
+    @property
+    def redshift_other(self) -> np.ndarray:
+        """(n,) that a spectrum speaks for where BAD_REDSHIFT says that it speaks for another one,
+        to a bin or two (0.0005 of 1 + z each); NaN elsewhere."""
+        moved = np.zeros(len(self.flags)) if self.bins is None else self.bins.gate.evidence.moved
+        told = (self.flags & Flag.BAD_REDSHIFT != 0) & (moved != 0)
+        return np.where(told, (1.0 + self.redshift) * np.exp(LOG_STEP * moved) - 1.0, np.nan)
+
     def lines(self) -> Any:
         """Table of line fluxes [unit times Angstrom, observed frame] and rest-frame equivalent
         widths [Angstrom] with their posterior errors, the S/N that such a line has in the spectrum
-        itself, and ``flags``.
+        itself, ``redshift``, `redshift_other` and ``flags``.
 
         Raises:
             UsageError: the network gives no posterior, or no draws were asked for.
@@ -60,7 +69,8 @@ class Denoised:
         columns = {
             name: values * stretch if "_flux" in name else values for name, values in table.items()
         }
-        return Table({**columns, "redshift": self.redshift, "flags": self.flags})
+        about = {"redshift": self.redshift, "redshift_other": self.redshift_other}
+        return Table({**columns, **about, "flags": self.flags})
 
     def write(self, path: Any) -> None:
         """Write the row-stacked file: ``FLUX``, ``ERR``, ``FLAGS``, and ``DRAWS``, ``LINES``."""

@@ -14,8 +14,8 @@ import numpy as np
 from jax import Array
 
 from nebulines.fitting.tiles import map_tiles, tile_size
-from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge
-from nebulines.galaxies.denoising.other_redshifts import Moved, moved_galaxies
+from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge, looked_again
+from nebulines.galaxies.denoising.other_redshifts import Modes, moved_galaxies
 from nebulines.networks.denoise import POPULATION, Denoise
 from nebulines.networks.denoise_any_noise import (
     Sums,
@@ -98,14 +98,14 @@ def denoise_bins(
     key = np.asarray(jax.random.key_data(jax.random.key(seed)))
     # two threads that trace the same function at once take five times as long
     tracing, traced = threading.Lock(), set[int]()
-    moved = moved_galaxies(basis)
+    moved = moved_galaxies()
 
     def work(start: int) -> Evidence:
         rows = slice(start, start + BLOCK)
         part = _columns(weight[rows])
         options = key, np.uint32(start // BLOCK), np.float32(prior)
         with tracing:
-            tables = moved, None if part.shape[1] == 1 else sums_over_bins(basis)
+            tables = moved.coarse, None if part.shape[1] == 1 else sums_over_bins(basis)
             parts = _padded(flux[rows]), _padded(part)
             answer = functools.partial(_answer, network, *tables, *parts, *options, draws=draws)
             found = None if part.shape[1] in traced else answer()
@@ -113,7 +113,8 @@ def denoise_bins(
         found = found or answer()
         for whole, block in zip(kept, found[:4], strict=True):
             whole[..., rows, :] = np.asarray(block)[..., : n - start, :]
-        return Evidence(*(np.asarray(part)[: n - start] for part in found.seen))
+        seen = Evidence(*(np.asarray(part)[: n - start] for part in found.seen))
+        return looked_again(seen, moved.whole, flux[rows], kept[0][rows], part)
 
     every = map_tiles(work, list(range(0, n, BLOCK)))
     seen = Evidence(*(np.concatenate(part) for part in zip(*every, strict=True)))
@@ -171,7 +172,7 @@ def _padded(rows: Any, length: int = BLOCK) -> np.ndarray:
 @functools.partial(jax.jit, static_argnames=("draws",))
 def _answer(
     network: Denoise,
-    moved: Moved,
+    coarse: Modes,
     sums: Sums | None,
     flux: Any,
     weight: Any,
@@ -193,7 +194,7 @@ def _answer(
         scale * network.errors(posterior, lines[1]),
         mean,
         drawn,
-        evidence(network, flux, weight, mean, scale * lines[0], found, projected, moved),
+        evidence(network, flux, weight, mean, scale * lines[0], found, projected, coarse),
     )
 
 

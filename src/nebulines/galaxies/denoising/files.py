@@ -25,8 +25,9 @@ LEAST_SNR = 10.0
 
 
 def write_denoised(path: str | PathLike[str], result: Any) -> None:
-    """Write row-stacked ``FLUX`` (posterior mean), ``ERR``, the axis, the table ``SPECTRA``, the
-    image ``FLAGS`` (n), and with draws ``DRAWS`` (draw, n, channel) and the table ``LINES``.
+    """Write row-stacked ``FLUX`` (posterior mean), ``ERR``, the axis, the table ``SPECTRA`` (with
+    ``redshift_other``), the image ``FLAGS`` (n), and with draws ``DRAWS`` (draw, n, channel) and
+    the table ``LINES``.
 
     Args:
         path: the FITS file.
@@ -48,6 +49,9 @@ def write_denoised(path: str | PathLike[str], result: Any) -> None:
         redshift=result.redshift,
     )
     hdus = row_stacked_hdus(clean)
+    table = next(k for k, hdu in enumerate(hdus) if hdu.name == "SPECTRA")
+    other = fits.Column("redshift_other", "D", array=result.redshift_other)
+    hdus[table] = fits.BinTableHDU.from_columns(hdus[table].columns + other, name="SPECTRA")
     flags = fits.ImageHDU(np.asarray(result.flags, np.int32), name="FLAGS")
     for flag in Flag:
         if (np.asarray(result.flags) & int(flag)).any():

@@ -10,7 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.galaxies.denoising.other_redshifts import Moved, best_other, filled, log_odds
+from nebulines.galaxies.denoising.other_redshifts import (
+    DOUBT,
+    Modes,
+    best_coarse,
+    filled,
+    whole_look,
+)
 from nebulines.galaxies.denoising.residuals import look_at_residuals
 from nebulines.networks.denoise import Denoise
 from nebulines.networks.denoise_basis import Statistics
@@ -48,8 +54,8 @@ UNUSUAL = (Unusual(1, 2.5, 3.0), Unusual(3, 1.85, 2.0))
 NEAR_SHARE = 0.1
 """Of a line's flux: unusual lines are flagged where the posterior of one that is seen differs by
 more than this from what the data alone say."""
-ELSEWHERE = 7.2
-"""BAD_REDSHIFT, the answer stays: log odds of another redshift against the one that was given; of
+ELSEWHERE = 6.2
+"""BAD_REDSHIFT, the answer stays: log odds of other redshifts against the one that was given; of
 galaxies at their own about one in a hundred has them at most, at any noise."""
 LEAST_SIGNAL = 3.0
 """LOW_SNR: the whole continuum is fewer sigmas than this."""
@@ -80,7 +86,10 @@ class Evidence(NamedTuple):
         noise: (n,) relative to the norm of the spectrum.
         signal: (n,) S/N of the whole spectrum along the mean one; negative for negative continua.
         hidden: (n,) whether the bins under a line are missing.
-        elsewhere: (n,) log odds of the best other redshift against the one that was given.
+        elsewhere: (n,) log odds of other redshifts against the one that was given, by the coarse
+            look, and by the whole one where that left a doubt.
+        moved: (n,) bins towards the red by which the best other redshift moves galaxies; 0 where
+            there was no doubt.
     """
 
     share: Any
@@ -99,6 +108,7 @@ class Evidence(NamedTuple):
     signal: Any
     hidden: Any
     elsewhere: Any
+    moved: Any
 
 
 class Gate(NamedTuple):
@@ -125,7 +135,7 @@ def evidence(
     lines: Array,
     found: Statistics,
     projected: Array,
-    moved: Moved,
+    coarse: Modes,
 ) -> Evidence:
     """Look at the residuals of n de-noised spectra; compiled.
 
@@ -136,7 +146,7 @@ def evidence(
         lines: (n, L) means of the draws of line fluxes.
         found: statistics of the spectra.
         projected: (n, L) sums of weight times data times profiles of the lines.
-        moved: galaxies at other redshifts.
+        coarse: galaxies at other redshifts.
     """
     basis, n_lines = network.basis, network.basis.n_lines
     fit, white = mean @ basis.vectors, weight.shape[1] == 1
@@ -177,8 +187,30 @@ def evidence(
         found.noise,
         found.first * jnp.sqrt(strength),
         jnp.zeros(len(flux), bool) if white else _hidden(network, weight > 0),
-        best_other(log_odds(moved, even, found.scale, variance)),
+        best_coarse(coarse, even, found.scale, variance),
+        jnp.zeros(len(flux), int),
     )
+
+
+def looked_again(
+    found: Evidence, whole: Modes, flux: np.ndarray, fit: np.ndarray, weight: np.ndarray
+) -> Evidence:
+    """The evidence with a whole look for other redshifts where the coarse one left a doubt.
+
+    Args:
+        found: arrays of numpy, straight from `evidence`.
+        whole: galaxies at other redshifts.
+        flux: (n, 825) the data; ``fit`` (n, 825) posterior means in their unit.
+        weight: (n, 825), or (n, 1) where it is the same in all bins.
+    """
+    rows = np.flatnonzero(found.elsewhere > DOUBT)
+    if not len(rows):
+        return found
+    even, variance = filled(flux[rows], fit[rows], weight[rows])
+    scale = np.linalg.norm(fit[rows], axis=1)
+    elsewhere, bins = found.elsewhere.copy(), found.moved.copy()
+    elsewhere[rows], bins[rows] = whole_look(whole, even, scale, variance)
+    return found._replace(elsewhere=elsewhere, moved=bins)
 
 
 def judge(found: Evidence, most_noise: float) -> Gate:

@@ -1,5 +1,5 @@
-"""Tasks of ``nebulines train``: ``denoise``, ``denoise-wide``, ``pca``, ``ae``, ``vae`` (``vae-4``
-and so on)."""
+"""Tasks of ``nebulines train``: ``denoise``, ``denoise-wide``, ``galaxy_kinds``, ``pca``, ``ae``,
+``vae`` (``vae-4`` and so on)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from nebulines.galaxies.denoising.training_sets import (
     CleanSet,
     clean_set,
 )
+from nebulines.networks.denoise_grid import bin_edges
+from nebulines.networks.galaxy_kinds import BEYOND
 from nebulines.training.denoise import NOISE_RANGE, CleanGalaxies
 from nebulines.training.denoise_basis import learn_basis, line_profiles
 from nebulines.training.denoise_paper import (
@@ -30,6 +32,7 @@ from nebulines.training.denoise_paper import (
     pixel_weights,
 )
 from nebulines.training.denoise_task import denoise_task
+from nebulines.training.galaxy_kinds import kinds_task
 from nebulines.training.task import Task
 
 PAPER_SIZES = (6000, 2000, 2000)
@@ -51,9 +54,9 @@ def make_task(name: str, *, seed: int, spectra: int, data: Any = None) -> Task:
     """The task of one network.
 
     Args:
-        name: ``denoise`` (the population's galaxies), ``denoise-wide`` (half of them varied), or
-            ``pca``, ``ae``, ``vae`` with the number of dimensions after a dash (4 for ``pca``,
-            else 6).
+        name: ``denoise`` (the population's galaxies), ``denoise-wide`` (half of them varied),
+            ``galaxy_kinds``, or ``pca``, ``ae``, ``vae`` with the number of dimensions after a dash
+            (4 for ``pca``, else 6).
         seed: of the galaxies.
         spectra: clean spectra that ours learns from; the others take the paper's sets.
         data: files of real spectra of high S/N; None = the package's population.
@@ -62,6 +65,8 @@ def make_task(name: str, *, seed: int, spectra: int, data: Any = None) -> Task:
         UsageError, InputError: a file that cannot be used.
     """
     kind = name.partition("-")[0]
+    if kind == "galaxy_kinds":
+        return _kinds(seed, spectra, data)
     if kind == "denoise":
         sets = _sets(spectra, seed, data, varied=name != "denoise")
         return _ours(name, sets, seed, _about(data, spectra, name))
@@ -122,6 +127,20 @@ def _ours(name: str, sets: Sequence[CleanSet], seed: int, about: dict[str, Any])
     ranges = {"noise": list(NOISE_RANGE), "wavelength_air": [3700.0, 7900.0]}
     about = {**about, "priors": PRIORS_OF[name], "lines": list(LINES), "trained_ranges": ranges}
     return task._replace(about=about, score=partial(score_denoise, test=test))
+
+
+def _kinds(seed: int, spectra: int, data: Any) -> Task:
+    if data:
+        raise UsageError(
+            "galaxy_kinds learns from the package's galaxies, which go on beyond the bins: leave "
+            "--clean out"
+        )
+    galaxies = clean_set(spectra, seed, TRAINING, beyond=BEYOND)
+    held_out = "galaxies of the same population from other seeds"
+    about = {**_about(None, spectra, "galaxy_kinds"), "held_out": held_out}
+    edges = bin_edges(BEYOND)[[0, -1]]
+    ranges = {"wavelength_air": [round(float(edge), 1) for edge in edges]}
+    return kinds_task(galaxies.spectra, about={**about, "trained_ranges": ranges})
 
 
 def _sets(n: int, seed: int, data: Any, *, varied: bool) -> tuple[CleanSet, CleanSet, CleanSet]:

@@ -46,7 +46,7 @@ FLUX_BINS = np.linspace(0.2, 3.4, 11)
 LINE_SPREAD_KMS = (30.0, 90.0)
 """1-sigma of the line spread, drawn evenly."""
 _FIBRE = (-0.6, 0.2)  # log10 of the share of the light that a fibre takes: mean and spread
-_RANGE = (3650.0, 7950.0)
+_MARGIN = 50.0  # [Angstrom] of continua beyond the bins
 _BLOCK = 4096
 _WINDOW = 9
 _SPECIES = ("OII", "OIII", "NEIII", "NII", "SII", "OI", "ARIII", "SIII", "HEI")
@@ -92,7 +92,13 @@ class CleanSet(NamedTuple):
 
 
 def clean_set(
-    n: int, seed: int, stream: int, *, star_forming: bool = False, varied: bool = False
+    n: int,
+    seed: int,
+    stream: int,
+    *,
+    star_forming: bool = False,
+    varied: bool = False,
+    beyond: int = 0,
 ) -> CleanSet:
     """Clean galaxies, a tenth in each bin of H-alpha flux.
 
@@ -103,6 +109,7 @@ def clean_set(
         star_forming: class ``emission`` alone, in the paper's narrower range of fluxes
             (10^1.4 to 10^3.2), as for its mass-metallicity relation.
         varied: galaxies unlike those of the population, made of its own.
+        beyond: bins beyond each end that the spectra have too, on top of 825.
 
     Returns:
         `CleanSet`, in random order.
@@ -115,7 +122,7 @@ def clean_set(
     edges = np.linspace(1.4, 3.2, 11) if star_forming else FLUX_BINS
     wanted = np.diff(np.round(np.linspace(0, n, len(edges))).astype(int))
     parts: list[CleanSet] = []
-    for block in _blocks(seed, stream, n, varied):
+    for block in _blocks(seed, stream, n, varied, beyond):
         if star_forming:
             block = block.rows(block.kind == CLASSES.index("emission"))
         chosen = []
@@ -131,30 +138,37 @@ def clean_set(
     return whole.rows(np.random.default_rng([seed, stream, n]).permutation(len(whole)))
 
 
-def _blocks(seed: int, stream: int, n: int, varied: bool) -> Iterator[CleanSet]:
+def _blocks(seed: int, stream: int, n: int, varied: bool, beyond: int) -> Iterator[CleanSet]:
     block = max(min(_BLOCK, 2 * n), 256)
+    ends = bin_edges(beyond)[[0, -1]] + [-_MARGIN, _MARGIN]
     k = 0
     while True:
         number = (seed, stream, k, 7) if varied else (seed, stream, k)
         rng = np.random.default_rng([*number, 1])
-        yield rendered(draw_population(block, number, wavelength=_RANGE), rng, varied=varied)
+        galaxies = draw_population(block, number, wavelength=(ends[0], ends[1]))
+        yield rendered(galaxies, rng, varied=varied, beyond=beyond)
         k += 1
 
 
-def rendered(galaxies: Population, rng: np.random.Generator, *, varied: bool = False) -> CleanSet:
-    """Spectra on the bins, of unit norm, with fluxes of the lines in the same unit."""
+def rendered(
+    galaxies: Population, rng: np.random.Generator, *, varied: bool = False, beyond: int = 0
+) -> CleanSet:
+    """Spectra on the bins and so many beyond each end, of unit norm on the bins, with fluxes of the
+    lines in the same unit."""
+    edges = bin_edges(beyond)
     n = len(galaxies.kind)
     sigma = np.hypot(galaxies.gas_dispersion, rng.uniform(*LINE_SPREAD_KMS, n))
-    spectra = rebinned(galaxies.wavelength_air, galaxies.continuum)
+    spectra = rebinned(galaxies.wavelength_air, galaxies.continuum, edges)
     change, velocity = np.ones_like(galaxies.flux), np.zeros(n)
     if varied:
         change = varied_strengths(galaxies.lines, n, rng)
         sigma = np.hypot(sigma, rng.normal(0.0, _WIDER_KMS, n))
         velocity = rng.normal(0.0, _OFFSET_KMS, n)
-        spectra *= _miscalibration(n, rng)
+        spectra *= _miscalibration(n, rng, beyond)
     flux = change * galaxies.flux
-    spectra += line_light(galaxies.lines, flux, sigma, velocity)
-    norm = np.sqrt(np.sum(np.square(spectra), axis=1, keepdims=True))
+    spectra += line_light(galaxies.lines, flux, sigma, velocity, edges)
+    inside = spectra[:, beyond : beyond + N_BINS]
+    norm = np.sqrt(np.sum(np.square(inside), axis=1, keepdims=True))
     fluxes = dict(zip(galaxies.lines, flux.T, strict=True))
     fluxes["OII3727"] = fluxes["OII3726"] + fluxes["OII3729"]
     widths = dict(zip(galaxies.lines, (change * galaxies.ew).T, strict=True))
@@ -194,24 +208,24 @@ def _species(name: str) -> str:
     return next((ion for ion in _SPECIES if name.rstrip("0123456789") == ion), "")
 
 
-def _miscalibration(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth factors (n, 825) about 1."""
-    x = np.linspace(-1.0, 1.0, N_BINS)
+def _miscalibration(n: int, rng: np.random.Generator, beyond: int) -> np.ndarray:
+    """Smooth factors (n, bin) about 1."""
+    x = np.linspace(-1.0, 1.0, N_BINS + 2 * beyond)
     orders = np.polynomial.legendre.legvander(x, 4).T[1:]
     amount = rng.normal(size=(n, 4)) * _TILT / np.arange(1, 5)
     return np.asarray(np.exp(amount @ orders))
 
 
-def rebinned(wavelength: np.ndarray, continuum: np.ndarray) -> np.ndarray:
-    """Mean (n, 825) over each bin of continua (n, m) on a grid even in the logarithm.
+def rebinned(wavelength: np.ndarray, continuum: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Mean (n, bin) over each bin of continua (n, m) on a grid even in the logarithm.
 
     Example:
         >>> wave = np.geomspace(3600.0, 8000.0, 3500)
-        >>> bool(np.allclose(rebinned(wave, np.ones((1, 3500))), 1.0))
+        >>> bool(np.allclose(rebinned(wave, np.ones((1, 3500)), bin_edges()), 1.0))
         True
     """
     step = np.log(wavelength[1] / wavelength[0])
-    place = (np.log(bin_edges() / wavelength[0])) / step + 0.5
+    place = (np.log(edges / wavelength[0])) / step + 0.5
     whole = np.floor(place).astype(int)
     total = np.zeros((len(continuum), continuum.shape[1] + 1))
     np.cumsum(continuum, axis=1, out=total[:, 1:])
@@ -220,23 +234,27 @@ def rebinned(wavelength: np.ndarray, continuum: np.ndarray) -> np.ndarray:
 
 
 def line_light(
-    lines: Sequence[str], flux: np.ndarray, sigma_kms: np.ndarray, velocity_kms: np.ndarray
+    lines: Sequence[str],
+    flux: np.ndarray,
+    sigma_kms: np.ndarray,
+    velocity_kms: np.ndarray,
+    edges: np.ndarray,
 ) -> np.ndarray:
-    """Lines (n, 825), means over the bins, of Gaussians.
+    """Lines (n, bin), means over the bins, of Gaussians.
 
     Args:
         lines: names in the catalogue.
         flux: (n, line).
         sigma_kms, velocity_kms: (n,) width and offset of all lines of a spectrum.
+        edges: of the bins [Angstrom].
     """
     from scipy.special import ndtr
 
-    edges = bin_edges()
-    light = np.zeros((len(flux), N_BINS))
+    light = np.zeros((len(flux), len(edges) - 1))
     centres = load_catalogue().select(lines).wavelength_air
     for centre, amount in zip(centres, flux.T, strict=True):
         middle = int(np.searchsorted(edges, centre))
-        part = slice(max(middle - _WINDOW, 0), min(middle + _WINDOW, N_BINS + 1))
+        part = slice(max(middle - _WINDOW, 0), min(middle + _WINDOW, len(edges)))
         if part.stop - part.start < 2 or not edges[0] < centre < edges[-1]:
             continue
         away = SPEED_OF_LIGHT_KMS * (edges[part] / centre - 1.0) - velocity_kms[:, None]
