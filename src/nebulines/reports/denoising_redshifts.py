@@ -90,9 +90,8 @@ def told(network: Denoise, galaxies: CleanSet, noise: float, seed: int) -> dict[
         every = gate | other
         near = other & (np.abs(clean.gate.evidence.moved - bins) <= _NEAR) & bool(bins)
         known = odds[:, bins == SHIFTS] > least[bins]
-        right = float(near.sum() / max(other.sum(), 1))
-        shares = (gate, every, known, wrong & ~gate, wrong & ~every)
-        found[bins] = Told(*(float(part.mean()) for part in shares), found=right)
+        marked = (gate, every, known, wrong & ~gate, wrong & ~every, near[other])
+        found[bins] = Told(*(float(part.mean()) if len(part) else 0.0 for part in marked))
     return found
 
 
