@@ -37,6 +37,10 @@ FIRST_TEMPLATES = 32
 """The first fit goes up to this rest wavelength [Angstrom] with this many vectors of the basis and
 at most so many templates, which is enough for kinematics and reddening and takes a third of the
 time."""
+LEFT_UNDER_LINES, LINE_EDGE = 0.01, 0.01
+"""Of the weight of a channel that is clipped under a gas line, out to this share of its peak. A
+bright line is not quite its Gaussian; left out altogether its flux would be free, and with it the
+variance that starlight adds to it."""
 Plan = tuple[tuple[str, int], ...]
 
 if TYPE_CHECKING:
@@ -176,7 +180,7 @@ def _run(
     step: Any = None
     for what, times in plan:
         if what == "clip":
-            weight = _clipped(weight, np.asarray(step.residual), times)
+            weight = _clipped(weight, np.asarray(step.residual), times, _under_lines(gas, weight))
             continue
         for _ in range(times):
             here = tables(taps_for(np.asarray(shape.velocity), np.asarray(shape.variance)))
@@ -185,15 +189,28 @@ def _run(
     return step._replace(shape=shape), weight
 
 
-def _clipped(weight: np.ndarray, residual: np.ndarray, sigma: float) -> np.ndarray:
-    """Weights without channels whose residual, in units of the noise, is beyond ``sigma``, and
-    their neighbours."""
+def _clipped(
+    weight: np.ndarray, residual: np.ndarray, sigma: float, left: np.ndarray
+) -> np.ndarray:
+    """Weights with only a share ``left`` (n, p) of channels whose residual, in units of the noise,
+    is beyond ``sigma``, and of their neighbours."""
     spread = 1.4826 * np.median(np.abs(residual[:, ::_SAMPLED]), axis=1, keepdims=True)
     row, channel = np.nonzero(np.abs(residual) > sigma * np.maximum(spread, 1.0))
-    weight = weight.copy()
+    clipped = weight.copy()
     for beside in (-1, 0, 1):
-        weight[row, np.clip(channel + beside, 0, weight.shape[1] - 1)] = 0.0
-    return weight
+        where = row, np.clip(channel + beside, 0, weight.shape[1] - 1)
+        clipped[where] = left[where] * weight[where]
+    return clipped
+
+
+def _under_lines(gas: Gas, weight: np.ndarray) -> np.ndarray:
+    """`LEFT_UNDER_LINES` of the channels (n, p) of gas lines, 0 of the others."""
+    left = np.zeros_like(weight)
+    if gas.profiles.shape[1]:
+        height = np.asarray(gas.profiles)
+        inside = height > LINE_EDGE * np.max(height, axis=2, keepdims=True)
+        left[:, np.asarray(gas.near)] = LEFT_UNDER_LINES * inside.any(axis=1)
+    return left
 
 
 def _scale(weight: np.ndarray) -> np.ndarray:
