@@ -51,7 +51,7 @@ def _part(n: int, seed: int, prior: str, names: tuple[str, ...]) -> Judged:
     from nebulines.networks.line_ratios.answer import cumulative, marginals, read, value_of
     from nebulines.networks.line_ratios.network import PRIORS
     from nebulines.networks.line_ratios.space import LINES, coordinates
-    from nebulines.training.line_ratio_spectra import paper_objects
+    from nebulines.training.line_ratios.spectra import paper_objects
 
     ours, per_ebv = Ours(prior), decrement_per_ebv()
     objects = paper_objects(n, seed, kind=prior)

@@ -52,7 +52,7 @@ def sets() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 
 def measured(n: int, seed: int) -> Any:
-    """`nebulines.training.kinematics.Measured` of all sets, n spectra of each."""
+    """`nebulines.training.kinematics.network.Measured` of all sets, n spectra of each."""
     import jax
 
     found = []
@@ -66,7 +66,7 @@ def measured(n: int, seed: int) -> Any:
 def measured_of(
     instrument: str, drawn: dict[str, Any], told: dict[str, Any], n: int, seed: tuple[int, ...]
 ) -> Any:
-    """`nebulines.training.kinematics.Measured` of n spectra of one of `sets`."""
+    """`nebulines.training.kinematics.network.Measured` of n spectra of one of `sets`."""
     from nebulines.cubes.network.input import NetworkInput
     from nebulines.fitting.config import FitConfig
     from nebulines.fitting.fit import resolve
@@ -82,7 +82,7 @@ def losses(network: Any, judge: Any) -> list[float]:
     """Mean of -log p of each of `sets`, of which ``judge`` holds equally many spectra."""
     import jax
 
-    from nebulines.training.kinematics import measured_loss
+    from nebulines.training.kinematics.network import measured_loss
 
     parts = len(list(sets()))
     cut = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), judge)
@@ -97,7 +97,7 @@ def main() -> None:
     from nebulines.networks.weights import load, save
     from nebulines.runtime import configure
     from nebulines.training.config import TrainConfig
-    from nebulines.training.kinematics import settling_task
+    from nebulines.training.kinematics.network import settling_task
     from nebulines.training.loop import train
 
     parser = argparse.ArgumentParser(description=__doc__)

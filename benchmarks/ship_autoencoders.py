@@ -19,7 +19,7 @@ def main() -> None:
     from nebulines.galaxies.denoising.scores import score_reconstruction
     from nebulines.galaxies.denoising.tasks import paper_sets
     from nebulines.networks.weights import FOLDER, load, read_pretrained, save
-    from nebulines.reports.denoising_bench import AUTOENCODERS
+    from nebulines.reports.denoising.bench import AUTOENCODERS
     from nebulines.runtime import configure
 
     parser = argparse.ArgumentParser(description=__doc__)

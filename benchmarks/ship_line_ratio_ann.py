@@ -71,8 +71,8 @@ def _scores(whole: Any, kept: Any) -> dict[str, Any]:
     from nebulines.evaluation.held_out import held_out_seed
     from nebulines.evaluation.line_ratio_methods import dense_ensemble
     from nebulines.networks.line_ratios.ann import RATIOS
-    from nebulines.training.line_ratio_ann import true_ratios
-    from nebulines.training.line_ratio_spectra import paper_objects
+    from nebulines.training.line_ratios.ann import true_ratios
+    from nebulines.training.line_ratios.spectra import paper_objects
 
     objects = paper_objects(OBJECTS, held_out_seed(SEED, 40))
     first, second = (dense_ensemble(network)(objects).ratio for network in (whole, kept))

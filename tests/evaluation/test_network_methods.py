@@ -17,7 +17,7 @@ from nebulines.networks.kinematics.network import Kinematics
 from nebulines.networks.kinematics.posterior import moments, where_found
 from nebulines.networks.starnet import StarNet
 from nebulines.networks.weights import save
-from nebulines.training.starnet import band_flux
+from nebulines.training.kinematics.starnet import band_flux
 
 
 @pytest.fixture(scope="module")

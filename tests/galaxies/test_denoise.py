@@ -18,13 +18,13 @@ from nebulines.galaxies.denoising.other_redshifts import moved_galaxies
 from nebulines.galaxies.denoising.scores import covered, noisy
 from nebulines.galaxies.denoising.tasks import half_varied
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, clean_set
-from nebulines.networks.denoise_basis import white_statistics
-from nebulines.networks.denoise_grid import bin_centres
-from nebulines.networks.denoise_posterior import directions
+from nebulines.networks.denoise.basis import white_statistics
+from nebulines.networks.denoise.grid import bin_centres
+from nebulines.networks.denoise.posterior import directions
 from nebulines.networks.weights import load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis, air_to_vacuum
-from nebulines.training.denoise_basis import line_profiles
+from nebulines.training.denoise.basis import line_profiles
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "spectra"
 SIGMA = 0.02

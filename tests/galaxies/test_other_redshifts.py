@@ -18,8 +18,8 @@ from nebulines.galaxies.denoising.other_redshifts import (
     whole_look,
 )
 from nebulines.galaxies.denoising.training_sets import TEST, clean_set
-from nebulines.networks.denoise_grid import LOG_STEP, N_BINS, bin_centres
-from nebulines.networks.galaxy_kinds import BEYOND
+from nebulines.networks.denoise.galaxy_kinds import BEYOND
+from nebulines.networks.denoise.grid import LOG_STEP, N_BINS, bin_centres
 from nebulines.networks.weights import load
 from nebulines.spectra import Flag, Spectra
 from nebulines.spectral_axis import SpectralAxis

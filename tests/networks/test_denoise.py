@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from nebulines.errors import InputError
-from nebulines.networks.denoise import NOISE_KNOTS, POPULATION, WIDE, Denoise
-from nebulines.networks.denoise_any_noise import (
+from nebulines.networks.denoise.any_noise import (
     _near,
     project,
     statistics,
     statistics_of_bins,
     sums_over_bins,
 )
-from nebulines.networks.denoise_autoencoder import Autoencoder
-from nebulines.networks.denoise_basis import Basis, white_statistics
-from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_inverse import inverse
-from nebulines.networks.denoise_pca import PCA, fit_pca
-from nebulines.networks.denoise_posterior import (
+from nebulines.networks.denoise.autoencoder import Autoencoder
+from nebulines.networks.denoise.basis import Basis, white_statistics
+from nebulines.networks.denoise.grid import N_BINS
+from nebulines.networks.denoise.inverse import inverse
+from nebulines.networks.denoise.network import NOISE_KNOTS, POPULATION, WIDE, Denoise
+from nebulines.networks.denoise.pca import PCA, fit_pca
+from nebulines.networks.denoise.posterior import (
     draw,
     draw_lines,
     draw_y,
@@ -33,7 +33,7 @@ from nebulines.networks.denoise_posterior import (
     warp,
 )
 from nebulines.networks.weights import load, save
-from nebulines.training.denoise_basis import loose_prior
+from nebulines.training.denoise.basis import loose_prior
 
 K, L, CHANNELS = 6, 2, 30
 SIZE = {"basis": K, "lines": L, "width": 16, "depth": 1, "components": 2, "channels": CHANNELS}

@@ -43,8 +43,8 @@ from nebulines.networks.small_matrices import (
     times_lower,
 )
 from nebulines.networks.weights import FOLDER, load, save
-from nebulines.training.line_ratio_ann import joined, true_ratios
-from nebulines.training.line_ratio_spectra import paper_objects
+from nebulines.training.line_ratios.ann import joined, true_ratios
+from nebulines.training.line_ratios.spectra import paper_objects
 
 N = 5
 PER_EBV = 0.43
@@ -288,8 +288,8 @@ def test_the_dense_network_is_shipped_small_and_knows_its_scores():
 
 def test_the_shipped_posterior_covers_what_it_says():
     """On mock measurements of sources that neither trained nor validated."""
-    from nebulines.training.line_ratio_priors import library
-    from nebulines.training.line_ratios import sample
+    from nebulines.training.line_ratios.network import sample
+    from nebulines.training.line_ratios.priors import library
 
     sources = jax.tree.map(jnp.asarray, library(2000, (77, 1)))
     batch = sample(sources, jax.random.key(5), 12_000)

@@ -7,8 +7,8 @@ import pytest
 from nebulines.galaxies.denoising.scores import score_reconstruction
 from nebulines.galaxies.denoising.tasks import noise_added
 from nebulines.galaxies.denoising.training_sets import TEST, TRAINING, clean_set
-from nebulines.networks.denoise_pca import fit_pca
-from nebulines.reports.denoising_bench import AUTOENCODERS, autoencoders
+from nebulines.networks.denoise.pca import fit_pca
+from nebulines.reports.denoising.bench import AUTOENCODERS, autoencoders
 
 
 def test_the_autoencoders_of_the_package_do_as_their_cards_say_and_better_than_pca():

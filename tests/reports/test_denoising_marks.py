@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nebulines.galaxies.denoising.gate import Evidence, judge
-from nebulines.reports.denoising_marks import marks, marks_table
+from nebulines.reports.denoising.marks import marks, marks_table
 
 
 def test_reasons_are_counted_and_judged():

@@ -6,7 +6,7 @@ import pytest
 
 from nebulines.galaxies.denoising.training_sets import TEST, clean_set
 from nebulines.networks.weights import load
-from nebulines.reports.denoising_redshifts import told
+from nebulines.reports.denoising.redshifts import told
 
 
 @pytest.mark.parametrize(("noise", "least", "silent"), [(0.01, 0.9, 0.02), (0.02, 0.4, 0.15)])

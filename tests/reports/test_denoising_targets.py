@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from nebulines.reports.denoising_targets import target_table, targets
+from nebulines.reports.denoising.targets import target_table, targets
 
 
 def numbers(cover: float, error: float) -> dict:

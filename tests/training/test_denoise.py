@@ -14,16 +14,17 @@ import pytest
 from nebulines.errors import InputError, UsageError
 from nebulines.galaxies.denoising.scores import covered
 from nebulines.galaxies.denoising.training_sets import LINES
-from nebulines.networks.denoise import NOISE_KNOTS
-from nebulines.networks.denoise_any_noise import MOST_FREE
-from nebulines.networks.denoise_autoencoder import Autoencoder
-from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges, unit_norm
-from nebulines.networks.denoise_posterior import draw_lines
-from nebulines.networks.galaxy_kinds import BEYOND
+from nebulines.networks.denoise.any_noise import MOST_FREE
+from nebulines.networks.denoise.autoencoder import Autoencoder
+from nebulines.networks.denoise.galaxy_kinds import BEYOND
+from nebulines.networks.denoise.grid import N_BINS, bin_centres, bin_edges, unit_norm
+from nebulines.networks.denoise.network import NOISE_KNOTS
+from nebulines.networks.denoise.posterior import draw_lines
 from nebulines.training import TrainConfig, train
-from nebulines.training.denoise import CleanGalaxies, found, noise_shapes, sample
-from nebulines.training.denoise_basis import learn_basis, line_profiles, line_shapes
-from nebulines.training.denoise_paper import (
+from nebulines.training.denoise.basis import learn_basis, line_profiles, line_shapes
+from nebulines.training.denoise.galaxy_kinds import learn_kinds
+from nebulines.training.denoise.network import CleanGalaxies, found, noise_shapes, sample
+from nebulines.training.denoise.paper import (
     Pairs,
     Plateau,
     Recipe,
@@ -33,9 +34,8 @@ from nebulines.training.denoise_paper import (
     pca_task,
     pixel_weights,
 )
-from nebulines.training.denoise_search import search_config, search_layers
-from nebulines.training.denoise_task import denoise_task
-from nebulines.training.galaxy_kinds import learn_kinds
+from nebulines.training.denoise.search import search_config, search_layers
+from nebulines.training.denoise.task import denoise_task
 from nebulines.training.tasks import card
 
 NAMES = ("HALPHA6563", "OIII5007")

@@ -11,7 +11,7 @@ import pytest
 from nebulines.networks.kinematics.line_stack import feature_count
 from nebulines.networks.kinematics.network import Kinematics
 from nebulines.networks.kinematics.posterior import Box, moments
-from nebulines.training.kinematics import Both, Example, Measured, settling_loss
+from nebulines.training.kinematics.network import Both, Example, Measured, settling_loss
 
 N = 16
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nebulines.networks.line_ratios.ann import LAST_GAIN, LineRatioAnn
-from nebulines.training.last_layer import with_solved_last_layer
-from nebulines.training.line_ratio_ann import Labelled, with_noise
+from nebulines.training.line_ratios.ann import Labelled, with_noise
+from nebulines.training.line_ratios.last_layer import with_solved_last_layer
 
 N = 300
 

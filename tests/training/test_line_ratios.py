@@ -10,16 +10,16 @@ import pytest
 
 from nebulines.networks.line_ratios.network import PRIORS
 from nebulines.networks.line_ratios.space import LINES
-from nebulines.training import line_ratios
 from nebulines.training.config import TrainConfig
-from nebulines.training.line_ratio_ann import (
+from nebulines.training.line_ratios import network as line_ratios
+from nebulines.training.line_ratios.ann import (
     labelled,
     line_ratio_ann_task,
     split,
     true_ratios,
     with_noise,
 )
-from nebulines.training.line_ratio_priors import (
+from nebulines.training.line_ratios.priors import (
     EBV,
     Library,
     draw_sources,
@@ -28,7 +28,7 @@ from nebulines.training.line_ratio_priors import (
     reddened,
     reddening_of_decrement,
 )
-from nebulines.training.line_ratio_spectra import BANDS, paper_objects
+from nebulines.training.line_ratios.spectra import BANDS, paper_objects
 from nebulines.training.loop import train
 
 

@@ -14,8 +14,8 @@ from nebulines.fitting.prepared import prepare
 from nebulines.networks.kinematics.line_search import TRIAL_STEP_KMS, trial_offsets
 from nebulines.networks.kinematics.line_windows import line_response, neighbours
 from nebulines.synthetic import simulate
-from nebulines.training.kinematics import KINEMATICS
-from nebulines.training.line_windows import line_sets, mock_windows, settings
+from nebulines.training.kinematics.line_windows import line_sets, mock_windows, settings
+from nebulines.training.kinematics.network import KINEMATICS
 
 CASES = {
     "sitelle-sn3": {},

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from nebulines.training.config import TrainConfig
-from nebulines.training.loop import train
-from nebulines.training.starnet import (
+from nebulines.training.kinematics.starnet import (
     absolute_error,
     centred,
     paper_spectra,
@@ -16,6 +15,7 @@ from nebulines.training.starnet import (
     square_error,
     starnet_task,
 )
+from nebulines.training.loop import train
 from nebulines.training.tasks import card, get_task
 
 

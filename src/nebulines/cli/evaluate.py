@@ -107,8 +107,8 @@ def _equivalent_width(
 
 
 def _denoise(folder: Path, n: int, seed: int, weights: Path | None, quiet: bool) -> None:
-    from nebulines.reports.denoising import JUDGED, reproduce_denoising
-    from nebulines.reports.denoising_bench import Bench
+    from nebulines.reports.denoising.bench import Bench
+    from nebulines.reports.denoising.report import JUDGED, reproduce_denoising
 
     shown = f"nebulines evaluate denoise --n {n} --seed {seed}"
     if weights is not None:

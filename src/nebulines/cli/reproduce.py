@@ -126,8 +126,8 @@ def _denoising(
     folders: tuple[Path | None, Path | None],
     quiet: bool,
 ) -> list[Path]:
-    from nebulines.reports.denoising import reproduce_denoising
-    from nebulines.reports.denoising_bench import Bench
+    from nebulines.reports.denoising.bench import Bench
+    from nebulines.reports.denoising.report import reproduce_denoising
 
     weights, spectra = folders
     for option, folder in (("weights", weights), ("spectra", spectra)):

@@ -97,7 +97,7 @@ def train(
 
 def _settings(task: Any, given: dict[str, Any], search: int | None) -> Any:
     from nebulines.training.config import TrainConfig
-    from nebulines.training.denoise_search import search_config
+    from nebulines.training.denoise.search import search_config
 
     if search is not None:
         return search_config(task, **given)
@@ -114,7 +114,7 @@ def _refuse_beside_search(**options: Any) -> None:
 def _search(
     task: Any, config: Any, folder: Path, models: int, resume: bool, progress: bool | None
 ) -> list[Path]:
-    from nebulines.training.denoise_search import search_layers, write_models, write_network_table
+    from nebulines.training.denoise.search import search_layers, write_models, write_network_table
 
     journal, table, best = (
         folder / f"{task.name}-search.{ending}" for ending in ("journal", "csv", "toml")

@@ -20,9 +20,9 @@ from nebulines.evaluation.line_ratios import RatioSet, joint_bound
 from nebulines.lines import amplitude_matrix
 from nebulines.networks.line_ratios.ann import RATIOS
 from nebulines.networks.line_ratios.space import LINES
-from nebulines.training.line_ratio_ann import true_ratios
-from nebulines.training.line_ratio_priors import PAPER, PAPER_CLASS, draw_sources, reddened
-from nebulines.training.line_ratio_spectra import BROADENING, Objects, with_partners
+from nebulines.training.line_ratios.ann import true_ratios
+from nebulines.training.line_ratios.priors import PAPER, PAPER_CLASS, draw_sources, reddened
+from nebulines.training.line_ratios.spectra import BROADENING, Objects, with_partners
 
 SOURCES = 200_000
 LEAST_EFFECTIVE = 30.0

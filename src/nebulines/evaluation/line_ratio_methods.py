@@ -11,9 +11,9 @@ from nebulines.errors import UsageError
 from nebulines.evaluation.line_ratios import Estimate, RatioMethod
 from nebulines.networks.line_ratios.ann import RATIOS
 from nebulines.networks.line_ratios.space import coordinates
-from nebulines.training.line_ratio_ann import joined, true_ratios
-from nebulines.training.line_ratio_priors import PAPER
-from nebulines.training.line_ratio_spectra import BROADENING, VELOCITY, Objects
+from nebulines.training.line_ratios.ann import joined, true_ratios
+from nebulines.training.line_ratios.priors import PAPER
+from nebulines.training.line_ratios.spectra import BROADENING, VELOCITY, Objects
 
 _BATCH = 1024
 _MARGIN_KMS = 100.0

@@ -13,9 +13,9 @@ import numpy as np
 
 from nebulines.errors import UsageError
 from nebulines.evaluation.held_out import held_out_seed
-from nebulines.training.line_ratio_ann import joined
-from nebulines.training.line_ratio_priors import PAPER_CLASS
-from nebulines.training.line_ratio_spectra import Objects, paper_objects
+from nebulines.training.line_ratios.ann import joined
+from nebulines.training.line_ratios.priors import PAPER_CLASS
+from nebulines.training.line_ratios.spectra import Objects, paper_objects
 
 THRESHOLD = 0.05
 TREES = 10

@@ -20,9 +20,9 @@ from nebulines.evaluation.fit_bound import combine
 from nebulines.evaluation.held_out import held_out_seed
 from nebulines.lines import amplitude_matrix, load_catalogue
 from nebulines.networks.line_ratios.ann import RATIOS
-from nebulines.training.line_ratio_ann import true_ratios
-from nebulines.training.line_ratio_priors import PAPER
-from nebulines.training.line_ratio_spectra import SEEN, Objects, paper_objects
+from nebulines.training.line_ratios.ann import true_ratios
+from nebulines.training.line_ratios.priors import PAPER
+from nebulines.training.line_ratios.spectra import SEEN, Objects, paper_objects
 
 EDGES = (5.0, 10.0, 15.0, 20.0, 30.0)
 DETECTED = 3.0

@@ -76,7 +76,7 @@ def starnet(weights: Path | None = None, **options: Any) -> Method:
     """
     import equinox as eqx
 
-    from nebulines.training.starnet import band_flux
+    from nebulines.training.kinematics.starnet import band_flux
 
     networks = {channels: eqx.filter_jit(net) for channels, net in _starnets(weights)}
     if not networks:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nebulines.galaxies.population.population import CLASSES
-from nebulines.networks.denoise_grid import bin_centres
+from nebulines.networks.denoise.grid import bin_centres
 from nebulines.plots.judgement import new_figure
 from nebulines.plots.style import DATA_COLOUR, FIT_COLOUR, LINE_COLOUR, NOISE_COLOUR
 

@@ -58,13 +58,13 @@ def get_task(
 
 
 def _kinematics(seed: int, spectra: int) -> Task:
-    from nebulines.training.kinematics import KINEMATICS
+    from nebulines.training.kinematics.network import KINEMATICS
 
     return KINEMATICS
 
 
 def _starnet(name: str, seed: int, spectra: int) -> Task:
-    from nebulines.training.starnet import paper_spectra, split, starnet_task
+    from nebulines.training.kinematics.starnet import paper_spectra, split, starnet_task
 
     _, labelled = paper_spectra(spectra, seed, **_STARNET_OPTIONS[name])
     training, validation, _ = split(labelled, seed)
@@ -80,13 +80,13 @@ _STARNET_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _line_ratios(seed: int, spectra: int) -> Task:
-    from nebulines.training.line_ratios import line_ratios_task
+    from nebulines.training.line_ratios.network import line_ratios_task
 
     return line_ratios_task(seed)
 
 
 def _line_ratio_ann(seed: int, spectra: int) -> Task:
-    from nebulines.training.line_ratio_ann import ann_task
+    from nebulines.training.line_ratios.ann import ann_task
 
     return ann_task(seed, spectra)
 
@@ -159,7 +159,7 @@ def trained_ranges(task: Task) -> dict[str, Any]:
             "snr": [5.0, 30.0],
         }
     from nebulines.constants import SPEED_OF_LIGHT_KMS
-    from nebulines.training.line_windows import settings
+    from nebulines.training.kinematics.line_windows import settings
 
     ranges = settings()
     low, high = ranges["sinc"]["resolution"]

@@ -16,8 +16,8 @@ from nebulines.fitting.fluxes import Fluxes
 from nebulines.fitting.joint.links import Link, impose
 from nebulines.networks.line_ratios.space import LINES
 from nebulines.spectra import Flag
-from nebulines.training.line_ratio_ann import true_ratios
-from nebulines.training.line_ratio_spectra import paper_objects
+from nebulines.training.line_ratios.ann import true_ratios
+from nebulines.training.line_ratios.spectra import paper_objects
 
 OPTIONS = {"velocity_range": (-300.0, 300.0), "broadening_range": (5.0, 60.0), "prior": "rhea2021"}
 BALMER = "HALPHA6563_HBETA4861"

@@ -15,7 +15,7 @@ from nebulines.instruments.line_spread import LineSpreadShape
 from nebulines.networks.kinematics.answer import Ranges, profile
 from nebulines.networks.kinematics.line_search import trial_offsets
 from nebulines.networks.kinematics.line_windows import LineWindows
-from nebulines.training.kinematics import Measured
+from nebulines.training.kinematics.network import Measured
 
 LEAST_SEARCH_KMS = 500.0
 """The network searches at least so far on both sides: what lies outside a narrower range is

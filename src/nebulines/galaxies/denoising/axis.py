@@ -15,7 +15,7 @@ import numpy as np
 from nebulines.errors import InputError
 from nebulines.fitting.tiles import map_tiles
 from nebulines.galaxies.flux_units import power_of_two_near
-from nebulines.networks.denoise_grid import N_BINS, bin_centres, bin_edges
+from nebulines.networks.denoise.grid import N_BINS, bin_centres, bin_edges
 from nebulines.spectra import Spectra
 from nebulines.spectral_axis import air_to_vacuum, vacuum_to_air
 

@@ -14,7 +14,7 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.galaxies.denoising.axis import Binned, to_channels
 from nebulines.galaxies.denoising.denoised import Denoised
-from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise.grid import N_BINS
 from nebulines.spectra import Flag, Spectra
 
 _LEAST_BINS = 0.7

@@ -11,7 +11,7 @@ from nebulines.galaxies.denoising.axis import to_bins, to_channels
 from nebulines.galaxies.denoising.baselines import denoise_plainly
 from nebulines.galaxies.denoising.denoised import Denoised
 from nebulines.galaxies.denoising.engine import denoise_bins
-from nebulines.networks.denoise import POPULATION, WIDE, Denoise
+from nebulines.networks.denoise.network import POPULATION, WIDE, Denoise
 from nebulines.spectra import Cube, Flag, Spectra
 
 PRIORS = {"wide": WIDE, "population": POPULATION}
@@ -56,7 +56,7 @@ def denoise(
     Source: the task: Scourfield et al. 2023, MNRAS 526, 3037.
 
     Example:
-        >>> from nebulines.networks.denoise_grid import bin_centres
+        >>> from nebulines.networks.denoise.grid import bin_centres
         >>> from nebulines.spectral_axis import SpectralAxis
         >>> wave = bin_centres()
         >>> flux = np.random.default_rng(0).normal(1.0, 0.3, (2, len(wave)))

@@ -10,7 +10,7 @@ import numpy as np
 from nebulines.errors import UsageError
 from nebulines.galaxies.denoising.engine import Clean
 from nebulines.galaxies.denoising.lines import measure_lines
-from nebulines.networks.denoise_grid import LOG_STEP
+from nebulines.networks.denoise.grid import LOG_STEP
 from nebulines.spectra import Flag, Spectra
 
 

@@ -16,14 +16,14 @@ from jax import Array
 from nebulines.fitting.tiles import map_tiles, tile_size
 from nebulines.galaxies.denoising.gate import Evidence, Gate, evidence, judge, looked_again
 from nebulines.galaxies.denoising.other_redshifts import Modes, moved_galaxies
-from nebulines.networks.denoise import POPULATION, Denoise
-from nebulines.networks.denoise_any_noise import (
+from nebulines.networks.denoise.any_noise import (
     Sums,
     project,
     statistics_of_bins,
     sums_over_bins,
 )
-from nebulines.networks.denoise_basis import Basis, Statistics, white_statistics
+from nebulines.networks.denoise.basis import Basis, Statistics, white_statistics
+from nebulines.networks.denoise.network import POPULATION, Denoise
 
 BLOCK = 1024
 _LEAST_NOISE = 0.003
@@ -84,8 +84,8 @@ def denoise_bins(
             the same.
         draws: posterior draws to keep.
         seed: of the draws.
-        prior: `nebulines.networks.denoise.POPULATION` or `nebulines.networks.denoise.WIDE`, of
-            those that the network knows.
+        prior: `POPULATION` or `WIDE` of `nebulines.networks.denoise.network`, of those that the
+            network knows.
 
     Returns:
         `Clean`; spectra that the gate does not let pass have the fit's answer.

@@ -17,7 +17,7 @@ from nebulines.galaxies.denoising.lines import beside_lines, line_rows
 from nebulines.galaxies.denoising.training_sets import CleanSet
 from nebulines.io.atomic import atomic_path
 from nebulines.io.row_stacked import row_stacked_hdus
-from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise.grid import N_BINS
 from nebulines.spectra import Cube, Flag, Spectra
 
 LEAST_SNR = 10.0

@@ -18,10 +18,10 @@ from nebulines.galaxies.denoising.other_redshifts import (
     whole_look,
 )
 from nebulines.galaxies.denoising.residuals import look_at_residuals
-from nebulines.networks.denoise import Denoise
-from nebulines.networks.denoise_basis import Statistics
-from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import warp
+from nebulines.networks.denoise.basis import Statistics
+from nebulines.networks.denoise.grid import N_BINS
+from nebulines.networks.denoise.network import Denoise
+from nebulines.networks.denoise.posterior import warp
 from nebulines.spectra import Flag
 
 RESIDUAL_SIGMAS, RESIDUAL_CHI2 = 6.0, 1.3

@@ -8,8 +8,8 @@ import numpy as np
 
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.lines import load_catalogue
-from nebulines.networks.denoise_basis import Basis
-from nebulines.networks.denoise_grid import bin_centres
+from nebulines.networks.denoise.basis import Basis
+from nebulines.networks.denoise.grid import bin_centres
 
 _CENTRAL = (15.87, 50.0, 84.13)
 _NEAR, _FAR, _CLEAR = 25.0, 90.0, 12.0

@@ -1,7 +1,7 @@
 """Whether a spectrum speaks for another redshift than the one that it was brought to rest with.
 
 In bins even in the logarithm of the wavelength, another redshift is the galaxy moved by whole bins.
-Galaxies of the kind c (`nebulines.networks.galaxy_kinds`) have W_c^T W_c as second moment; moved by
+Galaxies of the kind c (`nebulines.networks.denoise.galaxy_kinds`) have W_c^T W_c as second moment; moved by
 k bins they fill the same bins. Of what is in these, E_ckj are the eigenvectors that galaxies are
 made of and l_ckj their powers. With white noise q = sigma^2 / s^2, s the norm of the clean
 spectrum, the evidence of a spectrum x is but for a factor
@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.galaxy_kinds import BEYOND, GalaxyKinds
+from nebulines.networks.denoise.galaxy_kinds import BEYOND, GalaxyKinds
+from nebulines.networks.denoise.grid import N_BINS
 from nebulines.networks.weights import load
 
 EVERY = 2

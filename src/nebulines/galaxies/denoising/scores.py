@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.galaxies.denoising.training_sets import LINES, CleanSet
-from nebulines.networks.denoise import POPULATION, Denoise
-from nebulines.networks.denoise_basis import white_statistics
-from nebulines.networks.denoise_grid import unit_norm
-from nebulines.networks.denoise_posterior import Posterior, draw_lines
+from nebulines.networks.denoise.basis import white_statistics
+from nebulines.networks.denoise.grid import unit_norm
+from nebulines.networks.denoise.network import POPULATION, Denoise
+from nebulines.networks.denoise.posterior import Posterior, draw_lines
 
 CENTRAL = (15.87, 84.13)
 """Percentiles between which 68.27 % should lie."""

@@ -20,19 +20,19 @@ from nebulines.galaxies.denoising.training_sets import (
     CleanSet,
     clean_set,
 )
-from nebulines.networks.denoise_grid import bin_edges
-from nebulines.networks.galaxy_kinds import BEYOND
-from nebulines.training.denoise import NOISE_RANGE, CleanGalaxies
-from nebulines.training.denoise_basis import learn_basis, line_profiles
-from nebulines.training.denoise_paper import (
+from nebulines.networks.denoise.galaxy_kinds import BEYOND
+from nebulines.networks.denoise.grid import bin_edges
+from nebulines.training.denoise.basis import learn_basis, line_profiles
+from nebulines.training.denoise.galaxy_kinds import kinds_task
+from nebulines.training.denoise.network import NOISE_RANGE, CleanGalaxies
+from nebulines.training.denoise.paper import (
     Pairs,
     autoencoder_task,
     latent_of,
     pca_task,
     pixel_weights,
 )
-from nebulines.training.denoise_task import denoise_task
-from nebulines.training.galaxy_kinds import kinds_task
+from nebulines.training.denoise.task import denoise_task
 from nebulines.training.task import Task
 
 PAPER_SIZES = (6000, 2000, 2000)

@@ -1,6 +1,6 @@
 """Clean spectra of galaxies to learn from and to be judged on, balanced in H-alpha as the paper's.
 
-Galaxies of `nebulines.galaxies.population` on the bins of `nebulines.networks.denoise_grid`: the
+Galaxies of `nebulines.galaxies.population` on the bins of `nebulines.networks.denoise.grid`: the
 continuum averaged over each bin, the lines as Gaussians of the gas and of a line spread between
 DESI's and SDSS's. Seen through a fibre at a redshift of 0.024 to 0.05, their H-alpha fluxes fall
 into ten bins, equally filled, as in Scourfield et al. 2023, section 2. Training, validation and
@@ -21,7 +21,7 @@ from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.galaxies.population.drawing import draw_population
 from nebulines.galaxies.population.population import CLASSES, Population
 from nebulines.lines import load_catalogue
-from nebulines.networks.denoise_grid import N_BINS, bin_edges
+from nebulines.networks.denoise.grid import N_BINS, bin_edges
 
 LINES = (
     "OII3727",

@@ -60,8 +60,8 @@ def fold_scores(recipe: Recipe, seed: int) -> np.ndarray:
         seed: of the spectra, of the partition and of the trainings.
     """
     from nebulines.training.config import TrainConfig
+    from nebulines.training.kinematics.starnet import LEARNING_RATE, paper_spectra, starnet_task
     from nebulines.training.several import cross_validate, folds
-    from nebulines.training.starnet import LEARNING_RATE, paper_spectra, starnet_task
 
     truth, labelled = paper_spectra(recipe.n, held_out_seed(seed, 30))
     answers = np.stack([truth["velocity"], truth["broadening"]], axis=1)

@@ -19,9 +19,9 @@ from nebulines.networks.line_ratios.ann import RATIOS
 from nebulines.networks.line_ratios.space import LINES
 from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
-from nebulines.training.line_ratio_ann import true_ratios
-from nebulines.training.line_ratio_priors import EBV
-from nebulines.training.line_ratio_spectra import paper_objects, with_partners
+from nebulines.training.line_ratios.ann import true_ratios
+from nebulines.training.line_ratios.priors import EBV
+from nebulines.training.line_ratios.spectra import paper_objects, with_partners
 
 _DUST_AV = (0.0, 1.0, 2.0, 3.0)
 _RV = 3.1
@@ -162,7 +162,7 @@ def _exact(held_out: RatioSet, ratio: int, seed: int) -> tuple[np.ndarray, float
 def cross_validation(work: Workshop) -> Section:
     """``line_ratio_ann`` (one member) on all parts of a set but one, scored on that one."""
     from nebulines.training.config import TrainConfig
-    from nebulines.training.line_ratio_ann import labelled, line_ratio_ann_task
+    from nebulines.training.line_ratios.ann import labelled, line_ratio_ann_task
     from nebulines.training.several import cross_validate
 
     plan = work.plan

@@ -10,7 +10,7 @@ from nebulines.evaluation.held_out import held_out_seed
 from nebulines.evaluation.tables import markdown
 from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
-from nebulines.training.line_ratio_spectra import paper_objects
+from nebulines.training.line_ratios.spectra import paper_objects
 
 HIDDEN = (
     (1000, 1000),
@@ -28,7 +28,7 @@ _STREAM = 72
 def layers(work: Workshop) -> Section:
     """Loss on the validation set, and mean error, of networks of several shapes."""
     from nebulines.training.config import TrainConfig
-    from nebulines.training.line_ratio_ann import labelled, line_ratio_ann_task
+    from nebulines.training.line_ratios.ann import labelled, line_ratio_ann_task
     from nebulines.training.loop import train
 
     plan = work.plan

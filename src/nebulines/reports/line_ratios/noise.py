@@ -13,8 +13,8 @@ from nebulines.evaluation.published import published
 from nebulines.evaluation.tables import markdown
 from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
-from nebulines.training.line_ratio_priors import PAPER_CLASS
-from nebulines.training.line_ratio_spectra import paper_objects
+from nebulines.training.line_ratios.priors import PAPER_CLASS
+from nebulines.training.line_ratios.spectra import paper_objects
 
 _IDEAL_OBJECTS = 600
 _THRESHOLDS = (0.01, 0.02, 0.03, 0.05, 0.08)

@@ -23,7 +23,7 @@ from nebulines.plots.style import save_figure
 from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
-from nebulines.training.line_ratio_spectra import paper_objects
+from nebulines.training.line_ratios.spectra import paper_objects
 
 _SALIENCY_ROWS = 20
 _PART = 10_000
@@ -78,7 +78,7 @@ def activation(work: Workshop) -> Section:
     import jax
     import jax.numpy as jnp
 
-    from nebulines.training.line_ratio_ann import joined
+    from nebulines.training.line_ratios.ann import joined
 
     objects = work.held_out.objects
     rows = np.argsort(np.abs(objects.truth["snr"] - 20.0))[:_SALIENCY_ROWS]

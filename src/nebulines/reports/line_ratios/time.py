@@ -13,7 +13,7 @@ from nebulines.evaluation.tables import markdown
 from nebulines.reports.line_ratios.stages import stage_rows, stages
 from nebulines.reports.line_ratios.workshop import Workshop
 from nebulines.reports.section import Section
-from nebulines.training.line_ratio_spectra import paper_objects
+from nebulines.training.line_ratios.spectra import paper_objects
 
 _WHOLE_CUBE = 4_000_000
 _CALLS = 5
@@ -93,7 +93,7 @@ def _block_of_a_field() -> int:
 def _field(n: int, seed: int) -> Any:
     """Bands of n objects as one field shows them."""
     from nebulines.synthetic import simulate
-    from nebulines.training.line_ratio_spectra import BANDS
+    from nebulines.training.line_ratios.spectra import BANDS
 
     return simulate(BANDS, n=n, seed=seed, prior="hii", ebv=(0.0, 0.5))[1]
 

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise import NOISE_KNOTS, Denoise
-from nebulines.networks.denoise_any_noise import statistics
-from nebulines.networks.denoise_basis import Basis, Statistics, white_statistics
-from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import log_prob, warp
+from nebulines.networks.denoise.any_noise import statistics
+from nebulines.networks.denoise.basis import Basis, Statistics, white_statistics
+from nebulines.networks.denoise.grid import N_BINS
+from nebulines.networks.denoise.network import NOISE_KNOTS, Denoise
+from nebulines.networks.denoise.posterior import log_prob, warp
 
 NOISE_RANGE = (0.002, 0.15)
 """Noise in a bin of spectra of unit norm, drawn evenly in its logarithm."""

@@ -14,14 +14,14 @@ from nebulines.galaxies.denoising.engine import denoise_bins, fit_in_basis, post
 from nebulines.galaxies.denoising.scores import covered, line_draws
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
-from nebulines.networks.denoise import POPULATION, WIDE
-from nebulines.networks.denoise_grid import unit_norm
-from nebulines.reports.denoising_bench import Bench
-from nebulines.reports.denoising_metals import HALPHA, in_chunks
-from nebulines.reports.denoising_targets import ANY_NOISE, PRODUCTS
+from nebulines.networks.denoise.grid import unit_norm
+from nebulines.networks.denoise.network import POPULATION, WIDE
+from nebulines.reports.denoising.bench import Bench
+from nebulines.reports.denoising.metals import HALPHA, in_chunks
+from nebulines.reports.denoising.targets import ANY_NOISE, PRODUCTS
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag
-from nebulines.training.denoise import random_weight
+from nebulines.training.denoise.network import random_weight
 
 _N_TIMING = 8192
 _TIMES, _DRAWS, _NEAR = 5, 200, 0.15

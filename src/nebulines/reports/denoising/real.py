@@ -16,9 +16,9 @@ from nebulines.galaxies.denoising.lines import beside_lines
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.io import read
 from nebulines.lines import load_catalogue
-from nebulines.networks.denoise import WIDE
-from nebulines.reports.denoising_bench import Bench
-from nebulines.reports.denoising_marks import marks, marks_table
+from nebulines.networks.denoise.network import WIDE
+from nebulines.reports.denoising.bench import Bench
+from nebulines.reports.denoising.marks import marks, marks_table
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag, Spectra
 

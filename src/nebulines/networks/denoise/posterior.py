@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise_basis import Basis, Statistics
+from nebulines.networks.denoise.basis import Basis, Statistics
 
 _RANGE_SIGMAS = 4.0
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))

@@ -1,8 +1,8 @@
 """``denoise``: the posterior of a clean galaxy spectrum for any noise and missing bins.
 
-The noise enters through the statistics of `nebulines.networks.denoise_basis`, so that one network
+The noise enters through the statistics of `nebulines.networks.denoise.basis`, so that one network
 serves every noise level, shape and mask. A residual network gives the posterior mean of the
-coefficients and the mixture of `nebulines.networks.denoise_posterior`.
+coefficients and the mixture of `nebulines.networks.denoise.posterior`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise_basis import Basis, Statistics
-from nebulines.networks.denoise_grid import N_BINS
-from nebulines.networks.denoise_posterior import (
+from nebulines.networks.denoise.basis import Basis, Statistics
+from nebulines.networks.denoise.grid import N_BINS
+from nebulines.networks.denoise.posterior import (
     Guess,
     Posterior,
     draw,

@@ -15,7 +15,7 @@ from nebulines.networks.kinematics.line_stack import stack_lines
 from nebulines.networks.kinematics.mixture import log_prob
 from nebulines.networks.kinematics.network import Kinematics
 from nebulines.networks.kinematics.posterior import Box, log_prob_within
-from nebulines.training.line_windows import mock_windows, settings
+from nebulines.training.kinematics.line_windows import mock_windows, settings
 from nebulines.training.task import Task, pick
 
 SHAPES: tuple[LineSpreadShape, ...] = ("sinc", "gaussian")

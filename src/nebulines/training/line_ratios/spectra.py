@@ -17,7 +17,7 @@ from nebulines.lines import LineCatalogue, load_catalogue, load_ties
 from nebulines.networks.line_ratios.space import LINES
 from nebulines.spectra import Spectra
 from nebulines.synthetic.rendering import BLOCK, Kinematics, LineRenderer
-from nebulines.training.line_ratio_priors import PAPER, draw_sources, reddened
+from nebulines.training.line_ratios.priors import PAPER, draw_sources, reddened
 
 BANDS = ("sitelle-sn1", "sitelle-sn2", "sitelle-sn3")
 RESOLUTION = {"sitelle-sn1": 1000.0, "sitelle-sn2": 1000.0, "sitelle-sn3": 5000.0}

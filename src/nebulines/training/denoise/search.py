@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nebulines.errors import UsageError
 from nebulines.io.atomic import atomic_path
 from nebulines.training.config import TrainConfig
-from nebulines.training.denoise_paper import EPOCHS, Recipe
+from nebulines.training.denoise.paper import EPOCHS, Recipe
 from nebulines.training.loop import progress_bar
 from nebulines.training.task import Task
 
@@ -67,7 +67,7 @@ def search_layers(
     drawn, and trains, with the seed ``config.seed`` + k.
 
     Args:
-        task: of an autoencoder, `nebulines.training.denoise_paper.autoencoder_task`.
+        task: of an autoencoder, `nebulines.training.denoise.paper.autoencoder_task`.
         config: of each training, `search_config`.
         models: that are trained; the paper's are 100.
         journal: file that keeps the study; the models in it count. None keeps it in memory.

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
-from nebulines.reports import denoising_science as science
-from nebulines.reports import denoising_sections as networks
-from nebulines.reports.denoising_bench import AUTOENCODERS, Bench
-from nebulines.reports.denoising_lines import coverage, line_fluxes
-from nebulines.reports.denoising_metals import metallicity
-from nebulines.reports.denoising_real import real_spectra
-from nebulines.reports.denoising_redshifts import wrong_redshifts
-from nebulines.reports.denoising_targets import target_table, targets
+from nebulines.reports.denoising import science
+from nebulines.reports.denoising import sections as networks
+from nebulines.reports.denoising.bench import AUTOENCODERS, Bench
+from nebulines.reports.denoising.lines import coverage, line_fluxes
+from nebulines.reports.denoising.metals import metallicity
+from nebulines.reports.denoising.real import real_spectra
+from nebulines.reports.denoising.redshifts import wrong_redshifts
+from nebulines.reports.denoising.targets import target_table, targets
 from nebulines.reports.page import prepare_folder, write_numbers, write_page
 from nebulines.reports.section import Section, made
 

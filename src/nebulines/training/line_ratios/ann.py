@@ -19,8 +19,8 @@ from jax import Array
 
 from nebulines.networks.line_ratios.ann import CHANNELS, RATIOS, LineRatioAnn
 from nebulines.spectra import Spectra
-from nebulines.training.last_layer import LAST_LAYER, with_solved_last_layer
-from nebulines.training.line_ratio_spectra import (
+from nebulines.training.line_ratios.last_layer import LAST_LAYER, with_solved_last_layer
+from nebulines.training.line_ratios.spectra import (
     BANDS,
     BROADENING,
     RESOLUTION,
@@ -92,7 +92,7 @@ def true_ratios(truth: dict[str, Any]) -> np.ndarray:
     """The nine ratios (n, 9) of fluxes ``NAME_flux``.
 
     Example:
-        >>> from nebulines.training.line_ratio_spectra import paper_objects
+        >>> from nebulines.training.line_ratios.spectra import paper_objects
         >>> true_ratios(paper_objects(2, 1).truth).shape
         (2, 9)
     """

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nebulines.errors import InputError
-from nebulines.networks.galaxy_kinds import GalaxyKinds
+from nebulines.networks.denoise.galaxy_kinds import GalaxyKinds
 from nebulines.training.config import TrainConfig
 from nebulines.training.loop import Trained
 from nebulines.training.task import Task, pick

@@ -1,4 +1,4 @@
-"""What every section of `reports.denoising` works on."""
+"""What every section of the report on de-noising works on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nebulines.evaluation.denoising import Bound, bayes_bound
 from nebulines.galaxies.denoising.scores import mean_of, white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE, PAPER_SIZES, noise_added
 from nebulines.galaxies.denoising.training_sets import LIBRARY, TEST, TRAINING, CleanSet, clean_set
-from nebulines.networks.denoise_pca import fit_pca
+from nebulines.networks.denoise.pca import fit_pca
 from nebulines.networks.weights import FOLDER, Pretrained, load
-from nebulines.training.denoise_paper import LATENT, LAYERS, Pairs
+from nebulines.training.denoise.paper import LATENT, LAYERS, Pairs
 
 AUTOENCODERS = tuple(f"{kind}-{latent}" for kind in LAYERS for latent in LATENT)
 """The paper's networks but PCA."""

@@ -10,8 +10,8 @@ import numpy as np
 from nebulines.constants import SPEED_OF_LIGHT_KMS
 from nebulines.errors import InputError
 from nebulines.lines import load_catalogue, load_ties
-from nebulines.networks.denoise_basis import Basis
-from nebulines.networks.denoise_grid import bin_edges
+from nebulines.networks.denoise.basis import Basis
+from nebulines.networks.denoise.grid import bin_edges
 
 TEMPLATE_SIGMA_KMS = 120.0
 """Width of the profiles that make every line free in the basis: gas and line spread."""

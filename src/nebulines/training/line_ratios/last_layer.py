@@ -41,7 +41,7 @@ def with_solved_last_layer(network: LineRatioAnn, data: Any, noisy: Any) -> Line
         The network; its hidden layers are as they were.
 
     Example:
-        >>> from nebulines.training.line_ratio_ann import Labelled, with_noise
+        >>> from nebulines.training.line_ratios.ann import Labelled, with_noise
         >>> data = Labelled(np.eye(4, dtype=np.float32), np.full((4, 9), 0.3), np.zeros((4, 3)))
         >>> network = LineRatioAnn(key=jax.random.key(0), channels=4, hidden=(3,), members=2)
         >>> solved = with_solved_last_layer(network, data, with_noise)

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise import Denoise
-from nebulines.networks.denoise_basis import Basis
-from nebulines.training.denoise import (
+from nebulines.networks.denoise.basis import Basis
+from nebulines.networks.denoise.network import Denoise
+from nebulines.training.denoise.network import (
     N_SHAPES,
     CleanGalaxies,
     fitted_to,
@@ -20,7 +20,7 @@ from nebulines.training.denoise import (
     noise_shapes,
     sample,
 )
-from nebulines.training.denoise_widths import calibrated
+from nebulines.training.denoise.widths import calibrated
 from nebulines.training.task import Task
 
 

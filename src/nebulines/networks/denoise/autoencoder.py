@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise.grid import N_BINS
 
 LEAK = 0.3
 """Slope of the leaky ReLU below zero."""

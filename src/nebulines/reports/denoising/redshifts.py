@@ -11,9 +11,9 @@ from nebulines.galaxies.denoising.engine import Clean, denoise_bins
 from nebulines.galaxies.denoising.lines import measure_lines
 from nebulines.galaxies.denoising.other_redshifts import SHIFTS, filled, log_odds, moved_galaxies
 from nebulines.galaxies.denoising.training_sets import LINES, CleanSet
-from nebulines.networks.denoise import WIDE, Denoise
-from nebulines.networks.denoise_grid import LOG_STEP
-from nebulines.reports.denoising_bench import Bench
+from nebulines.networks.denoise.grid import LOG_STEP
+from nebulines.networks.denoise.network import WIDE, Denoise
+from nebulines.reports.denoising.bench import Bench
 from nebulines.reports.section import Section
 from nebulines.spectra import Flag
 

@@ -17,10 +17,10 @@ from nebulines.galaxies.denoising.scores import line_draws
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LIBRARY, LINES, TEST, CleanSet, clean_set
 from nebulines.galaxies.population.surveys import get_survey
-from nebulines.networks.denoise import POPULATION
-from nebulines.networks.denoise_any_noise import project, statistics
-from nebulines.networks.denoise_basis import Basis, Statistics
-from nebulines.reports.denoising_bench import Bench
+from nebulines.networks.denoise.any_noise import project, statistics
+from nebulines.networks.denoise.basis import Basis, Statistics
+from nebulines.networks.denoise.network import POPULATION
+from nebulines.reports.denoising.bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 

@@ -20,7 +20,7 @@ from nebulines.galaxies.denoising.scores import (
 )
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES, TEST, CleanSet, clean_set
-from nebulines.reports.denoising_bench import Bench
+from nebulines.reports.denoising.bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
 

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise.grid import N_BINS
 
 BEYOND = 60
 """Bins beyond each end: 0.055 in the logarithm of the wavelength."""

@@ -26,8 +26,8 @@ import optax
 from jax import Array
 
 from nebulines.errors import UsageError
-from nebulines.networks.denoise_autoencoder import Autoencoder
-from nebulines.networks.denoise_pca import PCA, fit_pca
+from nebulines.networks.denoise.autoencoder import Autoencoder
+from nebulines.networks.denoise.pca import PCA, fit_pca
 from nebulines.training.config import TrainConfig
 from nebulines.training.loop import Trained
 from nebulines.training.task import Task, pick

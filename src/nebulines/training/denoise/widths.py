@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise import NOISE_KNOTS, Denoise
-from nebulines.networks.denoise_posterior import Posterior, draw_t, placed, warp
-from nebulines.training.denoise import Noisy, found, has_scale
+from nebulines.networks.denoise.network import NOISE_KNOTS, Denoise
+from nebulines.networks.denoise.posterior import Posterior, draw_t, placed, warp
+from nebulines.training.denoise.network import Noisy, found, has_scale
 
 EXAMPLES = 12_000
 """At each of `NOISE_KNOTS`."""

@@ -58,7 +58,7 @@ class LineSets(NamedTuple):
 @functools.cache
 def settings() -> dict[str, Any]:
     """Ranges and line sets of ``data/kinematics.toml``."""
-    path = Path(__file__).parent / "data" / "kinematics.toml"
+    path = Path(__file__).parents[1] / "data" / "kinematics.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 

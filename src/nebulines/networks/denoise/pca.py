@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from nebulines.errors import InputError
-from nebulines.networks.denoise_grid import N_BINS
+from nebulines.networks.denoise.grid import N_BINS
 
 
 class PCA(eqx.Module):

@@ -14,10 +14,10 @@ from nebulines.galaxies.denoising.scores import white_posterior
 from nebulines.galaxies.denoising.tasks import PAPER_NOISE
 from nebulines.galaxies.denoising.training_sets import LINES
 from nebulines.galaxies.population.population import CLASSES
-from nebulines.reports.denoising_bench import Bench
+from nebulines.reports.denoising.bench import Bench
 from nebulines.reports.page import pictures
 from nebulines.reports.section import Section
-from nebulines.training.denoise_paper import LATENT, LAYERS
+from nebulines.training.denoise.paper import LATENT, LAYERS
 
 
 def components(bench: Bench) -> Section:

@@ -30,7 +30,7 @@ from nebulines.networks.small_matrices import (
     inverse,
     inverse_lower,
 )
-from nebulines.training.line_ratio_priors import EBV, Library, gaussians, library
+from nebulines.training.line_ratios.priors import EBV, Library, gaussians, library
 from nebulines.training.task import Task
 
 BAND = np.array([0, 0, 1, 1, 2, 2, 2, 2])
@@ -58,7 +58,7 @@ class Example(NamedTuple):
 @functools.cache
 def settings() -> dict[str, Any]:
     """Ranges of ``data/line_ratios.toml``."""
-    path = Path(__file__).parent / "data" / "line_ratios.toml"
+    path = Path(__file__).parents[1] / "data" / "line_ratios.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 

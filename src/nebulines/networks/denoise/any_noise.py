@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nebulines.networks.denoise_basis import Basis, Statistics, first_scale, in_units, positive
-from nebulines.networks.denoise_inverse import inverse, product, transposed_product
+from nebulines.networks.denoise.basis import Basis, Statistics, first_scale, in_units, positive
+from nebulines.networks.denoise.inverse import inverse, product, transposed_product
 from nebulines.networks.small_matrices import applied, total
 
 MOST_FREE = 20

@@ -1,0 +1,1 @@
+"""Networks that de-noise spectra of galaxies: ``denoise``, and the paper's baselines."""

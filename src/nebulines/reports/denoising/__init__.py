@@ -1,0 +1,1 @@
+"""``nebulines reproduce denoising``: Scourfield et al. 2023, ours beside theirs."""
