@@ -1,10 +1,10 @@
 """Whether a spectrum speaks for another redshift than the one that it was brought to rest with.
 
 In bins even in the logarithm of the wavelength, another redshift is the galaxy moved by whole bins.
-Galaxies of the kind c (`nebulines.networks.denoise.galaxy_kinds`) have W_c^T W_c as second moment; moved by
-k bins they fill the same bins. Of what is in these, E_ckj are the eigenvectors that galaxies are
-made of and l_ckj their powers. With white noise q = sigma^2 / s^2, s the norm of the clean
-spectrum, the evidence of a spectrum x is but for a factor
+Galaxies of the kind c (`nebulines.networks.denoise.galaxy_kinds`) have W_c^T W_c as second moment;
+moved by k bins they fill the same bins. Of what is in these, E_ckj are the eigenvectors that
+galaxies are made of and l_ckj their powers. With white noise q = sigma^2 / s^2, s the norm of the
+clean spectrum, the evidence of a spectrum x is but for a factor
 
     p_k = sum_c share_c prod_j (1 + l / q)^-1/2 exp((E x / s)^2 l / (2 q (l + q))),
 
