@@ -56,7 +56,7 @@ NEAR_SHARE = 0.1
 more than this from what the data alone say."""
 ELSEWHERE = 6.2
 """BAD_REDSHIFT, the answer stays: log odds of other redshifts against the one that was given; of
-galaxies at their own about one in a hundred has them at most, at any noise."""
+galaxies at their own about one in a hundred has more, at any noise (varied ones at .04: two)."""
 LEAST_SIGNAL = 3.0
 """LOW_SNR: the whole continuum is fewer sigmas than this."""
 LEAST_BINS, FEW_BINS = 0.3, 0.7
