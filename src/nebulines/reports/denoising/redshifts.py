@@ -84,7 +84,7 @@ def told(network: Denoise, galaxies: CleanSet, noise: float, seed: int) -> dict[
         odds = _odds(clean, flux, weight)
         if not bins:
             least = dict(zip(SHIFTS, np.percentile(odds, 100.0 - _FALSE, axis=0), strict=True))
-        flags, wrong = clean.gate.flags, _wrong(network, clean, galaxies.line_flux)
+        flags, wrong = clean.gate.flags, line_far_off(network, clean, galaxies.line_flux)
         gate = (flags & (Flag.POOR_FIT | Flag.OUT_OF_RANGE)) != 0
         other = (flags & Flag.BAD_REDSHIFT) != 0
         every = gate | other
@@ -116,7 +116,7 @@ def _odds(clean: Clean, flux: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.asarray(log_odds(moved_galaxies().whole, even, scale, variance)).T
 
 
-def _wrong(network: Denoise, clean: Clean, truth: np.ndarray) -> np.ndarray:
+def line_far_off(network: Denoise, clean: Clean, truth: np.ndarray) -> np.ndarray:
     """Whether the flux of a line is far off (n,), in its own errors."""
     table = measure_lines(network.basis, clean.coefficients, clean.draws)  # type: ignore
     away = [np.abs(table[f"{name}_flux"] - truth[:, LINES.index(name)]) for name in _JUDGED]
