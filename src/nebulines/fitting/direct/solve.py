@@ -151,7 +151,7 @@ def fit_tile(
 def describe_tile(
     theta: Array, tile: Tile, options: FitOptions, n_tiles: Array | int | None = None
 ) -> Solution:
-    """`fit_tile` without a step, which is compiled in half the time.
+    """`fit_tile` without a step: a smaller program, which is compiled sooner.
 
     Args:
         theta, tile, options, n_tiles: as of `fit_tile`.
